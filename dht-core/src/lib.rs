@@ -1,1 +1,56 @@
-//! Core.
+//! An embeddable, replicated, self-healing distributed hash table.
+//!
+//! A program starts a [`Dht`] node inside its own process and has a key-value store shared with every process that
+//! joined the same ring: no server, no coordinator, no leader. Keys lie on a Chord ring of virtual nodes; each is kept
+//! by `replication_factor` distinct nodes; nodes may come, leave and be killed.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use dht_core::{Config, Dht};
+//!
+//! let first = Dht::start(Config::default()).await?;
+//! let second = Dht::start(Config { seeds: vec![first.address()], ..Config::default() }).await?;
+//! second.put("answer", &42).await?;
+//! assert_eq!(first.get::<i32>("answer").await?, Some(42));
+//! # second.stop().await; first.stop().await;
+//! # Ok::<(), dht_core::Error>(()) }).unwrap();
+//! ```
+//!
+//! The modules, each importing only what stands below it: `dht` and `remote` (the public faces) → `node` (the
+//! conversations) → `transport`, `store` (the ports) → `wire` (messages and their bytes) → `data` (records, versions)
+//! → `ring` (who owns what). `docs/architecture.md` draws the map.
+
+mod config;
+mod data;
+mod dht;
+mod env;
+mod error;
+mod node;
+mod ops;
+mod remote;
+mod ring;
+mod shapes;
+mod stats;
+#[doc(hidden)]
+pub mod store;
+#[doc(hidden)]
+pub mod transport;
+#[doc(hidden)]
+pub mod wire;
+
+pub use config::{
+    Config, Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing, Secret, TlsConfig,
+};
+pub use data::record::{Format, ParseVersionError, Value, Version};
+pub use dht::Dht;
+#[doc(hidden)]
+pub use dht::Foundation;
+pub use env::Env;
+pub use error::{Error, ErrorKind, Result};
+pub use ops::{GetOptions, PutOptions, Versioned};
+pub use remote::Remote;
+pub use ring::id::Id;
+#[doc(hidden)]
+pub use ring::record::Address;
+pub use shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
+pub use wire::message::{PutOutcome, Topic};

@@ -1,0 +1,246 @@
+//! What can be typed: commands, flags, their help. Values are judged here as far as their own text allows.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use dht_core::Consistency;
+
+use crate::settings::ConfigFlags;
+use crate::units::{parse_positive_duration, parse_size};
+
+/// Where a node listens, and clients look for it, if nothing else is said.
+pub(crate) const DEFAULT_PORT: u16 = 7400;
+
+const AFTER_HELP: &str = "Exit status: 0 done or found; 1 not found (demo: data lost or wrong); 2 wrong usage; \
+                          3 an error, told on standard error; 128 + n stopped by signal n.";
+
+/// A distributed hash table: serve a node, talk to one, and watch a ring heal.
+#[derive(Debug, Parser)]
+#[command(name = "dht", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON for machines instead of tables; errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until SIGTERM or SIGINT, which make it hand over and leave.
+    ///
+    /// Prints one line with its address once it serves. A flag goes before its DHT_* variable, that before the file,
+    /// that before the default. The first signal makes the node leave within 10 s; a second one stops it at once.
+    Serve(Box<ServeArgs>),
+    /// Store a value under a key.
+    ///
+    /// A VALUE on the command line that is JSON (42, true, '{"a": 1}', '"text"') is stored as that JSON; any other
+    /// text is stored as a JSON string. What comes from a file or from standard input is stored as bytes. --bytes and
+    /// --json-value say otherwise.
+    #[command(override_usage = "dht put [OPTIONS] <KEY> <VALUE | - | --file FILE>")]
+    Put(PutArgs),
+    /// Print the value of a key: JSON as it was stored and a line end, bytes as they are.
+    Get(GetArgs),
+    /// Delete a key.
+    Delete(DeleteArgs),
+    /// Show the counters and times of a node.
+    Stats(NodeArgs),
+    /// Show the members of the ring with their share of it, as a node sees them.
+    Ring(NodeArgs),
+    /// Show which nodes keep a key, its owner first.
+    Locate(LocateArgs),
+    /// Show whether a node has joined, and whether the data is fully replicated.
+    Health(NodeArgs),
+    /// Start a ring of processes, store files in it, kill a node, and prove that nothing is lost.
+    ///
+    /// Every file is stored through one node and read back through another; then a node is killed (SIGKILL), everything
+    /// is read while the ring heals and again when it has healed, at level all; a replacement joins, and everything is
+    /// read once more. Ends with status 0 only if every byte was right each time. Leaves no process behind.
+    Demo(DemoArgs),
+    /// Print a script that completes this program's commands and flags in a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A configuration in TOML or JSON, by the end of its name; see also DHT_* variables.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Stop at once when standard input ends, so that no node outlives the program that started it.
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_stdin: bool,
+    #[command(flatten)]
+    pub(crate) flags: ConfigFlags,
+}
+
+/// Which node to talk to.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The node that does the work, any of the ring.
+    #[arg(long, env = "DHT_NODE", value_name = "HOST:PORT", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"))]
+    pub(crate) node: String,
+    /// The name of its ring.
+    #[arg(long, env = "DHT_CLUSTER_NAME", value_name = "NAME", default_value = "default")]
+    pub(crate) cluster_name: String,
+    /// How long to wait for the connection, and then for the answer (1 s more for each MiB over the first): seconds, or
+    /// text like 250ms.
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration, default_value = "5s")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LevelArgs {
+    /// How many replicas answer before the call returns; without it a quorum.
+    #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
+    pub(crate) level: Option<Consistency>,
+}
+
+fn level_parser() -> impl TypedValueParser<Value = Consistency> {
+    PossibleValuesParser::new(Consistency::NAMES).try_map(|name| name.parse::<Consistency>())
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["value", "file"]))]
+#[command(group = clap::ArgGroup::new("format").args(["bytes", "json_value"]))]
+pub(crate) struct PutArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// The value, or - for standard input.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) value: Option<OsString>,
+    /// Store the contents of this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Forget the value after this time: seconds, or text like 1h.
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// Store the value as bytes, whatever it looks like.
+    #[arg(long)]
+    pub(crate) bytes: bool,
+    /// Store the value as JSON, and refuse it if it is none.
+    #[arg(long)]
+    pub(crate) json_value: bool,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// Write the value to this file, without a line end, instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocateArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The tree to store; without it the standard library of this machine's Python.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
+    /// Nodes to start, each a process of its own.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) nodes: u16,
+    /// Copies of each file; at least 2, since a node is killed.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) replication: u16,
+    /// Store at most so many files.
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_files: u64,
+    /// Store at most so many bytes, or text like 64MiB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "128MiB")]
+    pub(crate) max_bytes: u64,
+    /// Decides which node stores, which reads and which is killed; without it by chance, and printed.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Result<Command, clap::error::ErrorKind> {
+        let args = std::iter::once("dht").chain(args.iter().copied());
+        Cli::try_parse_from(args).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_of_put() {
+        let Ok(Command::Put(put)) = parse(&["put", "k", "-5", "--ttl", "1.5", "--level", "all", "--bytes"]) else {
+            panic!("not a put")
+        };
+        assert_eq!(put.value.as_deref(), Some("-5".as_ref()));
+        assert_eq!((put.ttl, put.level.level), (Some(Duration::from_millis(1_500)), Some(Consistency::All)));
+        assert!(put.bytes && !put.json_value);
+        assert!(
+            matches!(parse(&["put", "k", "-"]), Ok(Command::Put(put)) if put.value.as_deref() == Some("-".as_ref()))
+        );
+        assert!(matches!(parse(&["put", "k", "--file", "f"]), Ok(Command::Put(put)) if put.value.is_none()));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        use clap::error::ErrorKind as Kind;
+        for (args, kind) in [
+            (&["put", "k"][..], Kind::MissingRequiredArgument),
+            (&["put", "k", "v", "--file", "f"], Kind::ArgumentConflict),
+            (&["put", "k", "v", "--bytes", "--json-value"], Kind::ArgumentConflict),
+            (&["put", "k", "v", "--ttl", "0"], Kind::ValueValidation),
+            (&["put", "k", "v", "--ttl", "soon"], Kind::ValueValidation),
+            (&["get", "k", "--level", "most"], Kind::InvalidValue),
+            (&["get"], Kind::MissingRequiredArgument),
+            (&["stats", "--timeout", "0"], Kind::ValueValidation),
+            (&["demo", "--replication", "1"], Kind::ValueValidation),
+            (&["demo", "--nodes", "1"], Kind::ValueValidation),
+            (&["demo", "--max-bytes", "much"], Kind::ValueValidation),
+            (&["serve", "--no-such-key", "1"], Kind::UnknownArgument),
+            (&["completion", "cobol"], Kind::InvalidValue),
+            (&["fly"], Kind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(args).err(), Some(kind), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn json_is_global() {
+        for args in [["dht", "--json", "stats"], ["dht", "stats", "--json"]] {
+            assert!(Cli::try_parse_from(args).is_ok_and(|cli| cli.json));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `dht serve`: one node in this process, until it is told to go.
+
+use std::future::Future;
+use std::time::Duration;
+
+use dht_core::{Config, Dht, Error, ErrorKind};
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+use crate::args::ServeArgs;
+use crate::client::no_runtime;
+use crate::failure::Failure;
+use crate::signals::Signals;
+use crate::{output, settings};
+
+/// How long a node may take to hand over its data when it leaves.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// Threads, where the configuration leaves it open; more do not help one endpoint.
+const WORKERS_MAX: usize = 4;
+
+/// `dht serve`.
+pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
+    let config = settings::resolve(args.config.as_deref(), std::env::vars_os(), &args.flags)?;
+    // Before the runtime, whose threads the configuration decides.
+    config.validate()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(&config))
+        .enable_all()
+        .build()
+        .map_err(no_runtime)?;
+    let result = runtime.block_on(Box::pin(serve(config, args.exit_with_stdin, as_json)));
+    // A thread that waits for standard input would hold up an orderly end for ever.
+    runtime.shutdown_background();
+    result
+}
+
+/// Threads of a runtime: as configured, or as many as cores up to [`WORKERS_MAX`].
+pub(crate) fn workers(config: &Config) -> usize {
+    match config.worker_threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
+        threads => threads,
+    }
+}
+
+async fn serve(config: Config, exit_with_stdin: bool, as_json: bool) -> Result<(), Failure> {
+    // Before the start: a signal that comes meanwhile must not be the end of the process.
+    let mut signals = Signals::new()?;
+    let mut input_ended = Box::pin(end_of_input(exit_with_stdin));
+    let dht = tokio::select! {
+        biased;
+        // Nothing was served, so there is nothing to leave.
+        _ = signals.next() => return Ok(()),
+        () = &mut input_ended => return Ok(()),
+        started = Dht::start(config) => started?,
+    };
+    let result = until_told_to_go(&dht, &mut signals, input_ended, as_json).await;
+    dht.stop().await;
+    result
+}
+
+async fn until_told_to_go(
+    dht: &Dht,
+    signals: &mut Signals,
+    mut input_ended: impl Future<Output = ()> + Unpin,
+    as_json: bool,
+) -> Result<(), Failure> {
+    announce(dht, as_json)?;
+    tokio::select! {
+        biased;
+        _ = signals.next() => {}
+        () = &mut input_ended => return Ok(()),
+    }
+    tokio::select! {
+        biased;
+        second = signals.next() => Err(Failure::Interrupted(second)),
+        () = &mut input_ended => Ok(()),
+        left = dht.leave(LEAVE_MAX) => Ok(left?),
+    }
+}
+
+/// The one line that whoever started this process reads the address from.
+fn announce(dht: &Dht, as_json: bool) -> Result<(), Failure> {
+    let (node, address) = (dht.node_info()?, dht.address());
+    let line = match as_json {
+        true => json!({"node_id": node.id, "address": address, "pid": std::process::id()}).to_string(),
+        false => format!("dht: serving {} at {address}", node.id),
+    };
+    output::line(line).map_err(|failure| match failure {
+        // A reader that has gone is fine where the output was all; here the work only begins, and nobody knows of it.
+        Failure::Output(error) => {
+            Error::new(ErrorKind::Internal, "the address cannot be printed").with_source(error).into()
+        }
+        other => other,
+    })
+}
+
+/// Ready when standard input has ended; never, if nobody cares.
+async fn end_of_input(matters: bool) {
+    if !matters {
+        return std::future::pending().await;
+    }
+    let mut input = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    // An error ends it as well: there will be no more input.
+    while input.read(&mut buffer).await.is_ok_and(|len| len > 0) {}
+}

@@ -1,0 +1,160 @@
+//! The commands that talk to a node, against a served one: what they print, for people and machines, and their status.
+
+mod common;
+
+use common::{Dir, Served, run, run_with_input, until};
+use serde_json::json;
+
+#[tokio::test]
+async fn put_get_delete() {
+    let served = Served::new().await;
+    let ran = served.client(&["get", "k"]).await;
+    assert_eq!((ran.status, ran.text(), ran.err.as_str()), (1, "", "dht: NOT_FOUND: the key does not exist\n"));
+    let ran = served.client(&["put", "k", "{\"a\" : 1}"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.text().starts_with("stored: "), "{}", ran.text());
+    let ran = served.client(&["get", "k"]).await;
+    assert_eq!((ran.status, ran.text()), (0, "{\"a\" : 1}\n"), "as it was stored");
+    let ran = served.client(&["delete", "k"]).await;
+    assert_eq!((ran.status, ran.text()), (0, "deleted\n"));
+    assert_eq!(served.client(&["delete", "k"]).await.status, 1);
+    assert_eq!(served.client(&["get", "k"]).await.status, 1);
+}
+
+#[tokio::test]
+async fn json_for_machines() {
+    let served = Served::new().await;
+    let put = served.client(&["put", "k", "hello", "--level", "all", "--json"]).await.json();
+    assert!(put["acks"].as_u64() >= put["wanted"].as_u64() && put["wanted"] != 0, "{put}");
+    assert!(put["degraded"].is_boolean() && put["set_size"].is_u64(), "{put}");
+    let got = served.client(&["--json", "get", "k", "--level", "one"]).await.json();
+    let version = &put["version"];
+    let expected = json!({
+        "key": "k", "found": true, "format": "json", "value": "hello", "version": version, "expires_at": null,
+    });
+    assert_eq!(got, expected);
+    let ran = served.client(&["get", "other", "--json"]).await;
+    assert_eq!((ran.status, ran.json()), (1, json!({"key": "other", "found": false})));
+    let ran = served.client(&["delete", "k", "--json"]).await;
+    assert_eq!((ran.status, ran.json()), (0, json!({"key": "k", "deleted": true})));
+    let ran = served.client(&["delete", "k", "--json"]).await;
+    assert_eq!((ran.status, ran.json(), ran.err.as_str()), (1, json!({"key": "k", "deleted": false}), ""));
+}
+
+#[tokio::test]
+async fn values_of_every_source() {
+    let served = Served::new().await;
+    let node = ["--node", &served.address, "--cluster-name", &served.cluster];
+    let dir = Dir::new();
+    let binary: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let file = dir.write("in", &binary);
+    let file = file.to_str().expect("text");
+    assert_eq!(served.client(&["put", "file", "--file", file]).await.status, 0);
+    assert_eq!(served.client(&["get", "file"]).await.out, binary, "no line end after bytes");
+
+    let ran = run_with_input(&[&["put", "input", "-"][..], &node].concat(), b"\xff\x00").await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let got = served.client(&["get", "input", "--json"]).await.json();
+    assert_eq!((&got["format"], &got["value_hex"]), (&json!("bytes"), &json!("ff00")));
+
+    let ran = run_with_input(&[&["put", "input", "-", "--json-value"][..], &node].concat(), b"[1]").await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(served.client(&["get", "input", "--json"]).await.json()["value"], json!([1]));
+
+    assert_eq!(served.client(&["put", "text", "42", "--bytes"]).await.status, 0);
+    assert_eq!(served.client(&["get", "text"]).await.text(), "42");
+    assert_eq!(served.client(&["put", "empty", ""]).await.status, 0);
+    assert_eq!(served.client(&["get", "empty"]).await.text(), "\"\"\n");
+
+    let out = dir.path().join("out");
+    let ran = served.client(&["get", "file", "--output", out.to_str().expect("text")]).await;
+    assert_eq!((ran.status, ran.text()), (0, ""));
+    assert_eq!(std::fs::read(&out).expect("written"), binary);
+}
+
+#[tokio::test]
+async fn a_value_with_a_ttl_goes() {
+    let served = Served::new().await;
+    assert_eq!(served.client(&["put", "k", "1", "--ttl", "1h"]).await.status, 0);
+    let expires_at = served.client(&["get", "k", "--json"]).await.json()["expires_at"].as_f64().expect("an instant");
+    let now = dht_core::Env::system().wall_ms() as f64 / 1_000.0;
+    assert!((expires_at - now - 3_600.0).abs() < 60.0, "{expires_at} at {now}");
+    assert_eq!(served.client(&["put", "k", "1", "--ttl", "100ms"]).await.status, 0);
+    until("the value has expired", async || served.client(&["get", "k"]).await.status == 1).await;
+}
+
+#[tokio::test]
+async fn what_the_node_tells() {
+    let served = Served::with(|command| command.args(["--node-id", "only"])).await;
+    assert_eq!(served.client(&["put", "k", "1"]).await.status, 0);
+
+    let statistics = served.client(&["stats", "--json"]).await.json();
+    assert_eq!(statistics["data_items_stored"], 1);
+    let table = served.client(&["stats"]).await;
+    assert!(table.status == 0 && table.text().contains("data_items_stored"), "{}", table.text());
+
+    let ring = served.client(&["ring", "--json"]).await.json();
+    assert_eq!((&ring["nodes"][0]["id"], &ring["nodes"][0]["address"]), (&json!("only"), &json!(served.address)));
+    let table = served.client(&["ring"]).await;
+    assert!(table.text().contains("only") && table.text().contains("replication_factor 3"), "{}", table.text());
+
+    let located = served.client(&["locate", "k", "--json"]).await.json();
+    assert_eq!((located.as_array().map(Vec::len), &located[0]["id"]), (Some(1), &json!("only")));
+    let table = served.client(&["locate", "k"]).await;
+    assert!(table.text().contains(&served.address), "{}", table.text());
+
+    until("the ring of one is whole", async || {
+        let health = served.client(&["health", "--json"]).await.json();
+        health["joined"] == true && health["fully_replicated"] == true && health["handed_over"] == true
+    })
+    .await;
+    assert!(served.client(&["health"]).await.text().contains("fully_replicated"));
+}
+
+#[tokio::test]
+async fn errors_have_their_status_and_name() {
+    let served = Served::new().await;
+    for args in [&["put", "k"][..], &["get"], &["get", "k", "--level", "most"], &["put", "k", "v", "--ttl", "0"]] {
+        let ran = served.client(args).await;
+        assert_eq!((ran.status, ran.text()), (2, ""), "{args:?}");
+        assert!(ran.err.contains("--help"), "{}", ran.err);
+    }
+    let ran = served.client(&["put", "k", "no json", "--json-value", "--json"]).await;
+    assert_eq!((ran.status, &ran.error()["error"], &ran.error()["code"]), (3, &json!("INVALID_VALUE"), &json!(13)));
+    let ran = served.client(&["put", "k", "--file", "/nowhere/at/all"]).await;
+    assert_eq!(ran.status, 3);
+    assert!(ran.err.starts_with("dht: INVALID_ARGUMENT: /nowhere/at/all"), "{}", ran.err);
+    let ran = served.client(&["put", &"k".repeat(5_000), "1", "--json"]).await;
+    assert_eq!((ran.status, &ran.error()["error"]), (3, &json!("TOO_LARGE")));
+    let ran = run(&["get", "k", "--node", &served.address, "--cluster-name", "another", "--json"]).await;
+    assert_eq!((ran.status, &ran.error()["error"]), (3, &json!("INCOMPATIBLE_RING")));
+}
+
+#[tokio::test]
+async fn nobody_answers() {
+    // Bound, so that nobody else gets the port, and never accepted from.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let node = silent.local_addr().expect("bound").to_string();
+    for command in [&["get", "k"][..], &["put", "k", "1"], &["delete", "k"], &["stats"], &["locate", "k"]] {
+        let ran = run(&[command, &["--node", &node, "--timeout", "200ms", "--json"]].concat()).await;
+        assert_eq!(ran.status, 3, "{}", ran.err);
+        let name = ran.error()["error"].as_str().map(str::to_owned);
+        assert!(matches!(name.as_deref(), Some("TIMEOUT" | "UNREACHABLE")), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn help_version_and_completion() {
+    for (args, text) in [
+        (&["--help"][..], "Exit status"),
+        (&["serve", "--help"], "--replication-factor"),
+        (&["--version"], "dht "),
+        (&["completion", "bash"], "complete"),
+        (&["completion", "zsh"], "--json-value"),
+    ] {
+        let ran = run(args).await;
+        assert_eq!(ran.status, 0, "{args:?}");
+        assert!(ran.text().contains(text), "{args:?}");
+    }
+    assert_eq!(run(&[]).await.status, 2);
+}

@@ -1,0 +1,240 @@
+//! Every knob: unit, default, bound, how to choose it. Plain fields, checked once at start by [`Config::validate`].
+//!
+//! `bounds.rs` is the one table of keys and bounds; `check.rs` holds values against it and against each other;
+//! `parse.rs` reads files, variables and flags; `text.rs` the texts of durations and sizes; `kinds.rs` the enums.
+
+mod bounds;
+mod check;
+pub(crate) mod endpoint;
+pub(crate) use endpoint::is_endpoint;
+mod kinds;
+mod parse;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use kinds::{Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing, Secret, TlsConfig};
+
+const MIB: usize = 1 << 20;
+
+/// How a node is configured.
+///
+/// Fields have the names of the keys in JSON, TOML and Python. Durations read as seconds or as text ("250ms", "2s",
+/// "1m", "1h"), sizes as bytes or as text ("4KiB", "16MiB"). Reading never checks bounds, so that a file, variables
+/// and flags can be laid over each other first; [`Config::validate`] does, and `start` calls it. Every node of a ring
+/// needs the same `cluster_name`, `hash_function`, `hash_bits`, `slot_bits` and `consistent_hashing`.
+///
+/// ```
+/// use dht_core::Config;
+///
+/// let mut config = Config { replication_factor: 5, ..Config::default() };
+/// config.set("request_timeout", "500ms")?;
+/// config.validate()?;
+///
+/// config.hash_bits = 257;
+/// let error = config.validate().unwrap_err();
+/// assert_eq!(error.context(), "hash_bits = 257: must be between 1 and 256");
+/// # Ok::<(), dht_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of this node, any text up to 255 bytes; empty (default): generated at start. It decides the node's
+    /// positions: a fixed name keeps them over a restart, so less data moves. No two live nodes may share one.
+    pub node_id: String,
+    /// IP address or host name to bind; default 127.0.0.1. Anything but loopback needs `cluster_key`, `tls` or
+    /// `allow_insecure`. 0.0.0.0 or :: binds every interface; set `advertise` where the guess may be wrong.
+    pub address: String,
+    /// Port to bind, 0 to 65535; default 0: chosen by the system. Choose a fixed one where others name it as seed.
+    pub port: u16,
+    /// "host:port" that others dial; empty (default): the bound address, or for an unspecified bind the source
+    /// address towards the seed. Needed behind address translation and in containers.
+    pub advertise: String,
+    /// Members to join through, "host:port", IPv6 in brackets, at most 1,000; default none: found a ring. A DNS name
+    /// means all its addresses. Name two or three that rarely stop at once; the list may hold this node itself.
+    pub seeds: Vec<String>,
+    /// Rings of other names are refused, 1 to 255 bytes; default "default". Use one per environment, so that a wrong
+    /// seed joins nothing.
+    pub cluster_name: String,
+    /// How a key becomes its id; default sha256. `consistent` is faster where nobody hostile chooses keys. Immutable
+    /// for a ring.
+    pub hash_function: HashFunction,
+    /// Bits of an id, 1 to 256; default 160. Ids cost ceil(bits / 8) bytes; below 64, keys and positions start to
+    /// collide (about one in 2^bits / n). Immutable for a ring.
+    pub hash_bits: u16,
+    /// The key space is cut into 2^min(hash_bits, slot_bits) slots, 0 to 20; default 14, 16,384 slots. Take at least
+    /// 8 × nodes × virtual nodes slots; more slots balance better and cost memory per slot. Immutable for a ring.
+    pub slot_bits: u8,
+    /// Copies on distinct nodes, 1 to 64; default 3: `quorum` outlives the loss of one node at any moment. Each copy
+    /// costs its memory and one message per write.
+    pub replication_factor: usize,
+    /// With fewer replicas in sight than this, writes fail with `Quorum`; 1 to 64, at most `replication_factor`;
+    /// default 1: every side of a split serves. A majority makes the small side refuse. Later release: only 1 now.
+    pub min_replicas: usize,
+    /// Level of calls that name none; default quorum. `one` is faster and may read old data, `all` waits for the
+    /// slowest replica.
+    pub consistency: Consistency,
+    /// Distinct nodes kept clockwise of each position, 1 to 128; default 16. The ring holds while not all of them
+    /// fail within one `stabilize_interval`: about 2 × log2(nodes) is ample.
+    pub successor_list_size: usize,
+    /// Positions of this node, 0 to 200; 0 = client, which stores nothing; default (`None`) 16, or 1 without
+    /// `consistent_hashing`. More even out the load (deviation about 1/√n) and cost upkeep; see
+    /// [`Config::vnode_count`].
+    pub virtual_nodes: Option<u16>,
+    /// True (default): virtual nodes, and weak digests are mixed so that sequential keys spread. False: one position
+    /// per node and raw digests, as in the Chord paper; `virtual_nodes` may then only be 0 or 1. Immutable for a ring.
+    pub consistent_hashing: bool,
+    /// True (default): replicas are compared and mended in the background. False: only reads and membership changes
+    /// mend; less traffic, and silent differences of cold keys stay.
+    pub backup_replicas: bool,
+    /// Period of stabilize, 10 ms to 1 h, ±20 %; default 1 s. Shorter: the ring heals sooner, at more messages.
+    #[serde(with = "text::duration")]
+    pub stabilize_interval: Duration,
+    /// Period of fix_fingers, 10 ms to 1 h, ±20 %; default 2 s. Fingers only shorten paths, so it may be slow.
+    #[serde(with = "text::duration")]
+    pub fix_finger_interval: Duration,
+    /// Period of check_predecessor, 10 ms to 1 h, ±20 %; default 2 s.
+    #[serde(with = "text::duration")]
+    pub check_predecessor: Duration,
+    /// Period of heartbeats, 10 ms to 1 h, ±20 %; default 1 s. A dead node is noticed after a few of them; too short
+    /// for the network's jitter, and live nodes are suspected.
+    #[serde(with = "text::duration")]
+    pub heartbeat_interval: Duration,
+    /// Bounds a whole call with its retries, 1 ms to 1 h; default 2 s, +1 s per MiB over 1 MiB of value, see
+    /// [`Config::call_timeout`]. It should exceed the time a failure needs to be noticed.
+    #[serde(with = "text::duration")]
+    pub request_timeout: Duration,
+    /// Further attempts inside one call, 0 to 100; default 3. They never exceed `request_timeout`.
+    pub max_retries: u32,
+    /// Messages queued per peer, 1 to 1,048,576; default 1024; full: `Overloaded` at once. More rides out bursts and
+    /// lets a slow peer hold more memory.
+    pub buffer_size: usize,
+    /// Open connections, 1 to 65,536; default 1024; beyond it the idlest is closed. Take twice the peers this node
+    /// talks to (a second one carries bulk), and mind the limit of descriptors.
+    pub max_connections: usize,
+    /// What carries messages; default tcp. Later release: only tcp now.
+    pub network_protocol: NetworkProtocol,
+    /// Whether the node logs; default false. No global subscriber is ever replaced.
+    pub enable_logging: bool,
+    /// True (default): histograms are kept. False drops them, never counters.
+    pub enable_metrics: bool,
+    /// Who knows whom; default one_hop. Later release: only one_hop now.
+    pub routing: Routing,
+    /// Node records kept, 1 to 10,000,000; default 100,000, some 300 bytes each. Later release: only the default now.
+    pub max_table_nodes: usize,
+    /// Directory that keeps data and identity over restarts; default none: memory only. Later release: only none now.
+    pub data_dir: Option<PathBuf>,
+    /// When a write is on disk; default interval. `always` costs an fsync per group of writes. Later release: only
+    /// the default now.
+    pub durability: Durability,
+    /// Bytes of records this node keeps, 1 MiB to 1 PiB and at least `max_value_size`; default none: no limit. Later
+    /// release: only none now.
+    #[serde(deserialize_with = "text::optional_size")]
+    pub max_memory: Option<u64>,
+    /// What makes room when `max_memory` is used up; default reject. `lru` is for caches: data vanishes. Later
+    /// release: only reject now.
+    pub eviction: Eviction,
+    /// Longest key in bytes, 1 B to 64 KiB; default 4 KiB. Keys are held in memory and named in many messages: keep
+    /// them short. Alike on all nodes.
+    #[serde(deserialize_with = "text::size")]
+    pub max_key_size: usize,
+    /// Longest value in bytes, 1 B to 1 GiB; default 16 MiB. A value travels and is held whole, on each replica and at
+    /// both ends: memory for several at once is needed. Larger things are better cut up. Alike on all nodes.
+    #[serde(deserialize_with = "text::size")]
+    pub max_value_size: usize,
+    /// How long a deletion is remembered at least, 1 s to 30 d; default 1 h. Longer than a node is usually away saves
+    /// work at its return; each remembered deletion costs its key.
+    #[serde(with = "text::duration")]
+    pub tombstone_grace: Duration,
+    /// Largest accepted difference between clocks, 1 ms to 1 h; default 5 s. `join` beyond it fails with
+    /// `ClockSkew`. An expired record is visible at most this much longer.
+    #[serde(with = "text::duration")]
+    pub max_clock_offset: Duration,
+    /// Secret shared by all nodes, 1 to 1,024 bytes; default none. Never printed and never serialised. Later release:
+    /// only none now.
+    #[serde(skip_serializing)]
+    pub cluster_key: Option<Secret>,
+    /// Mutual TLS; default none. Later release: only none now.
+    pub tls: Option<TlsConfig>,
+    /// Permits a bind to other than loopback without key and TLS; default false. Whoever reaches the port can then
+    /// read and write everything: only for networks you trust.
+    pub allow_insecure: bool,
+    /// Replicas go to distinct zones first, up to 255 bytes; default none. A rack, room or cloud zone. Later release:
+    /// only "" now.
+    pub zone: String,
+    /// Threads of the process-wide runtime of C and Python, 0 to 1,024; default 0 = min(cores, 4). The first node of
+    /// the process decides; Rust uses the caller's runtime.
+    pub worker_threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node_id: String::new(),
+            address: "127.0.0.1".to_owned(),
+            port: 0,
+            advertise: String::new(),
+            seeds: Vec::new(),
+            cluster_name: "default".to_owned(),
+            hash_function: HashFunction::Sha256,
+            hash_bits: 160,
+            slot_bits: 14,
+            replication_factor: 3,
+            min_replicas: 1,
+            consistency: Consistency::Quorum,
+            successor_list_size: 16,
+            virtual_nodes: None,
+            consistent_hashing: true,
+            backup_replicas: true,
+            stabilize_interval: Duration::from_secs(1),
+            fix_finger_interval: Duration::from_secs(2),
+            check_predecessor: Duration::from_secs(2),
+            heartbeat_interval: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+            max_retries: 3,
+            buffer_size: 1024,
+            max_connections: 1024,
+            network_protocol: NetworkProtocol::Tcp,
+            enable_logging: false,
+            enable_metrics: true,
+            routing: Routing::OneHop,
+            max_table_nodes: 100_000,
+            data_dir: None,
+            durability: Durability::Interval,
+            max_memory: None,
+            eviction: Eviction::Reject,
+            max_key_size: 4 << 10,
+            max_value_size: 16 * MIB,
+            tombstone_grace: Duration::from_secs(3_600),
+            max_clock_offset: Duration::from_secs(5),
+            cluster_key: None,
+            tls: None,
+            allow_insecure: false,
+            zone: String::new(),
+            worker_threads: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Positions this node takes, 0 to 200: `virtual_nodes`, or else 16, or 1 without `consistent_hashing`.
+    /// 0 makes the node a client.
+    #[must_use]
+    pub fn vnode_count(&self) -> u16 {
+        self.virtual_nodes.unwrap_or(if self.consistent_hashing { 16 } else { 1 })
+    }
+
+    /// Deadline of a call that carries `value_len` bytes of value: `request_timeout`, and one second for each
+    /// started MiB over the first.
+    #[must_use]
+    pub fn call_timeout(&self, value_len: usize) -> Duration {
+        let extra = value_len.saturating_sub(MIB).div_ceil(MIB) as u64;
+        self.request_timeout.saturating_add(Duration::from_secs(extra))
+    }
+}

@@ -1,0 +1,64 @@
+//! Hybrid logical clock (Kulkarni et al. 2014): 48 bits of wall milliseconds and a 16-bit counter in one word.
+//!
+//! Invariant: two stamps of one clock are never equal and rise, also when the wall clock stands still or steps back.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const COUNTER_BITS: u32 = 16;
+
+/// The clock that stamps versions; shared by all tasks of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Hlc(AtomicU64);
+
+impl Hlc {
+    /// The next stamp: at least `wall_ms`, above every stamp given or observed before.
+    pub(crate) fn stamp(&self, wall_ms: u64) -> u64 {
+        let wall = wall_ms << COUNTER_BITS;
+        let next = |last: u64| Some(wall.max(last.saturating_add(1)));
+        let last = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).unwrap_or_else(|last| last);
+        wall.max(last.saturating_add(1))
+    }
+
+    /// The next stamp is above `stamp`.
+    pub(crate) fn observe(&self, stamp: u64) {
+        self.0.fetch_max(stamp, Ordering::AcqRel);
+    }
+}
+
+/// The wall clock part of a stamp, in Unix milliseconds.
+pub(crate) fn wall_ms(stamp: u64) -> u64 {
+    stamp >> COUNTER_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rises_when_the_wall_clock_stands_or_steps_back() {
+        let clock = Hlc::default();
+        let mut last = 0;
+        for wall in [5, 5, 5, 3, 0, 6, 6] {
+            let stamp = clock.stamp(wall);
+            assert!(stamp > last, "{stamp:#x} after {last:#x} at wall {wall}");
+            assert!(wall_ms(stamp) >= wall);
+            last = stamp;
+        }
+    }
+
+    #[test]
+    fn stamps_above_what_it_observed() {
+        let clock = Hlc::default();
+        clock.observe(77 << COUNTER_BITS);
+        assert!(clock.stamp(1) > 77 << COUNTER_BITS);
+        clock.observe(3);
+        assert!(clock.stamp(1) > 77 << COUNTER_BITS);
+    }
+
+    #[test]
+    fn counter_overflow_runs_into_the_milliseconds() {
+        let clock = Hlc::default();
+        clock.observe((9 << COUNTER_BITS) | 0xffff);
+        assert_eq!(wall_ms(clock.stamp(9)), 10);
+    }
+}

@@ -1,0 +1,562 @@
+//! `Dht`: the public handle of one node. Checks what callers pass in, takes the fast paths, counts; all else is below.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::config::{Config, Consistency};
+use crate::data::record::Value;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::{Node, Parts, Phase, stopped};
+use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
+use crate::ring::id::Id;
+use crate::ring::record::{Address, NodeId};
+use crate::shapes::{Finger, Health, NodeInfo, RingInfo, Statistics};
+use crate::store::{MemoryStore, Store};
+use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
+use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
+
+/// One node of the ring, inside this process. Clones are handles on the same node; when the last one is dropped the
+/// node stops, which to the ring is a crash: call [`Dht::leave`] to hand over first.
+///
+/// All methods may be called from any task of the tokio runtime on which the node was started.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use dht_core::{Config, Dht};
+///
+/// let node = Dht::start(Config::default()).await?;
+/// node.put("greeting", &"hello").await?;
+/// assert_eq!(node.get::<String>("greeting").await?, Some("hello".to_owned()));
+/// node.stop().await;
+/// # Ok::<(), dht_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Dht(Arc<Handle>);
+
+struct Handle {
+    node: Arc<Node>,
+    /// Ends the node when dropped on its runtime.
+    runtime: tokio::runtime::Handle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.node.ended() {
+            return;
+        }
+        let node = self.node.clone();
+        // Dropping cannot wait; the node's runtime ends it. If that runtime is gone, so are the node's tasks.
+        self.runtime.spawn(async move { node.shut_down(Phase::Stopped).await });
+    }
+}
+
+/// What a node stands on; the simulator brings its own.
+#[doc(hidden)]
+pub struct Foundation {
+    /// Carries its messages.
+    pub transport: Arc<dyn Transport>,
+    /// Keeps its records.
+    pub store: Arc<dyn Store>,
+    /// Its clock and randomness.
+    pub env: Env,
+    /// What others dial.
+    pub address: Address,
+    /// Drawn anew at every start.
+    pub boot: u64,
+}
+
+impl Dht {
+    /// Starts a node. Without seeds it founds a ring and serves at once; with seeds it returns after joining, or after
+    /// `request_timeout` and goes on trying for life.
+    ///
+    /// # Errors
+    /// `Config`, `Unsupported`, `Insecure` as [`Config::validate`]; `Address` if the address cannot be bound or no seed
+    /// resolves; `IncompatibleRing`, `NodeIdInUse`, `RingFull`, `ClockSkew` if the ring refuses. Nothing is left
+    /// running then.
+    pub async fn start(config: Config) -> Result<Self> {
+        config.validate()?;
+        let env = Env::system();
+        let boot = env.random_u64().max(1);
+        let node_id = node_id(&config, &env);
+        let options = TcpOptions {
+            bind: Some(crate::transport::resolve_bind(&config).await?.to_string()),
+            hello: Hello::new(&config.cluster_name, NodeId::new(&node_id), boot, config.vnode_count() == 0),
+            buffer_size: config.buffer_size,
+            max_connections: config.max_connections,
+            frame_max: crate::transport::frame_max(&config),
+            connect_timeout: config.request_timeout,
+        };
+        let transport = TcpTransport::bind(options, env.clone()).await?;
+        let address = crate::transport::advertised(&config, &transport.local_address()).await?;
+        let slot_count = crate::ring::params::slot_count(&config)?;
+        let store = Arc::new(MemoryStore::new(slot_count));
+        let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot };
+        Self::start_with(Config { node_id, ..config }, foundation).await
+    }
+
+    /// Starts a node on a given transport, store and environment.
+    ///
+    /// # Errors
+    /// As [`Dht::start`], without those of the machine.
+    #[doc(hidden)]
+    pub async fn start_with(config: Config, foundation: Foundation) -> Result<Self> {
+        config.validate()?;
+        let Foundation { transport, store, env, address, boot } = foundation;
+        let node_id = NodeId::new(&node_id(&config, &env));
+        let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
+        let started = Self(Arc::new(Handle { node: node.clone(), runtime: tokio::runtime::Handle::current() }));
+        node.run();
+        if node.config.seeds.is_empty() {
+            if node.is_client() {
+                return Ok(started);
+            }
+            node.found();
+            return Ok(started);
+        }
+        if let Err(error) = node.enter(node.config.request_timeout).await {
+            node.shut_down(Phase::Stopped).await;
+            return Err(error);
+        }
+        Ok(started)
+    }
+
+    /// Joins the ring of one of `seeds` ("host:port"). Returns when this node is active there: calls from any member
+    /// see its writes then and the reverse, while the hand-over of older data may go on. What this node holds is merged
+    /// by version. Joining the ring one is in is a no-op. Bounded by `request_timeout` × (`max_retries` + 1).
+    ///
+    /// # Errors
+    /// `InvalidArgument` if a seed is no "host:port" or all are this node itself; `Address` if none resolves;
+    /// `Unreachable` if none answers; `IncompatibleRing`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses:
+    /// the node stays where it was. `Timeout` if it was let in and is still copying.
+    pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<()> {
+        let node = self.node()?;
+        let seeds: Vec<String> = seeds.iter().map(|s| s.as_ref().trim().to_owned()).collect();
+        if seeds.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "no address to join was given"));
+        }
+        if let Some(bad) = seeds.iter().find(|s| !crate::config::is_endpoint(s)) {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("{bad:?} is no \"host:port\"")));
+        }
+        let bound = node.config.request_timeout * (node.config.max_retries + 1);
+        node.join(&seeds, node.env.now() + bound).await
+    }
+
+    /// Waits until this node is joined, agrees with its neighbours on who is there, and has caught up with all that it
+    /// should hold.
+    ///
+    /// # Errors
+    /// `Timeout` after `timeout`; `Stopped`.
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<()> {
+        let node = self.node()?;
+        node.wait_ready(node.env.now() + timeout).await
+    }
+
+    /// Hands over what only this node holds, says goodbye and ends. Idempotent: later calls succeed at once.
+    ///
+    /// # Errors
+    /// `Timeout` if not everything was handed over within `timeout`; the node has left nevertheless.
+    pub async fn leave(&self, timeout: Duration) -> Result<()> {
+        self.0.node.leave(timeout).await
+    }
+
+    /// Ends at once, without hand-over or goodbye: to the ring, a crash. Idempotent.
+    pub async fn stop(&self) {
+        self.0.node.shut_down(Phase::Stopped).await;
+    }
+
+    /// What others dial: "host:port".
+    pub fn address(&self) -> String {
+        self.0.node.address.as_str().to_owned()
+    }
+
+    /// This node's name on the ring.
+    pub fn node_id(&self) -> String {
+        self.0.node.node_id.as_str().to_owned()
+    }
+
+    /// Stores the JSON of `value` under `key`, for ever.
+    ///
+    /// # Errors
+    /// See [`Dht::put_with`].
+    pub async fn put<T: Serialize + ?Sized>(&self, key: impl AsRef<[u8]>, value: &T) -> Result<PutOutcome> {
+        self.put_with(key, value, PutOptions::default()).await
+    }
+
+    /// Stores the JSON of `value` under `key` for `ttl`.
+    ///
+    /// # Errors
+    /// See [`Dht::put_with`].
+    pub async fn put_with_ttl<T: Serialize + ?Sized>(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: &T,
+        ttl: Duration,
+    ) -> Result<PutOutcome> {
+        self.put_with(key, value, PutOptions { ttl: Some(ttl), ..PutOptions::default() }).await
+    }
+
+    /// Stores the JSON of `value` under `key`.
+    ///
+    /// # Errors
+    /// `InvalidValue` if `value` has no JSON form; otherwise as [`Dht::put_value`].
+    pub async fn put_with<T: Serialize + ?Sized>(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: &T,
+        options: PutOptions,
+    ) -> Result<PutOutcome> {
+        self.put_value(key, Value::from_serialize(value)?, options).await
+    }
+
+    /// Stores opaque bytes under `key`.
+    ///
+    /// # Errors
+    /// As [`Dht::put_value`].
+    pub async fn put_bytes(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl Into<Bytes>,
+        options: PutOptions,
+    ) -> Result<PutOutcome> {
+        self.put_value(key, Value::from_bytes(value), options).await
+    }
+
+    /// Stores a value of either format under `key`.
+    ///
+    /// # Errors
+    /// `TooLarge`, `InvalidArgument` (ttl 0), `Stopped`: nothing was done. `NotJoined`, `Overloaded`, `Unreachable`,
+    /// `Quorum`, `Timeout`: see `Error::maybe_applied`; where it is true the write may be there, now or later.
+    pub async fn put_value(&self, key: impl AsRef<[u8]>, value: Value, options: PutOptions) -> Result<PutOutcome> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let timeout = options.timeout.unwrap_or_else(|| node.config.call_timeout(value.bytes.len()));
+        let action = Action::Put { value, ttl_ms: ttl_ms(options.ttl)? };
+        let operation = self.operation(key.as_ref(), action)?;
+        let result = match node.put_alone(&operation) {
+            Some(result) => result,
+            None => {
+                let level = options.consistency.unwrap_or(node.config.consistency);
+                self.write_one(operation, level, begun + timeout).await
+            }
+        };
+        node.count_store(&result, begun);
+        written(result).map(|(outcome, _)| outcome)
+    }
+
+    /// The value of `key`, from its JSON; `None` if there is none.
+    ///
+    /// # Errors
+    /// `WrongFormat` if the value is bytes or its JSON no `T`; otherwise as [`Dht::get_versioned`].
+    pub async fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
+        self.get_with(key, GetOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Dht::get`].
+    pub async fn get_with<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<T>> {
+        match self.get_versioned(key, options).await? {
+            Some(found) => found.value.deserialize().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of the value of `key`: as they were put, or the JSON's text.
+    ///
+    /// # Errors
+    /// As [`Dht::get_versioned`].
+    pub async fn get_bytes(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<Bytes>> {
+        Ok(self.get_versioned(key, options).await?.map(|found| found.value.bytes))
+    }
+
+    /// The value of `key` with its version and expiry; `None` if there is none.
+    ///
+    /// # Errors
+    /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` or `Timeout` if too few caught-up replicas answered.
+    pub async fn get_versioned(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<Versioned<Value>>> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let key = key.as_ref();
+        node.check_key(key)?;
+        let level = options.consistency.unwrap_or(node.config.consistency);
+        let result = match node.read_here(key, level) {
+            Some(result) => result,
+            None => {
+                let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+                let key = (0, Bytes::copy_from_slice(key));
+                let mut results = node.read(std::slice::from_ref(&key), level, deadline).await;
+                results.pop().unwrap_or_else(no_result)
+            }
+        };
+        node.count_lookup(&result, begun);
+        Ok(result?.and_then(|record| versioned(record, node.env.wall_ms())))
+    }
+
+    /// Deletes `key`; true if there was a value.
+    ///
+    /// # Errors
+    /// As [`Dht::put_value`].
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.delete_with(key, GetOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Dht::put_value`].
+    pub async fn delete_with(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<bool> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let operation = self.operation(key.as_ref(), Action::Delete)?;
+        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let level = options.consistency.unwrap_or(node.config.consistency);
+        let result = match node.put_alone(&operation) {
+            Some(result) => result,
+            None => self.write_one(operation, level, deadline).await,
+        };
+        node.count_store(&result, begun);
+        written(result).map(|(_, existed)| existed)
+    }
+
+    /// Whether `key` has a value.
+    ///
+    /// # Errors
+    /// As [`Dht::get_versioned`].
+    pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get_versioned(key, GetOptions::default()).await?.is_some())
+    }
+
+    /// How long `key` still lives; `None` if it has no value or never expires.
+    ///
+    /// # Errors
+    /// As [`Dht::get_versioned`].
+    pub async fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Option<Duration>> {
+        let Some(found) = self.get_versioned(key, GetOptions::default()).await? else { return Ok(None) };
+        let now = self.0.node.env.wall_ms() as f64 / 1000.0;
+        Ok(found.expires_at.map(|at| Duration::from_secs_f64((at - now).max(0.0))))
+    }
+
+    /// Stores many values, grouped per owner; the results stand in the order of the entries. Of a key that is there
+    /// twice the later entry wins.
+    ///
+    /// # Errors
+    /// `InvalidArgument` (ttl 0), `Stopped`: nothing was done. Everything else is told per key.
+    pub async fn put_many(
+        &self,
+        entries: impl IntoIterator<Item = (impl Into<Bytes>, Value)>,
+        options: PutOptions,
+    ) -> Result<Vec<Result<PutOutcome>>> {
+        let ttl_ms = ttl_ms(options.ttl)?;
+        let operations =
+            entries.into_iter().map(|(key, value)| (key.into(), Action::Put { value, ttl_ms })).collect::<Vec<_>>();
+        let results = self.write_many(operations, options.consistency, options.timeout).await?;
+        Ok(results.into_iter().map(|result| written(result).map(|(outcome, _)| outcome)).collect())
+    }
+
+    /// The values of many keys, in the order asked.
+    ///
+    /// # Errors
+    /// `Stopped`. Everything else is told per key.
+    pub async fn get_many(
+        &self,
+        keys: impl IntoIterator<Item = impl Into<Bytes>>,
+        options: GetOptions,
+    ) -> Result<Vec<Result<Option<Versioned<Value>>>>> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let level = options.consistency.unwrap_or(node.config.consistency);
+        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let keys: Vec<(u32, Bytes)> = keys.into_iter().map(|key| (0, key.into())).collect();
+        let fits = |(_, key): &&(u32, Bytes)| node.check_key(key).is_ok();
+        let checked: Vec<(u32, Bytes)> = keys.iter().filter(fits).cloned().collect();
+        let mut found = node.read(&checked, level, deadline).await.into_iter();
+        let result = |(_, key): &(u32, Bytes)| {
+            node.check_key(key)?;
+            let result = found.next().unwrap_or_else(no_result);
+            node.count_lookup(&result, begun);
+            Ok(result?.and_then(|record| versioned(record, node.env.wall_ms())))
+        };
+        Ok(keys.iter().map(result).collect())
+    }
+
+    /// Deletes many keys; true for each that had a value, in the order given.
+    ///
+    /// # Errors
+    /// `Stopped`: nothing was done. Everything else is told per key.
+    pub async fn delete_many(
+        &self,
+        keys: impl IntoIterator<Item = impl Into<Bytes>>,
+        options: GetOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        let operations = keys.into_iter().map(|key| (key.into(), Action::Delete)).collect::<Vec<_>>();
+        let results = self.write_many(operations, options.consistency, options.timeout).await?;
+        Ok(results.into_iter().map(|result| written(result).map(|(_, existed)| existed)).collect())
+    }
+
+    /// The id of a key on the ring.
+    pub fn hash_key(&self, key: impl AsRef<[u8]>) -> Id {
+        self.0.node.key_id(key.as_ref())
+    }
+
+    /// The id of a key on the ring as lower-case hexadecimal of ceil(hash_bits / 4) digits.
+    pub fn hash_key_hex(&self, key: impl AsRef<[u8]>) -> String {
+        self.0.node.ids.hex(self.hash_key(key))
+    }
+
+    /// The nodes that keep `key`, owner first, as this node sees the ring.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Stopped`.
+    pub fn locate(&self, key: impl AsRef<[u8]>) -> Result<Vec<NodeInfo>> {
+        let node = self.node()?;
+        node.check_key(key.as_ref())?;
+        Ok(node.locate(key.as_ref()))
+    }
+
+    /// This node.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn node_info(&self) -> Result<NodeInfo> {
+        Ok(self.node()?.node_info())
+    }
+
+    /// The first other node before this node's position 0; `None` alone.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn predecessor(&self) -> Result<Option<NodeInfo>> {
+        Ok(self.node()?.predecessor())
+    }
+
+    /// The next distinct others clockwise, at most `successor_list_size`; none alone.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn successor_list(&self) -> Result<Vec<NodeInfo>> {
+        Ok(self.node()?.successor_list())
+    }
+
+    /// The fingers of position 0 that are known, ascending.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn finger_table(&self) -> Result<Vec<Finger>> {
+        Ok(self.node()?.finger_table())
+    }
+
+    /// The ring as this node sees it.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn ring(&self) -> Result<RingInfo> {
+        Ok(self.node()?.ring_info())
+    }
+
+    /// All nodes that this node remembers, those that are gone included.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn members(&self) -> Result<Vec<NodeInfo>> {
+        Ok(self.node()?.members())
+    }
+
+    /// What was counted and measured.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Ok(self.node()?.statistics())
+    }
+
+    /// Whether this node and its part of the ring are well.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn health(&self) -> Result<Health> {
+        Ok(self.node()?.health())
+    }
+
+    fn node(&self) -> Result<&Arc<Node>> {
+        if self.0.node.ended() { Err(stopped()) } else { Ok(&self.0.node) }
+    }
+
+    fn operation(&self, key: &[u8], action: Action) -> Result<Operation> {
+        let node = &self.0.node;
+        node.check_key(key)?;
+        if let Action::Put { value, .. } = &action {
+            node.check_value(value.bytes.len())?;
+        }
+        Ok(Operation { id: node.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action })
+    }
+
+    async fn write_one(&self, operation: Operation, level: Consistency, deadline: Instant) -> OpResult {
+        let mut results = self.0.node.write(std::slice::from_ref(&operation), level, deadline).await;
+        results.pop().unwrap_or_else(|| OpResult::Failed(no_result::<()>().err().unwrap_or_else(stopped)))
+    }
+
+    async fn write_many(
+        &self,
+        actions: Vec<(Bytes, Action)>,
+        consistency: Option<Consistency>,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<OpResult>> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let mut results: Vec<Option<OpResult>> = Vec::with_capacity(actions.len());
+        let mut operations = Vec::with_capacity(actions.len());
+        let mut bytes = 0;
+        for (key, action) in actions {
+            let operation = Operation { id: node.operation_id(), map: 0, key, action };
+            match node.check_operation(&operation) {
+                Ok(()) => {
+                    if let Action::Put { value, .. } = &operation.action {
+                        bytes += value.bytes.len();
+                    }
+                    operations.push(operation);
+                    results.push(None);
+                }
+                Err(error) => results.push(Some(OpResult::Failed(error))),
+            }
+        }
+        let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(bytes));
+        let level = consistency.unwrap_or(node.config.consistency);
+        let mut written = node.write(&operations, level, deadline).await.into_iter();
+        let result = |refused: Option<OpResult>| {
+            let missing = || OpResult::Failed(no_result::<()>().err().unwrap_or_else(stopped));
+            let result = refused.unwrap_or_else(|| written.next().unwrap_or_else(missing));
+            node.count_store(&result, begun);
+            result
+        };
+        Ok(results.into_iter().map(result).collect())
+    }
+}
+
+impl std::fmt::Debug for Dht {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dht({} at {})", self.0.node.node_id, self.0.node.address)
+    }
+}
+
+fn node_id(config: &Config, env: &Env) -> String {
+    if config.node_id.is_empty() { format!("{:032x}", env.random_u128()) } else { config.node_id.clone() }
+}
+
+fn written(result: OpResult) -> Result<(PutOutcome, bool)> {
+    match result {
+        OpResult::Written { outcome, existed } => Ok((outcome, existed)),
+        OpResult::Failed(error) => Err(error),
+        OpResult::Misrouted | OpResult::Read { .. } => no_result(),
+    }
+}
+
+fn no_result<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::Internal, "an operation was left without a result"))
+}

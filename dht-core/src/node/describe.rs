@@ -1,0 +1,231 @@
+//! What this node tells about itself and the ring, for its own callers and, as JSON, for others.
+
+use bytes::Bytes;
+
+use super::{Known, Node, Phase};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::id::Id;
+use crate::ring::record::{NodeRecord, NodeState, Verdict};
+use crate::ring::vnode::Pointer;
+use crate::shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
+use crate::wire::message::Topic;
+
+impl Node {
+    /// Answers `Describe`.
+    pub(crate) fn describe(&self, topic: Topic, key: &Bytes) -> Result<String> {
+        let json = match topic {
+            Topic::Node => serde_json::to_string(&self.node_info()),
+            Topic::Ring => serde_json::to_string(&self.ring_info()),
+            Topic::Statistics => serde_json::to_string(&self.statistics()),
+            Topic::Health => serde_json::to_string(&self.health()),
+            Topic::Locate => {
+                self.check_key(key)?;
+                serde_json::to_string(&self.locate(key))
+            }
+        };
+        json.map_err(|e| Error::new(ErrorKind::Internal, format!("no JSON of {topic:?}: {e}")))
+    }
+
+    pub(crate) fn node_info(&self) -> NodeInfo {
+        let state = self.state();
+        let own = state.members.own();
+        state.members.get(&own.node_id).map(|known| self.info(known)).unwrap_or_else(|| self.bare_info(own))
+    }
+
+    /// All nodes ever heard of and not forgotten, gone ones included, ascending by id.
+    pub(crate) fn members(&self) -> Vec<NodeInfo> {
+        let state = self.state();
+        state.members.iter().filter(|k| k.record().vnodes > 0).map(|k| self.info(k)).collect()
+    }
+
+    pub(crate) fn ring_info(&self) -> RingInfo {
+        let view = self.view();
+        let shares = view.shares();
+        let state = self.state();
+        let present = state.members.iter().filter(|k| k.record().present() && k.record().vnodes > 0);
+        let nodes = present.map(|known| {
+            let index = view.member_index(&known.record().node_id);
+            let positions = known.member.positions.iter().map(|id| self.ids.hex(*id)).collect();
+            let share = index.and_then(|i| shares.get(i as usize).copied()).unwrap_or(0.0);
+            RingNode { node: self.info(known), positions, share }
+        });
+        RingInfo {
+            hash_bits: self.params.hash_bits,
+            slot_bits: self.params.slot_bits,
+            replication_factor: self.replicas() as u16,
+            view: format!("{:016x}", view.fingerprint()),
+            nodes: nodes.collect(),
+        }
+    }
+
+    /// The replicas of a key, owner first.
+    pub(crate) fn locate(&self, key: &[u8]) -> Vec<NodeInfo> {
+        let view = self.view();
+        let list = view.replica_list(self.slot_of(key), self.replicas());
+        let state = self.state();
+        let info = |m: &u32| state.members.get(&view.member(*m).node_id).map(|known| self.info(known));
+        list.iter().filter_map(info).collect()
+    }
+
+    /// The first other node before this node's position 0.
+    pub(crate) fn predecessor(&self) -> Option<NodeInfo> {
+        let view = self.view();
+        let pointed = self.state().vnodes.first().and_then(|v| v.predecessor.clone());
+        if let Some(pointer) = pointed {
+            return self.pointed(&pointer);
+        }
+        // Chord's pointer needs a notify first; until then the view knows.
+        let me = view.member_index(&self.node_id)?;
+        let id = self.first_position()?;
+        let before = view.distinct_before(id, me)?;
+        let state = self.state();
+        state.members.get(&view.member(before.member).node_id).map(|known| self.info(known))
+    }
+
+    /// The next distinct others clockwise from position 0, at most `successor_list_size`.
+    pub(crate) fn successor_list(&self) -> Vec<NodeInfo> {
+        let pointers = self.state().vnodes.first().map(|v| v.successors.clone()).unwrap_or_default();
+        if !pointers.is_empty() {
+            return pointers.iter().filter_map(|p| self.pointed(p)).collect();
+        }
+        let view = self.view();
+        let Some(id) = self.first_position() else { return Vec::new() };
+        let after = view.distinct_after(id, view.member_index(&self.node_id), self.config.successor_list_size);
+        let state = self.state();
+        let info = |p: &crate::ring::view::Position| state.members.get(&view.member(p.member).node_id);
+        after.iter().filter_map(info).map(|known| self.info(known)).collect()
+    }
+
+    pub(crate) fn finger_table(&self) -> Vec<Finger> {
+        let (base, entries): (Option<Id>, Vec<(u16, Pointer)>) = {
+            let state = self.state();
+            let entries = state.fingers.entries().map(|(k, p)| (k, p.clone())).collect();
+            (state.vnodes.first().map(|v| v.id), entries)
+        };
+        let Some(base) = base else { return Vec::new() };
+        let finger = |(index, pointer): (u16, Pointer)| {
+            let start = self.ids.hex(self.ids.add_power_of_two(base, index));
+            Some(Finger { index, start, node: self.pointed(&pointer)? })
+        };
+        entries.into_iter().filter_map(finger).collect()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let joined = matches!(*self.phase.borrow(), Phase::Active | Phase::Leaving);
+        let under_replicated_slots = self.under_replicated_slots();
+        let (catching_up, foreign) = {
+            let occupied = self.store.occupied().unwrap_or_default();
+            let state = self.state();
+            let unlisted = |slot: &crate::ring::slot::Slot| state.table.get(*slot).is_none_or(|s| !s.listed);
+            let foreign: Vec<_> = occupied.into_iter().filter(unlisted).collect();
+            (state.table.slots_where(|s| s.catch_up.is_some()).len(), foreign)
+        };
+        let bytes_to_go = foreign.iter().map(|slot| self.store.bytes_in(*slot)).sum();
+        Health {
+            joined,
+            handed_over: joined && catching_up == 0 && foreign.is_empty(),
+            fully_replicated: joined && catching_up == 0 && under_replicated_slots == 0,
+            under_replicated_slots,
+            bytes_to_go,
+            storage_ok: true,
+        }
+    }
+
+    /// Joined, of one view with the next node, and all own slots caught up.
+    pub(crate) fn ready(&self) -> bool {
+        let joined = *self.phase.borrow() == Phase::Active;
+        joined && self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty()
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let stats = &self.stats;
+        let traffic = self.transport.traffic();
+        let usage = self.store.usage();
+        let (joined, left) = {
+            let state = self.state();
+            (state.members.joined, state.members.left)
+        };
+        let rate = |good: u64, bad: u64| if good + bad == 0 { 1.0 } else { good as f64 / (good + bad) as f64 };
+        let (stored, not_stored) = (stats.stores_successful.get(), stats.stores_failed.get());
+        let (found, not_found) = (stats.lookups_successful.get(), stats.lookups_failed.get());
+        let uptime = self.env.uptime().as_secs_f64();
+        let answered = stats.heartbeats_answered.get();
+        Statistics {
+            start_time: self.env.wall_ms() as f64 / 1000.0 - uptime,
+            uptime,
+            messages_sent: traffic.messages_sent,
+            messages_received: traffic.messages_received,
+            bytes_sent: traffic.bytes_sent,
+            bytes_received: traffic.bytes_received,
+            stores_successful: stored,
+            stores_failed: not_stored,
+            lookups_successful: found,
+            lookups_failed: not_found,
+            lookups_not_found: stats.lookups_not_found.get(),
+            average_store_time: stats.store_times.average(stored),
+            average_lookup_time: stats.lookup_times.average(found),
+            store_time_p50: stats.store_times.quantile(0.5),
+            store_time_p99: stats.store_times.quantile(0.99),
+            lookup_time_p50: stats.lookup_times.quantile(0.5),
+            lookup_time_p99: stats.lookup_times.quantile(0.99),
+            data_items_stored: usage.live,
+            data_bytes_stored: usage.bytes,
+            nodes_joined: joined,
+            nodes_left: left,
+            network_errors: traffic.network_errors,
+            stabilize_operations: stats.stabilize_operations.get(),
+            finger_table_updates: stats.finger_table_updates.get(),
+            heartbeats_sent: stats.heartbeats_sent.get(),
+            replications_sent: stats.replications_sent.get(),
+            lookup_success_rate: rate(found, not_found),
+            store_success_rate: rate(stored, not_stored),
+            node_availability: rate(answered, stats.heartbeats_sent.get().saturating_sub(answered)),
+            finger_table_accuracy: self.finger_accuracy(),
+            conflicts_resolved: stats.conflicts_resolved.get(),
+            under_replicated_slots: self.under_replicated_slots(),
+            errors: stats.errors(),
+        }
+    }
+
+    fn first_position(&self) -> Option<Id> {
+        self.state().vnodes.first().map(|v| v.id)
+    }
+
+    fn pointed(&self, pointer: &Pointer) -> Option<NodeInfo> {
+        let state = self.state();
+        state.members.get(&pointer.node_id).map(|known| self.info(known))
+    }
+
+    fn info(&self, known: &Known) -> NodeInfo {
+        let record = known.record();
+        let mut info = self.bare_info(record);
+        let wall = self.env.wall_ms() as f64 / 1000.0;
+        let ago = match known.heard {
+            Some(heard) => (self.env.now() - heard).as_secs_f64(),
+            None if record.node_id == self.node_id => 0.0,
+            None => return info,
+        };
+        info.last_seen = wall - ago;
+        info
+    }
+
+    fn bare_info(&self, record: &NodeRecord) -> NodeInfo {
+        let state = match (record.verdict, record.state) {
+            (_, NodeState::Left) => "left",
+            (Verdict::Dead, _) => "dead",
+            (Verdict::Suspect, _) => "suspect",
+            (Verdict::Alive, NodeState::Joining) => "joining",
+            (Verdict::Alive, NodeState::Active) => "active",
+            (Verdict::Alive, NodeState::Leaving) => "leaving",
+        };
+        NodeInfo {
+            id: record.node_id.as_str().to_owned(),
+            address: record.address.as_str().to_owned(),
+            state: state.to_owned(),
+            last_seen: 0.0,
+            incarnation: record.incarnation,
+            vnodes: record.vnodes,
+            zone: record.zone.clone(),
+        }
+    }
+}

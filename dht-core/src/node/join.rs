@@ -1,0 +1,445 @@
+//! Entering a ring: ask a member, learn the ring, copy what we are going to hold, be admitted, become active.
+//!
+//! Until it is active a node is in no replica list and counts for nothing. It copies its slots first, so that the one
+//! switch of the lists leaves only a delta to catch up (DESIGN.md §4, "A join").
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::peers::Peer;
+use super::{Node, Phase, Ring};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::params::{RingConfig, RingParams};
+use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::slot::Slot;
+use crate::ring::view::RingView;
+use crate::ring::vnode::VNode;
+use crate::transport::Reply;
+use crate::wire::message::{Request, Response};
+
+/// Between two tries to join.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Between two tries to be admitted.
+const ADMISSION_RETRY: Duration = Duration::from_millis(15);
+/// Members that a joining node tells of itself directly; the others hear of it from them.
+const ANNOUNCE_MAX: usize = 64;
+
+/// What a member said to a node that wants in.
+struct Welcome {
+    ring_id: RingId,
+    config: RingConfig,
+    records: Vec<NodeRecord>,
+}
+
+impl Node {
+    /// Founds a ring of one, which serves at once.
+    pub(crate) fn found(&self) {
+        let id = RingId(self.env.random_u128());
+        {
+            let mut state = self.state();
+            let ring = Ring { id: Some(id), config: self.ring().config };
+            self.ring.store(Arc::new(ring));
+            state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+            let view = Arc::new(state.members.view());
+            state.table.found(self.slots, &view, self.replicas());
+            for slot in self.slots.iter() {
+                self.readable.set(slot, true);
+            }
+            self.view.store(view);
+        }
+        tracing::info!(node = %self.node_id, "founded a ring");
+        self.enter_phase(Phase::Active);
+    }
+
+    /// Joins through the configured seeds, or founds a ring if this node is the one to do it. Returns after that, or
+    /// when `patience` is over; then goes on trying for life.
+    pub(crate) async fn enter(self: &Arc<Self>, patience: Duration) -> Result<()> {
+        let deadline = self.env.now() + patience;
+        let seeds = self.config.seeds.clone();
+        self.resolve_all(&seeds).await?;
+        let (tell, told) = oneshot::channel();
+        let node = self.clone();
+        self.tasks.spawn(async move {
+            let mut tell = Some(tell);
+            let mut pause = RETRY_MIN;
+            loop {
+                let tried = node.enter_once(&seeds, node.env.now() + node.config.request_timeout).await;
+                match tried {
+                    Ok(()) => {
+                        tell.take().map(|tell| tell.send(Ok(())));
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::debug!(node = %node.node_id, %error, "not joined yet");
+                        node.stats.error(error.kind());
+                        if final_for_join(error.kind()) {
+                            tell.take().map(|tell| tell.send(Err(error)));
+                        }
+                    }
+                }
+                tokio::time::sleep(node.env.jittered(pause)).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        });
+        match tokio::time::timeout_at(deadline, told).await {
+            Ok(Ok(result)) => result,
+            _ => Ok(()),
+        }
+    }
+
+    /// One try with the seeds; founds if all are silent and this node's address is the smallest of them.
+    async fn enter_once(self: &Arc<Self>, seeds: &[String], deadline: Instant) -> Result<()> {
+        let addresses = self.resolve_all(seeds).await?;
+        match self.welcome(&addresses, deadline).await {
+            Ok(welcome) => {
+                self.become_member(welcome).await;
+                Ok(())
+            }
+            Err(error) => {
+                let smallest = addresses.iter().min() == Some(&self.address);
+                let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
+                if smallest && silent && !self.is_client() && *self.phase.borrow() == Phase::Joining {
+                    self.found();
+                    return Ok(());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// `join`: enters the ring of one of `endpoints`, with whatever this node holds.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if they name only this node; `Address` if none resolves; `Unreachable` if none answers by
+    /// the deadline; `IncompatibleRing`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
+    /// where it was.
+    pub(crate) async fn join(self: &Arc<Self>, endpoints: &[String], deadline: Instant) -> Result<()> {
+        let addresses = self.resolve_all(endpoints).await?;
+        {
+            let mut state = self.state();
+            for endpoint in endpoints {
+                if !state.seeds.contains(endpoint) {
+                    state.seeds.push(endpoint.clone());
+                }
+            }
+        }
+        let mut pause = RETRY_MIN;
+        loop {
+            let error = match self.welcome(&addresses, deadline).await {
+                Ok(welcome) if self.ring().id == Some(welcome.ring_id) => {
+                    self.learn(&welcome.records);
+                    return Ok(());
+                }
+                Ok(welcome) if self.state().members.others().next().is_some() => {
+                    self.unite(welcome.ring_id, &welcome.records, &addresses, deadline).await;
+                    return Ok(());
+                }
+                Ok(welcome) => {
+                    let node = self.clone();
+                    let (tell, told) = oneshot::channel();
+                    // A task of the node's own: a caller who gives up leaves no half-joined node.
+                    self.tasks.spawn(async move {
+                        node.become_member(welcome).await;
+                        let _ = tell.send(());
+                    });
+                    return match tokio::time::timeout_at(deadline, told).await {
+                        Ok(Ok(())) => Ok(()),
+                        Ok(Err(_)) => Err(super::stopped()),
+                        Err(_) => Err(Error::new(ErrorKind::Timeout, "still joining: the copy of our slots goes on")),
+                    };
+                }
+                Err(error) => error,
+            };
+            let retry = error.kind() == ErrorKind::Unreachable && self.env.now() + pause < deadline;
+            if !retry {
+                return Err(error);
+            }
+            tokio::time::sleep(self.env.jittered(pause)).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn resolve_all(&self, endpoints: &[String]) -> Result<Vec<Address>> {
+        let mut addresses = Vec::new();
+        let mut unresolved = None;
+        for endpoint in endpoints {
+            match self.transport.resolve(endpoint).await {
+                Ok(found) => addresses.extend(found),
+                Err(error) => unresolved = Some(error),
+            }
+        }
+        match unresolved {
+            Some(error) if addresses.is_empty() => Err(error),
+            _ => Ok(addresses),
+        }
+    }
+
+    /// Asks the addresses one after the other to be let in.
+    async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome> {
+        let mut others: Vec<&Address> = addresses.iter().filter(|a| **a != self.address).collect();
+        if others.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a node cannot join itself: name another node's address",
+            ));
+        }
+        others.dedup();
+        let mut refusal: Option<Error> = None;
+        for (i, address) in others.iter().enumerate() {
+            let record = self.state().members.own().clone();
+            let asked_ms = self.env.wall_ms();
+            let request = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
+            let left = deadline.saturating_duration_since(self.env.now());
+            let share = self.env.now() + left / (others.len() - i) as u32;
+            let error = match self.call_address(address, request, share).await {
+                Ok(Reply { body: Response::Welcome { ring_id, config, records, wall_ms }, .. }) => {
+                    self.check_clock(address, asked_ms, wall_ms)?;
+                    return Ok(Welcome { ring_id, config, records });
+                }
+                Ok(_) => Error::new(ErrorKind::Internal, format!("{address} gave an answer to another question")),
+                Err(error) => error,
+            };
+            // A definite refusal says more than silence.
+            if refusal.as_ref().is_none_or(|before| !final_for_join(before.kind())) {
+                refusal = Some(error);
+            }
+        }
+        Err(match refusal {
+            Some(error) if final_for_join(error.kind()) => error,
+            Some(error) => {
+                let names: Vec<&str> = others.iter().map(|a| a.as_str()).collect();
+                Error::new(ErrorKind::Unreachable, format!("no ring answers at {}: {error}", names.join(", ")))
+            }
+            None => Error::new(ErrorKind::Unreachable, "no address to ask"),
+        })
+    }
+
+    fn check_clock(&self, address: &Address, asked_ms: u64, theirs_ms: u64) -> Result<()> {
+        let ours_ms = asked_ms + self.env.wall_ms().saturating_sub(asked_ms) / 2;
+        let bound_ms = self.config.max_clock_offset.as_millis() as u64;
+        if ours_ms.abs_diff(theirs_ms) <= bound_ms {
+            return Ok(());
+        }
+        let seconds = |ms: u64| ms as f64 / 1000.0;
+        let (ours, theirs, bound) = (seconds(ours_ms), seconds(theirs_ms), seconds(bound_ms));
+        let context = format!(
+            "the clock here shows {ours:.3}, the one of {address} {theirs:.3} (Unix seconds): more than \
+             max_clock_offset = {bound:.3} s apart"
+        );
+        Err(Error::new(ErrorKind::ClockSkew, context))
+    }
+
+    /// Answers `Join`.
+    pub(crate) async fn serve_join(&self, record: NodeRecord, params: RingParams, client: bool) -> Result<Response> {
+        let Some(ring_id) = self.ring().id.filter(|_| self.phase.borrow().serves()) else {
+            return Err(Error::new(ErrorKind::NotJoined, format!("{} is in no ring itself yet", self.node_id)));
+        };
+        if let Some((name, ours, theirs)) = self.params.difference(&params) {
+            let context = format!("{name} differs: the ring has {ours}, the joining node {theirs}");
+            return Err(Error::new(ErrorKind::IncompatibleRing, context));
+        }
+        if !client {
+            self.refuse_live_duplicate(&record).await?;
+            self.refuse_if_full(&record)?;
+        }
+        let config = self.ring().config;
+        let records = self.state().members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
+        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms() })
+    }
+
+    /// A node_id is in use as long as its present boot answers at its address; if it does not, that boot is dead.
+    async fn refuse_live_duplicate(&self, record: &NodeRecord) -> Result<()> {
+        let known = self.state().members.get(&record.node_id).map(|k| k.record().clone());
+        let Some(known) = known.filter(|k| k.boot != record.boot && k.present()) else { return Ok(()) };
+        let mine = known.boot == self.boot;
+        let alive = mine
+            || known.address != record.address
+                && matches!(
+                    self.serve_ping_for(known.address.clone(), known.boot).await,
+                    Response::Probed { alive: true }
+                );
+        if alive {
+            let context = format!("node_id {:?} is alive at {}", record.node_id.as_str(), known.address);
+            return Err(Error::new(ErrorKind::NodeIdInUse, context));
+        }
+        let dead = {
+            let mut state = self.state();
+            let dead = state.members.judge(&known.node_id, known.boot, Verdict::Dead, self.env.now());
+            self.refresh(&mut state);
+            dead
+        };
+        if let Some(dead) = dead {
+            self.spread(dead);
+        }
+        Ok(())
+    }
+
+    fn refuse_if_full(&self, record: &NodeRecord) -> Result<()> {
+        let view = self.state().members.view_with(record);
+        let homeless = (0..view.members().len() as u32).find(|m| view.positions_of(*m).next().is_none());
+        match homeless {
+            None => Ok(()),
+            Some(_) => {
+                let context = format!(
+                    "the ring has no position left for {} in 2^{} ids; use more hash_bits or fewer virtual_nodes",
+                    record.node_id, self.params.hash_bits
+                );
+                Err(Error::new(ErrorKind::RingFull, context))
+            }
+        }
+    }
+
+    /// Takes this node out of whatever ring it is in and makes it an active member of the one that welcomed it.
+    async fn become_member(self: &Arc<Self>, welcome: Welcome) {
+        self.enter_phase(Phase::Joining);
+        {
+            let mut state = self.state();
+            self.readable.clear();
+            state.members.forget_others();
+            state.table.clear();
+            state.vnodes = state.members.own_positions().iter().map(|&id| VNode::new(id)).collect();
+            state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
+            self.view.store(Arc::new(state.members.view()));
+            self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
+        }
+        self.learn(&welcome.records);
+        if !self.is_client() {
+            let joining = self.state().members.own().clone();
+            self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
+            let affected = self.copy_ahead().await;
+            self.wait_for_admission(&affected).await;
+            let active = {
+                let mut state = self.state();
+                let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+                state.admitted = true;
+                self.refresh(&mut state);
+                active
+            };
+            self.announce(&active, &self.announced_to(&affected)).await;
+            self.spread(active);
+        }
+        tracing::info!(node = %self.node_id, "joined");
+        self.enter_phase(Phase::Active);
+        self.stabilize_wanted.notify_one();
+        self.repair_wanted.notify_one();
+    }
+
+    /// Everybody in `first`, and others up to a bound.
+    fn announced_to(&self, first: &BTreeSet<Peer>) -> BTreeSet<Peer> {
+        let mut to = first.clone();
+        let state = self.state();
+        for known in state.members.others() {
+            if to.len() >= ANNOUNCE_MAX.max(first.len()) {
+                break;
+            }
+            to.insert(Peer::from(known.record()));
+        }
+        to
+    }
+
+    /// Tells all of `to` and waits until they know, or have failed to answer.
+    pub(crate) async fn announce(&self, record: &NodeRecord, to: &BTreeSet<Peer>) {
+        let deadline = self.env.now() + self.config.request_timeout / 2;
+        let tell = |peer: Peer| async move {
+            let news = Request::Ping { boot: 0, records: vec![record.clone()] };
+            if let Ok(Response::Pong { records }) = self.call(&peer, news, deadline, 0).await {
+                self.learn(&records);
+            }
+        };
+        futures_util::future::join_all(to.iter().cloned().map(tell)).await;
+    }
+
+    /// Copies the slots that this node is going to hold from their owners. Returns all whose lists will change.
+    async fn copy_ahead(self: &Arc<Self>) -> BTreeSet<Peer> {
+        let (now, then) = {
+            let state = self.state();
+            (self.view(), state.members.prospective_view())
+        };
+        let (affected, sources) = self.plan_copy(&now, &then);
+        for (source, slots) in sources {
+            if let Err(error) = self.pull_slots(&source, &slots).await {
+                // What is missing is caught up after the switch, from whoever is there then.
+                tracing::debug!(node = %self.node_id, peer = %source.node_id, %error, "copied ahead in part");
+            }
+        }
+        affected
+    }
+
+    fn plan_copy(&self, now: &RingView, then: &RingView) -> (BTreeSet<Peer>, BTreeMap<Peer, Vec<Slot>>) {
+        let replicas = self.replicas();
+        let me = then.member_index(&self.node_id);
+        let (mut affected, mut sources) = (BTreeSet::new(), BTreeMap::<Peer, Vec<Slot>>::new());
+        let mut arc = None;
+        let mut source: Option<Peer> = None;
+        for slot in self.slots.iter() {
+            if arc != Some((now.arc(slot), then.arc(slot))) {
+                arc = Some((now.arc(slot), then.arc(slot)));
+                source = None;
+                if then.replica_list(slot, replicas).iter().any(|m| Some(*m) == me) {
+                    let list = now.replica_list(slot, replicas);
+                    affected.extend(list.iter().map(|m| Peer::from(now.member(*m))));
+                    let healthy = |m: &&u32| now.member(**m).verdict == Verdict::Alive;
+                    source = list.iter().find(healthy).map(|m| Peer::from(now.member(*m)));
+                }
+            }
+            if let Some(source) = &source {
+                sources.entry(source.clone()).or_default().push(slot);
+            }
+        }
+        (affected, sources)
+    }
+
+    /// One pending join per slot: every node whose lists change must let us in, asked in one order by all.
+    async fn wait_for_admission(&self, affected: &BTreeSet<Peer>) {
+        for peer in affected {
+            loop {
+                let deadline = self.env.now() + self.config.request_timeout;
+                let ask = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: false };
+                match self.call(peer, ask, deadline, 0).await {
+                    Ok(Response::Admitted { granted: false }) => {
+                        tokio::time::sleep(self.env.jittered(ADMISSION_RETRY)).await;
+                    }
+                    // Whoever does not answer has no say: it is dead, or will hear of the switch like everybody.
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Lets go of all admissions: this node is caught up.
+    pub(crate) fn release_admissions(&self) {
+        let peers: Vec<Peer> = self.state().members.others().map(|k| Peer::from(k.record())).collect();
+        for peer in peers {
+            let done = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: true };
+            self.tell(&peer.address, done);
+        }
+    }
+
+    pub(crate) fn enter_phase(&self, next: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let moves = !phase.ended() && *phase != next;
+            if moves {
+                *phase = next;
+            }
+            moves
+        });
+    }
+}
+
+/// Errors that another try will not mend.
+fn final_for_join(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::IncompatibleRing
+            | ErrorKind::NodeIdInUse
+            | ErrorKind::RingFull
+            | ErrorKind::ClockSkew
+            | ErrorKind::Auth
+            | ErrorKind::InvalidArgument
+    )
+}

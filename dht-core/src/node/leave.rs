@@ -1,0 +1,66 @@
+//! Leaving gracefully: the lists switch to those without us while we still answer as a source; what we hold is on all
+//! current replicas before we say goodbye.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::peers::Peer;
+use super::{Node, Phase};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::record::{NodeRecord, NodeState};
+
+impl Node {
+    /// Hands over, says goodbye, ends. Idempotent; the node has left in any case.
+    ///
+    /// # Errors
+    /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring.
+    pub(crate) async fn leave(self: &Arc<Self>, timeout: Duration) -> Result<()> {
+        if self.phase.borrow().ended() {
+            return Ok(());
+        }
+        let deadline = self.env.now() + timeout;
+        self.enter_phase(Phase::Leaving);
+        let mut handed_over = true;
+        if !self.is_client() && self.state().members.others().next().is_some() {
+            let leaving = self.declare(NodeState::Leaving);
+            self.announce(&leaving, &self.everybody()).await;
+            self.spread(leaving);
+            handed_over = tokio::time::timeout_at(deadline, self.nothing_left()).await.is_ok();
+            let left = self.declare(NodeState::Left);
+            self.announce(&left, &self.everybody()).await;
+        }
+        self.shut_down(Phase::Left).await;
+        if handed_over {
+            return Ok(());
+        }
+        let context = format!("left after {timeout:?} without having handed over everything");
+        Err(Error::new(ErrorKind::Timeout, context))
+    }
+
+    fn declare(&self, next: NodeState) -> NodeRecord {
+        let mut state = self.state();
+        let record = state.members.declare(|me| me.state = next, self.env.now());
+        self.refresh(&mut state);
+        record
+    }
+
+    fn everybody(&self) -> BTreeSet<Peer> {
+        self.state().members.others().map(|k| Peer::from(k.record())).collect()
+    }
+
+    /// Waits until the repair has handed over every slot.
+    async fn nothing_left(&self) {
+        loop {
+            let seen = *self.progress.borrow();
+            self.repair_wanted.notify_one();
+            // An empty slot counts too: those who take it over catch up from us.
+            let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
+                && self.state().table.slots_where(|_| true).is_empty();
+            if empty || self.view().members().is_empty() {
+                return;
+            }
+            self.progress_or(seen, self.env.now() + Duration::from_millis(100)).await;
+        }
+    }
+}

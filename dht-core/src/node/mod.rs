@@ -1,0 +1,390 @@
+//! `Node`: one endpoint with many vnodes. Owns the view, the store, the transport, the clock and every background
+//! task; the files beside this one are its conversations.
+//!
+//! Invariants: what decides lies in `State` behind one short lock that is never held over an await; readers of the
+//! view take no lock; the view, the replica lists and the readable bits change together, in `refresh`.
+
+mod admission;
+mod coordinator;
+mod describe;
+mod fingers;
+mod gossip;
+mod join;
+mod leave;
+mod lines;
+mod lookup;
+mod parts;
+mod peers;
+mod phase;
+mod probe;
+mod quorum;
+mod read;
+mod readable;
+mod relay;
+mod repair;
+mod replicate;
+mod seeds;
+mod serve;
+mod stabilize;
+mod tasks;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+pub(crate) use phase::Phase;
+
+use crate::config::{Config, Consistency};
+use crate::data::hlc::Hlc;
+use crate::data::record::{OpId, Record, Version};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::hash::KeyHasher;
+use crate::ring::id::{Id, IdSpace};
+use crate::ring::list::{SlotTable, Switch};
+use crate::ring::members::{Known, Members};
+use crate::ring::params::{RingConfig, RingParams};
+use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::slot::{Slot, SlotSpace};
+use crate::ring::view::RingView;
+use crate::ring::vnode::VNode;
+use crate::stats::Stats;
+use crate::store::Store;
+use crate::transport::{Service, Transport};
+
+/// One running instance.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) params: RingParams,
+    pub(crate) ids: IdSpace,
+    pub(crate) slots: SlotSpace,
+    hasher: KeyHasher,
+    pub(crate) env: Env,
+    transport: Arc<dyn Transport>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) stats: Stats,
+    pub(crate) node_id: NodeId,
+    node_digest: u64,
+    pub(crate) boot: u64,
+    pub(crate) address: Address,
+    hlc: Hlc,
+    sequence: AtomicU64,
+    state: Mutex<State>,
+    view: ArcSwap<RingView>,
+    ring: ArcSwap<Ring>,
+    readable: readable::Readable,
+    lines: Arc<lines::Lines>,
+    phase: watch::Sender<Phase>,
+    /// Counts what calls in trouble wait for: a new view, a newcomer caught up.
+    progress: watch::Sender<u64>,
+    repair_wanted: Notify,
+    gossip_wanted: Notify,
+    stabilize_wanted: Notify,
+    tasks: tasks::Tasks,
+    tails: tasks::Tails,
+    round_trips: peers::RoundTrips,
+    itself: Weak<Self>,
+}
+
+/// What changes together.
+struct State {
+    members: Members,
+    table: SlotTable,
+    vnodes: Vec<VNode>,
+    fingers: fingers::Fingers,
+    news: gossip::News,
+    admission: admission::Admission,
+    /// Others have let this node in and wait to hear that it has caught up.
+    admitted: bool,
+    /// Slots in which a replica missed a write that this node knows of.
+    dirty: BTreeSet<Slot>,
+    /// Nodes with a probe under way.
+    probing: BTreeSet<NodeId>,
+    /// "host:port" texts that were joined through, configured or explicit.
+    seeds: Vec<String>,
+}
+
+/// Which ring this node is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring {
+    pub(crate) id: Option<RingId>,
+    pub(crate) config: RingConfig,
+}
+
+/// What a node is made of besides its configuration.
+pub(crate) struct Parts {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Env,
+    pub(crate) node_id: NodeId,
+    pub(crate) boot: u64,
+    /// What others dial.
+    pub(crate) address: Address,
+}
+
+impl Node {
+    /// A node in no ring, whose transport answers from now on. `config` has been validated.
+    pub(crate) fn new(config: Config, parts: Parts) -> Result<Arc<Self>> {
+        let params = RingParams::of(&config);
+        let out_of_range = || Error::new(ErrorKind::Config, format!("hash_bits = {}: out of range", config.hash_bits));
+        let (ids, slots) = params.spaces().ok_or_else(out_of_range)?;
+        let ring_config = RingConfig {
+            version: 1,
+            replication_factor: config.replication_factor as u16,
+            tombstone_grace: config.tombstone_grace,
+            max_key_size: config.max_key_size,
+            max_value_size: config.max_value_size,
+        };
+        let me = NodeRecord {
+            node_id: parts.node_id.clone(),
+            boot: parts.boot,
+            address: parts.address.clone(),
+            incarnation: 1,
+            placed_at: 0,
+            state: NodeState::Joining,
+            verdict: Verdict::Alive,
+            vnodes: u32::from(config.vnode_count()),
+            choices: Vec::new(),
+            zone: config.zone.clone(),
+        };
+        let members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
+        let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
+        let view = members.view();
+        let stats = Stats::new(config.enable_metrics);
+        let state = State {
+            members,
+            table: SlotTable::default(),
+            vnodes,
+            fingers: fingers::Fingers::new(ids),
+            news: gossip::News::default(),
+            admission: admission::Admission::default(),
+            admitted: false,
+            dirty: BTreeSet::new(),
+            probing: BTreeSet::new(),
+            seeds: config.seeds.clone(),
+        };
+        let node = Arc::new_cyclic(|itself| Self {
+            itself: itself.clone(),
+            params,
+            ids,
+            slots,
+            hasher: params.hasher(ids),
+            env: parts.env,
+            transport: parts.transport,
+            store: parts.store,
+            stats,
+            node_digest: parts.node_id.digest(),
+            node_id: parts.node_id,
+            boot: parts.boot,
+            address: parts.address,
+            hlc: Hlc::default(),
+            sequence: AtomicU64::new(1),
+            state: Mutex::new(state),
+            view: ArcSwap::from_pointee(view),
+            ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),
+            readable: readable::Readable::new(slots.count()),
+            lines: Arc::new(lines::Lines::new(config.buffer_size)),
+            phase: watch::Sender::new(Phase::Joining),
+            progress: watch::Sender::new(0),
+            repair_wanted: Notify::new(),
+            gossip_wanted: Notify::new(),
+            stabilize_wanted: Notify::new(),
+            tasks: tasks::Tasks::default(),
+            tails: tasks::Tails::new(config.buffer_size),
+            round_trips: peers::RoundTrips::default(),
+            config,
+        });
+        node.transport.accept(Arc::new(Inbound(Arc::downgrade(&node))));
+        Ok(node)
+    }
+
+    /// Starts what runs for the life of the node.
+    pub(crate) fn run(self: &Arc<Self>) {
+        self.tasks.spawn(probe::heartbeats(self.clone()));
+        self.tasks.spawn(gossip::exchange(self.clone()));
+        self.tasks.spawn(seeds::search(self.clone()));
+        self.tasks.spawn(stabilize::stabilize(self.clone()));
+        self.tasks.spawn(stabilize::check_predecessor(self.clone()));
+        self.tasks.spawn(fingers::fix_fingers(self.clone()));
+        self.tasks.spawn(repair::repair(self.clone()));
+        self.tasks.spawn(repair::sweep(self.clone()));
+    }
+
+    /// Ends all tasks and the transport, without a goodbye: to the ring, a crash. Idempotent.
+    pub(crate) async fn shut_down(&self, last: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let ends = !phase.ended();
+            if ends {
+                *phase = last;
+            }
+            ends
+        });
+        self.tasks.abort();
+        self.transport.close().await;
+    }
+
+    /// A handle for a task of its own; `None` while the node is being dropped.
+    fn myself(&self) -> Option<Arc<Self>> {
+        self.itself.upgrade()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Transitions leave the state whole before anything can panic, so a poisoned lock holds a valid one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn view(&self) -> Arc<RingView> {
+        self.view.load_full()
+    }
+
+    pub(crate) fn ring(&self) -> Ring {
+        **self.ring.load()
+    }
+
+    pub(crate) fn replicas(&self) -> usize {
+        usize::from(self.ring.load().config.replication_factor)
+    }
+
+    pub(crate) fn key_id(&self, key: &[u8]) -> Id {
+        self.hasher.id(key)
+    }
+
+    pub(crate) fn slot_of(&self, key: &[u8]) -> Slot {
+        self.slots.of(self.hasher.id(key))
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        self.config.vnode_count() == 0
+    }
+
+    /// A name for one operation, for ever unique.
+    pub(crate) fn operation_id(&self) -> OpId {
+        let sequence = self.sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        OpId { origin: self.boot, sequence }
+    }
+
+    fn stamp(&self) -> Version {
+        Version { hlc: self.hlc.stamp(self.env.wall_ms()), node: self.node_digest, boot: self.boot }
+    }
+
+    /// Derives the view from the members and switches to it: view, replica lists and readable bits.
+    fn refresh(&self, state: &mut State) {
+        let after = Arc::new(state.members.view());
+        let before = self.view.load_full();
+        let missed = state.members.take_missed();
+        let replicas = self.replicas();
+        let switch = Switch {
+            slots: self.slots,
+            me: &self.node_id,
+            before: &before,
+            after: &after,
+            replicas_before: replicas,
+            replicas,
+            missed: &missed,
+            now: self.env.now(),
+        };
+        if !before.same_placement(&after) || !missed.is_empty() {
+            state.table.switch(&switch, |slot, now| self.readable.set(slot, now.readable()));
+            self.repair_wanted.notify_one();
+            self.stabilize_wanted.notify_one();
+        }
+        let State { vnodes, members, fingers, .. } = state;
+        for gone in members.gone() {
+            for vnode in vnodes.iter_mut() {
+                vnode.forget(&gone.record().node_id);
+            }
+            fingers.forget(&gone.record().node_id);
+        }
+        self.view.store(after);
+        self.progress.send_modify(|n| *n += 1);
+    }
+
+    /// Waits until something happened that a call in trouble may be waiting for, but not longer than until `until`.
+    async fn progress_or(&self, seen: u64, until: Instant) {
+        let mut progress = self.progress.subscribe();
+        let moved = progress.wait_for(|n| *n != seen);
+        // Either way the caller looks again.
+        let _ = tokio::time::timeout_at(until, moved).await;
+    }
+
+    /// Left or stopped.
+    pub(crate) fn ended(&self) -> bool {
+        self.phase.borrow().ended()
+    }
+
+    /// Waits until this node is joined, caught up, and of one view with the next node on the ring.
+    pub(crate) async fn wait_ready(self: &Arc<Self>, deadline: Instant) -> Result<()> {
+        loop {
+            let seen = *self.progress.borrow();
+            if self.ended() {
+                return Err(stopped());
+            }
+            if self.ready() && self.agrees_with_neighbours(deadline).await {
+                return Ok(());
+            }
+            let now = self.env.now();
+            if now >= deadline {
+                let health = self.health();
+                let context = format!("not ready: joined {}, handed over {}", health.joined, health.handed_over);
+                return Err(Error::new(ErrorKind::Timeout, context));
+            }
+            self.progress_or(seen, deadline.min(now + READY_LOOK)).await;
+        }
+    }
+
+    /// The fast path of one read at level one: from memory, if this node is a caught-up replica. `None`: ask others.
+    #[inline]
+    pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Record>>> {
+        let slot = self.slot_of(key);
+        if !self.readable.get(slot) || (level != Consistency::One && !self.alone()) || !self.phase.borrow().serves() {
+            return None;
+        }
+        Some(self.store.get(slot, 0, key))
+    }
+
+    /// Waits until this node is in a ring, at most until `deadline`.
+    pub(crate) async fn joined_by(&self, deadline: Instant) -> Result<()> {
+        let phase = *self.phase.borrow();
+        if phase.serves() {
+            return Ok(());
+        }
+        let mut phases = self.phase.subscribe();
+        let settled = phases.wait_for(|phase| phase.serves() || phase.ended());
+        match tokio::time::timeout_at(deadline, settled).await {
+            Ok(Ok(phase)) if phase.serves() => Ok(()),
+            Ok(_) => Err(stopped()),
+            Err(_) => Err(Error::new(ErrorKind::NotJoined, "this node is in no ring yet")),
+        }
+    }
+}
+
+/// Between two looks of `wait_ready` at what no event tells of.
+const READY_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// The error of every call after the end of a node.
+pub(crate) fn stopped() -> Error {
+    Error::new(ErrorKind::Stopped, "this node was stopped or has left; start a new one")
+}
+
+/// Text of a key for errors and logs, cut short.
+pub(crate) fn shown(key: &Bytes) -> String {
+    let head = &key[..key.len().min(64)];
+    format!("{:?}{}", String::from_utf8_lossy(head), if key.len() > 64 { "…" } else { "" })
+}
+
+/// What the transport calls. Weak, so that a node without handles ends although its transport still knows it.
+struct Inbound(Weak<Node>);
+
+impl Service for Inbound {
+    fn serve(&self, call: crate::transport::Call) -> crate::transport::Answer {
+        match self.0.upgrade() {
+            Some(node) => node.serve(call),
+            None => crate::transport::Answer::Nothing,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The only caller of the transport: envelopes, deadlines, measured round trips, and what a failure says of the peer.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Node;
+use crate::data::FixedMap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
+use crate::transport::{Call, Reply, Responses, TransportError, call_error};
+use crate::wire::message::{Head, Request, Response};
+
+/// Whom to call.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Peer {
+    pub(crate) node_id: NodeId,
+    pub(crate) boot: u64,
+    pub(crate) address: Address,
+}
+
+impl From<&NodeRecord> for Peer {
+    fn from(record: &NodeRecord) -> Self {
+        Self { node_id: record.node_id.clone(), boot: record.boot, address: record.address.clone() }
+    }
+}
+
+impl Node {
+    /// Asks `peer`; a `Response::Failure` becomes the error it carries.
+    ///
+    /// # Errors
+    /// `Unreachable` (with `maybe_applied` unless the request certainly did not arrive), `Timeout`, `Overloaded`,
+    /// `TooLarge`, `Stopped`, or whatever the peer answered.
+    pub(crate) async fn call(&self, peer: &Peer, body: Request, deadline: Instant, attempt: u32) -> Result<Response> {
+        let begun = self.env.now();
+        let call = Call { head: self.head(deadline, attempt), body };
+        let result = self.transport.call(&peer.address, call, deadline).await;
+        match result {
+            Ok(reply) => {
+                self.round_trips.record(peer.boot, self.env.now() - begun);
+                self.accept_reply(peer, reply)
+            }
+            Err(error) => {
+                self.blame(peer, &error);
+                Err(call_error(error))
+            }
+        }
+    }
+
+    /// Asks an address of which only the address is known.
+    pub(crate) async fn call_address(&self, to: &Address, body: Request, deadline: Instant) -> Result<Reply> {
+        let call = Call { head: self.head(deadline, 0), body };
+        let reply = self.transport.call(to, call, deadline).await.map_err(call_error)?;
+        match reply.body {
+            Response::Failure(error) => Err(error),
+            _ => Ok(reply),
+        }
+    }
+
+    /// Asks `peer` for a stream; each item must come within `idle_max`.
+    pub(crate) async fn open(&self, peer: &Peer, body: Request, idle_max: Duration) -> Result<Box<dyn Responses>> {
+        let call = Call { head: self.head(self.env.now() + idle_max, 0), body };
+        self.transport.open(&peer.address, call, idle_max).await.map_err(|error| {
+            self.blame(peer, &error);
+            call_error(error)
+        })
+    }
+
+    /// Tells `to` without waiting.
+    pub(crate) fn tell(&self, to: &Address, body: Request) {
+        let head = self.head(self.env.now() + self.config.request_timeout, 0);
+        self.transport.send(to, Call { head, body });
+    }
+
+    pub(crate) fn head(&self, deadline: Instant, attempt: u32) -> Head {
+        let left = deadline.saturating_duration_since(self.env.now());
+        Head {
+            ring_id: self.ring().id,
+            sender: if self.is_client() { 0 } else { self.boot },
+            deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+            trace_id: 0,
+            attempt,
+            view: self.view.load().fingerprint(),
+        }
+    }
+
+    /// How long one attempt at `peer` may take: what its round trips say, but a fair part of what is left at most.
+    pub(crate) fn attempt_deadline(&self, peer: &Peer, deadline: Instant) -> Instant {
+        let now = self.env.now();
+        let left = deadline.saturating_duration_since(now);
+        let share = left / (self.config.max_retries + 1);
+        let patient = self.round_trips.timeout(peer.boot).map_or(share, |timeout| timeout.max(ATTEMPT_MIN).min(share));
+        now + patient.max(ATTEMPT_MIN).min(left)
+    }
+
+    pub(super) fn accept_reply(&self, peer: &Peer, reply: Reply) -> Result<Response> {
+        let ours = self.ring().id;
+        if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
+            let context = format!("{} at {} is in another ring now", peer.node_id, peer.address);
+            return Err(Error::new(ErrorKind::Unreachable, context));
+        }
+        if reply.head.view != self.view.load().fingerprint() {
+            self.disagrees(&peer.node_id);
+        }
+        match reply.body {
+            Response::Failure(error) => Err(error),
+            body => Ok(body),
+        }
+    }
+
+    fn blame(&self, peer: &Peer, error: &TransportError) {
+        match error {
+            TransportError::Refused(_) => self.suspect(peer, true),
+            TransportError::Broken(_) | TransportError::Deadline(_) => self.probe_soon(peer),
+            _ => {}
+        }
+    }
+
+    /// Routes around `peer` from now on, tells others, and lets the detector decide.
+    pub(crate) fn suspect(&self, peer: &Peer, refused: bool) {
+        let news = {
+            let mut state = self.state();
+            if refused && state.members.get(&peer.node_id).is_some_and(|k| k.record().boot == peer.boot) {
+                state.members.refused(&peer.node_id);
+            }
+            let news = state.members.judge(&peer.node_id, peer.boot, Verdict::Suspect, self.env.now());
+            if news.is_some() {
+                self.refresh(&mut state);
+            }
+            news
+        };
+        if let Some(record) = news {
+            tracing::debug!(node = %self.node_id, peer = %peer.node_id, refused, "suspects");
+            self.spread(record);
+        }
+    }
+}
+
+/// An attempt is not given up sooner: a garbage collection or a slow disk takes that long on a healthy machine.
+const ATTEMPT_MIN: Duration = Duration::from_millis(250);
+
+/// Smoothed round trips per peer (RFC 6298 §2, without its minimum: the caller has its own).
+#[derive(Default)]
+pub(crate) struct RoundTrips(Mutex<FixedMap<u64, (f64, f64)>>);
+
+/// Peers remembered; beyond, all are forgotten and measured anew.
+const PEERS_MAX: usize = 65_536;
+
+impl RoundTrips {
+    fn record(&self, boot: u64, took: Duration) {
+        let took = took.as_secs_f64();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= PEERS_MAX {
+            all.clear();
+        }
+        let (smoothed, variation) = all.entry(boot).or_insert((took, took / 2.0));
+        *variation += ((*smoothed - took).abs() - *variation) / 4.0;
+        *smoothed += (took - *smoothed) / 8.0;
+    }
+
+    fn timeout(&self, boot: u64) -> Option<Duration> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&boot).map(|(smoothed, variation)| Duration::from_secs_f64(smoothed + 4.0 * variation))
+    }
+}

@@ -1,0 +1,172 @@
+//! Failure detection: heartbeats to the next node on the ring and to one other in turn, indirect probes, suspicion,
+//! verdict (SWIM, Das et al. 2002). Whoever suspects routes around the node at once; only the verdict changes lists.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Node;
+use super::peers::Peer;
+use crate::ring::record::Verdict;
+use crate::wire::message::{Request, Response};
+
+/// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// Others asked to try, before a silent node is suspected.
+const INDIRECT: usize = 3;
+/// Heartbeat intervals that a suspect whose address refuses has to come back: a restart takes another boot.
+const REFUSED_PERIODS: u32 = 1;
+/// Heartbeat intervals that a silent suspect has, in a ring of ten; times log10 of the nodes beyond.
+const SILENT_PERIODS: f64 = 4.0;
+
+/// Sends heartbeats and gives verdicts, for life.
+pub(crate) async fn heartbeats(node: Arc<Node>) {
+    let period = node.config.heartbeat_interval;
+    let mut turn = 0;
+    loop {
+        tokio::time::sleep(node.env.jittered(period)).await;
+        for peer in node.heartbeat_targets(&mut turn) {
+            node.probe_soon(&peer);
+        }
+        node.pass_verdicts(period);
+    }
+}
+
+impl Node {
+    /// The next node on the ring, all suspects, and one other in turn.
+    fn heartbeat_targets(&self, turn: &mut usize) -> Vec<Peer> {
+        let state = self.state();
+        let others: Vec<_> = state.members.others().collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
+        *turn = (*turn + 1) % others.len();
+        let next = state.vnodes.first().and_then(|v| v.successors.first()).map(|p| &p.node_id);
+        let wanted = others.iter().enumerate().filter(|(i, known)| {
+            let record = known.record();
+            *i == *turn || Some(&record.node_id) == next || record.verdict == Verdict::Suspect
+        });
+        wanted.map(|(_, known)| Peer::from(known.record())).collect()
+    }
+
+    fn pass_verdicts(&self, period: Duration) {
+        let now = self.env.now();
+        let dead = {
+            let mut state = self.state();
+            let nodes = state.members.others().count().max(10) as f64;
+            let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10());
+            let overdue = state.members.overdue(now, period * REFUSED_PERIODS, silent_max);
+            let judge = |(id, boot)| state.members.judge(&id, boot, Verdict::Dead, now);
+            let dead: Vec<_> = overdue.into_iter().filter_map(judge).collect();
+            state.members.bury(now);
+            if !dead.is_empty() {
+                self.refresh(&mut state);
+            }
+            dead
+        };
+        for record in dead {
+            tracing::info!(node = %self.node_id, peer = %record.node_id, "gave up a node");
+            self.spread(record);
+        }
+    }
+
+    /// Probes `peer` in the background, unless that is being done already.
+    pub(crate) fn probe_soon(&self, peer: &Peer) {
+        let Some(node) = self.myself() else { return };
+        if !self.state().probing.insert(peer.node_id.clone()) {
+            return;
+        }
+        let peer = peer.clone();
+        self.tasks.spawn(async move {
+            node.probe(&peer).await;
+            node.state().probing.remove(&peer.node_id);
+        });
+    }
+
+    async fn probe(&self, peer: &Peer) {
+        self.stats.heartbeats_sent.add(1);
+        let patience = ANSWER_MAX.min(self.config.heartbeat_interval);
+        if self.ping(peer, patience).await {
+            self.stats.heartbeats_answered.add(1);
+            return;
+        }
+        let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
+        if !refused && self.ping_through_others(peer, patience).await {
+            return;
+        }
+        self.suspect(peer, false);
+    }
+
+    /// Whether `peer` answered, as the boot that is known.
+    async fn ping(&self, peer: &Peer, patience: Duration) -> bool {
+        let records = {
+            let mut state = self.state();
+            let mut records = state.news.take();
+            // A suspect must hear of it, or it cannot refute.
+            if let Some(known) = state.members.get(&peer.node_id)
+                && known.record().verdict == Verdict::Suspect
+                && !records.contains(known.record())
+            {
+                records.push(known.record().clone());
+            }
+            records
+        };
+        let ping = Request::Ping { boot: peer.boot, records };
+        let deadline = self.env.now() + patience;
+        let call = crate::transport::Call { head: self.head(deadline, 0), body: ping };
+        let answer = self.transport.call(&peer.address, call, deadline).await;
+        let alive = match answer {
+            Ok(reply) if reply.head.sender == peer.boot => match self.accept_reply(peer, reply) {
+                Ok(Response::Pong { records }) => {
+                    self.learn(&records);
+                    true
+                }
+                _ => false,
+            },
+            // Somebody else listens there now: the node we mean does not.
+            Ok(_) | Err(crate::transport::TransportError::Refused(_)) => {
+                self.suspect(peer, true);
+                false
+            }
+            Err(_) => false,
+        };
+        if alive {
+            self.state().members.heard(&peer.node_id, self.env.now());
+        }
+        alive
+    }
+
+    async fn ping_through_others(&self, peer: &Peer, patience: Duration) -> bool {
+        let mut helpers: Vec<Peer> = {
+            let state = self.state();
+            let healthy = state.members.others().map(super::Known::record).filter(|r| r.verdict == Verdict::Alive);
+            healthy.filter(|r| r.node_id != peer.node_id).map(Peer::from).collect()
+        };
+        let mut asked = FuturesUnordered::new();
+        while asked.len() < INDIRECT && !helpers.is_empty() {
+            let helper = helpers.swap_remove(self.env.random_below(helpers.len()));
+            let request = Request::PingFor { address: peer.address.clone(), boot: peer.boot };
+            let call = crate::transport::Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
+            asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));
+        }
+        while let Some(answer) = asked.next().await {
+            if let Ok(reply) = answer
+                && let Response::Probed { alive: true } = reply.body
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Answers `PingFor`: tries the address on somebody's behalf.
+    pub(crate) async fn serve_ping_for(&self, address: crate::ring::record::Address, boot: u64) -> Response {
+        let deadline = self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval);
+        let ping = Request::Ping { boot, records: Vec::new() };
+        let call = crate::transport::Call { head: self.head(deadline, 0), body: ping };
+        let answer = self.transport.call(&address, call, deadline).await;
+        Response::Probed { alive: answer.is_ok_and(|reply| reply.head.sender == boot) }
+    }
+}

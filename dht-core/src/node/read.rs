@@ -1,0 +1,297 @@
+//! Reads: straight to the replicas, as many as the level asks for; what differs is repaired before the answer.
+//!
+//! Only caught-up members of one and the same list count. A newcomer or a node with another list says so and another
+//! replica is asked; nothing is ever answered as missing by a node that has not caught up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::parts::parts;
+use super::peers::Peer;
+use super::quorum::{Tally, wanted};
+use super::{Node, shown};
+use crate::config::Consistency;
+use crate::data::record::Record;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::list::ListId;
+use crate::ring::record::Verdict;
+use crate::ring::slot::Slot;
+use crate::transport::BoxFuture;
+use crate::wire::message::{FetchItem, FetchResult, Request, Response};
+
+/// Pause before all replicas are asked again.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The next replica is asked when the first ones have not answered for this long.
+const HEDGE: Duration = Duration::from_millis(40);
+
+/// One key being read.
+struct Reading {
+    slot: Slot,
+    map: u32,
+    key: Bytes,
+    tally: Tally,
+    /// The newest record seen, and who answered with what.
+    newest: Option<Record>,
+    answers: Vec<(Peer, Option<crate::data::record::Version>)>,
+    asked: BTreeSet<u64>,
+    /// Replicas asked that have not answered yet.
+    waiting: usize,
+    wanted: usize,
+    done: bool,
+    failure: Option<Error>,
+}
+
+type Answered = (Option<Peer>, Vec<usize>, Result<Response>);
+
+impl Node {
+    /// The record of each key at `level`, tombstones and expired ones included, in the order of `keys`.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        keys: &[(u32, Bytes)],
+        level: Consistency,
+        deadline: Instant,
+    ) -> Vec<Result<Option<Record>>> {
+        let mut readings: Vec<Reading> = keys.iter().map(|(map, key)| self.reading(*map, key)).collect();
+        if let Err(error) = self.joined_by(deadline).await {
+            return keys.iter().map(|_| Err(error.clone())).collect();
+        }
+        loop {
+            let seen = *self.progress.borrow();
+            let stale = self.read_round(&mut readings, level, deadline).await;
+            if readings.iter().all(|r| r.done) {
+                break;
+            }
+            for (peer, slots) in stale {
+                // Whether or not that helped: the next round finds out.
+                let _ = self.sync(&peer, &slots).await;
+            }
+            let now = self.env.now();
+            if now >= deadline {
+                break;
+            }
+            self.progress_or(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+        }
+        if level != Consistency::One {
+            self.repair_read(&mut readings, deadline).await;
+        }
+        readings.into_iter().map(Reading::into_result).collect()
+    }
+
+    fn reading(&self, map: u32, key: &Bytes) -> Reading {
+        Reading {
+            slot: self.slot_of(key),
+            map,
+            key: key.clone(),
+            tally: Tally::default(),
+            newest: None,
+            answers: Vec::new(),
+            asked: BTreeSet::new(),
+            waiting: 0,
+            wanted: 0,
+            done: false,
+            failure: None,
+        }
+    }
+
+    /// Asks each unfinished key's replicas once around; returns who had another list.
+    async fn read_round(
+        self: &Arc<Self>,
+        readings: &mut [Reading],
+        level: Consistency,
+        deadline: Instant,
+    ) -> BTreeMap<Peer, Vec<Slot>> {
+        let mut stale: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+        for reading in readings.iter_mut().filter(|r| !r.done) {
+            reading.asked.clear();
+            reading.waiting = 0;
+            reading.tally.clear();
+            reading.answers.clear();
+        }
+        let mut running: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
+        self.ask_more(readings, level, deadline, &mut running, false);
+        loop {
+            if readings.iter().all(|r| r.done) {
+                return stale;
+            }
+            let hedge = (self.env.now() + HEDGE).min(deadline);
+            match tokio::time::timeout_at(hedge, running.next()).await {
+                Ok(Some((peer, indices, answer))) => {
+                    let short = self.take_answers(readings, peer.as_ref(), &indices, answer, &mut stale);
+                    if short {
+                        self.ask_more(readings, level, deadline, &mut running, false);
+                    }
+                }
+                Ok(None) => {
+                    if !self.ask_more(readings, level, deadline, &mut running, false) {
+                        return stale;
+                    }
+                }
+                Err(_) if self.env.now() >= deadline => return stale,
+                Err(_) => {
+                    self.ask_more(readings, level, deadline, &mut running, true);
+                }
+            }
+        }
+    }
+
+    /// Asks, for each unfinished key, as many replicas more as are missing (one more if `hedge`); false if nobody is
+    /// left to ask.
+    fn ask_more(
+        self: &Arc<Self>,
+        readings: &mut [Reading],
+        level: Consistency,
+        deadline: Instant,
+        running: &mut FuturesUnordered<BoxFuture<'static, Answered>>,
+        hedge: bool,
+    ) -> bool {
+        let view = self.view();
+        let replicas = self.replicas();
+        let mut batches: BTreeMap<Option<Peer>, Vec<(FetchItem, usize)>> = BTreeMap::new();
+        for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| !r.done) {
+            let members = view.replica_list(reading.slot, replicas);
+            reading.wanted = wanted(level, members.len());
+            let fingerprint = view.list_fingerprint(&members);
+            let counted = reading.tally.best().map_or(0, |(_, n)| n);
+            let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedge));
+            // This node first, then those that answer, suspects last.
+            let mut order: Vec<_> = members.iter().map(|m| view.member(*m)).collect();
+            order.sort_by_key(|r| (r.boot != self.boot, r.verdict != Verdict::Alive));
+            for record in order {
+                if more == 0 {
+                    break;
+                }
+                if !reading.asked.insert(record.boot) {
+                    continue;
+                }
+                more -= 1;
+                reading.waiting += 1;
+                let here = record.boot == self.boot;
+                let counter = if here { self.state().table.list(reading.slot).map_or(0, |l| l.counter) } else { 0 };
+                let list = ListId { counter, members: fingerprint, epoch: 0 };
+                let peer = (!here).then(|| Peer::from(record));
+                let item = FetchItem { slot: reading.slot, list, map: reading.map, key: reading.key.clone() };
+                batches.entry(peer).or_default().push((item, index));
+            }
+        }
+        let asked = !batches.is_empty();
+        let cut = |(peer, items): (Option<Peer>, Vec<(FetchItem, usize)>)| {
+            let messages = parts(items, |(item, _)| item.key.len());
+            messages.into_iter().map(move |message| (peer.clone(), message))
+        };
+        for (peer, message) in batches.into_iter().flat_map(cut) {
+            let (items, indices): (Vec<FetchItem>, Vec<usize>) = message.into_iter().unzip();
+            let node = self.clone();
+            running.push(Box::pin(async move {
+                let answer = match &peer {
+                    None => Ok(node.serve_fetch(&items)),
+                    Some(peer) => {
+                        let until = node.attempt_deadline(peer, deadline);
+                        node.call(peer, Request::Fetch { items }, until, 0).await
+                    }
+                };
+                (peer, indices, answer)
+            }));
+        }
+        asked
+    }
+
+    /// Counts one replica's answers; true if some key needs another replica.
+    fn take_answers(
+        &self,
+        readings: &mut [Reading],
+        peer: Option<&Peer>,
+        indices: &[usize],
+        answer: Result<Response>,
+        stale: &mut BTreeMap<Peer, Vec<Slot>>,
+    ) -> bool {
+        let me = Peer { node_id: self.node_id.clone(), boot: self.boot, address: self.address.clone() };
+        let from = peer.unwrap_or(&me);
+        let results = match answer {
+            Ok(Response::Fetched { results }) if results.len() == indices.len() => results,
+            Ok(_) => {
+                let unexpected = super::serve::unexpected(from);
+                indices.iter().map(|_| FetchResult::Failed(unexpected.clone())).collect()
+            }
+            Err(error) => indices.iter().map(|_| FetchResult::Failed(error.clone())).collect(),
+        };
+        let mut short = false;
+        for (&index, result) in indices.iter().zip(results) {
+            let reading = &mut readings[index];
+            reading.waiting = reading.waiting.saturating_sub(1);
+            match result {
+                FetchResult::Found { list, record } => {
+                    reading.answers.push((from.clone(), record.as_ref().map(|r| r.version)));
+                    reading.tally.ack(from.boot, list);
+                    if record.as_ref().map(|r| r.version) > reading.newest.as_ref().map(|r| r.version) {
+                        reading.newest = record;
+                    }
+                    reading.done = reading.tally.best().is_some_and(|(_, n)| n >= reading.wanted);
+                }
+                FetchResult::NotReady { .. } => {
+                    let context = format!("{} has not caught up with the slot yet", from.node_id);
+                    reading.failure = Some(Error::new(ErrorKind::Quorum, context));
+                }
+                FetchResult::Stale { .. } => {
+                    let context = format!("{} knows another replica list", from.node_id);
+                    reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                    if peer.is_some() {
+                        stale.entry(from.clone()).or_default().push(reading.slot);
+                    }
+                }
+                FetchResult::Failed(error) => reading.failure = Some(error),
+            }
+            short |= !reading.done;
+        }
+        short
+    }
+}
+
+impl Reading {
+    pub(super) fn into_result(self) -> Result<Option<Record>> {
+        if self.done {
+            return Ok(self.newest);
+        }
+        let acks = self.tally.best().map_or(0, |(_, n)| n);
+        let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());
+        let context = format!(
+            "{acks} replicas answered for {}, the level asks for {}: {cause}",
+            shown(&self.key),
+            self.wanted.max(1)
+        );
+        Err(Error::new(ErrorKind::Quorum, context))
+    }
+}
+
+/// A key whose replicas answered with different versions, and who lacks the newest.
+pub(super) struct Behind {
+    pub(super) slot: Slot,
+    pub(super) record: Record,
+    pub(super) peers: Vec<Peer>,
+}
+
+impl Node {
+    /// Before the answer, the newest version is on as many replicas as the level asks for: the next read cannot see
+    /// an older one (ABD, Attiya et al. 1995).
+    async fn repair_read(self: &Arc<Self>, readings: &mut [Reading], deadline: Instant) {
+        let behind = |r: &Reading| {
+            let newest = r.newest.as_ref().filter(|_| r.done)?;
+            let lacks = |(_, version): &&(Peer, Option<_>)| *version != Some(newest.version);
+            let peers: Vec<Peer> = r.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
+            (!peers.is_empty()).then(|| Behind { slot: r.slot, record: newest.clone(), peers })
+        };
+        let found: Vec<Option<Behind>> = readings.iter().map(behind).collect();
+        for (reading, behind) in readings.iter_mut().zip(found) {
+            let Some(behind) = behind else { continue };
+            if let Err(error) = self.mend(&behind, deadline).await {
+                reading.done = false;
+                reading.failure = Some(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Coordinating for somebody who is no node: operations of any kind on any key, as if called here.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Node;
+use crate::config::Consistency;
+use crate::error::{Error, ErrorKind};
+use crate::wire::message::{Action, OpResult, Operation, Response};
+
+impl Node {
+    /// Answers a relayed `Apply`: reads and writes run side by side, results in the order of the operations.
+    pub(crate) async fn relay(
+        self: &Arc<Self>,
+        operations: Vec<Operation>,
+        level: Consistency,
+        deadline: Instant,
+    ) -> Response {
+        let begun = self.env.now();
+        let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
+        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        for (index, operation) in operations.iter().enumerate() {
+            match self.check_operation(operation) {
+                Err(error) => results[index] = Some(OpResult::Failed(error)),
+                Ok(()) if matches!(operation.action, Action::Get) => reads.push(index),
+                Ok(()) => writes.push(index),
+            }
+        }
+        let keys: Vec<_> = reads.iter().map(|&i| (operations[i].map, operations[i].key.clone())).collect();
+        let batch: Vec<Operation> = writes.iter().map(|&i| operations[i].clone()).collect();
+        let (found, written) =
+            futures_util::future::join(self.read(&keys, level, deadline), self.write(&batch, level, deadline)).await;
+        for (index, record) in reads.into_iter().zip(found) {
+            self.count_lookup(&record, begun);
+            results[index] = Some(match record {
+                Ok(record) => OpResult::Read { record },
+                Err(error) => OpResult::Failed(error),
+            });
+        }
+        for (index, result) in writes.into_iter().zip(written) {
+            self.count_store(&result, begun);
+            results[index] = Some(result);
+        }
+        let none = || OpResult::Failed(Error::new(ErrorKind::Internal, "an operation was left without a result"));
+        let results = results.into_iter().map(|r| r.unwrap_or_else(none)).collect();
+        Response::Applied { results, records: Vec::new() }
+    }
+
+    /// What a local caller's arguments are checked for, too.
+    pub(crate) fn check_operation(&self, operation: &Operation) -> crate::error::Result<()> {
+        self.check_key(&operation.key)?;
+        match &operation.action {
+            Action::Put { value, .. } => self.check_value(value.bytes.len()),
+            Action::Get | Action::Delete => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_key(&self, key: &[u8]) -> crate::error::Result<()> {
+        let bound = self.ring.load().config.max_key_size;
+        if key.len() <= bound {
+            return Ok(());
+        }
+        let context = format!("the key has {} bytes: max_key_size is {bound}", key.len());
+        Err(Error::new(ErrorKind::TooLarge, context))
+    }
+
+    pub(crate) fn check_value(&self, len: usize) -> crate::error::Result<()> {
+        let bound = self.ring.load().config.max_value_size;
+        if len <= bound {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::TooLarge, format!("the value has {len} bytes: max_value_size is {bound}")))
+    }
+
+    /// Counts one key read.
+    pub(crate) fn count_lookup(
+        &self,
+        result: &crate::error::Result<Option<crate::data::record::Record>>,
+        begun: Instant,
+    ) {
+        match result {
+            Ok(record) => {
+                let live = record.as_ref().is_some_and(|r| r.live_value(self.env.wall_ms()).is_some());
+                self.stats.lookups_successful.add(1);
+                self.stats.lookups_not_found.add(u64::from(!live));
+                self.stats.lookup_times.record(self.env.now() - begun, 1);
+            }
+            Err(error) => {
+                self.stats.lookups_failed.add(1);
+                self.stats.error(error.kind());
+            }
+        }
+    }
+
+    /// Counts one key written.
+    pub(crate) fn count_store(&self, result: &OpResult, begun: Instant) {
+        match result {
+            OpResult::Failed(error) => {
+                self.stats.stores_failed.add(1);
+                self.stats.error(error.kind());
+            }
+            _ => {
+                self.stats.stores_successful.add(1);
+                self.stats.store_times.record(self.env.now() - begun, 1);
+            }
+        }
+    }
+}

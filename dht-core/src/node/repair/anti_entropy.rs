@@ -1,0 +1,115 @@
+//! Anti-entropy: the first member of a list compares the slot with the others until all are caught up and equal, after
+//! every change and once in a while; whoever coordinated a write that missed a replica compares that slot at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::reconcile::{Compared, Direction};
+use crate::node::Node;
+use crate::node::peers::Peer;
+use crate::ring::list::{ListId, SlotState, Standing};
+use crate::ring::record::Verdict;
+use crate::ring::slot::Slot;
+
+/// A slot being compared: its list, who else is in it, and who is known to be equal.
+struct Check {
+    list: ListId,
+    others: BTreeSet<Peer>,
+    equal: BTreeSet<Peer>,
+}
+
+impl Node {
+    /// One pass over what may differ (`full`: over everything this node is first for); true if something is left.
+    pub(super) async fn compare_replicas(self: &Arc<Self>, full: bool) -> bool {
+        let mut checks = self.checks(full);
+        let mut by_peer: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+        for (slot, check) in &checks {
+            for peer in &check.others {
+                by_peer.entry(peer.clone()).or_default().push(*slot);
+            }
+        }
+        let work = by_peer.into_iter().map(|(peer, slots)| async move {
+            let equal = self.compare_with(&peer, &slots).await;
+            (peer, equal)
+        });
+        for (peer, equal) in futures_util::future::join_all(work).await {
+            for slot in equal {
+                if let Some(check) = checks.get_mut(&slot) {
+                    check.equal.insert(peer.clone());
+                }
+            }
+        }
+        let mut left = false;
+        let mut state = self.state();
+        for (slot, check) in checks {
+            let in_sync = check.equal == check.others;
+            state.table.set_in_sync(slot, check.list, in_sync);
+            if !in_sync {
+                state.dirty.insert(slot);
+            }
+            left |= !in_sync;
+        }
+        left
+    }
+
+    fn checks(&self, full: bool) -> BTreeMap<Slot, Check> {
+        let view = self.view();
+        let replicas = self.replicas();
+        let mut state = self.state();
+        let dirty = std::mem::take(&mut state.dirty);
+        let due = |s: &SlotState| s.readable() && (full || !s.in_sync);
+        let mut slots: BTreeSet<Slot> = state.table.slots_where(due).into_iter().collect();
+        slots.retain(|slot| {
+            let first = view.replica_list(*slot, replicas).first().copied();
+            first.is_some_and(|m| view.member(m).boot == self.boot)
+        });
+        slots.extend(dirty.into_iter().filter(|slot| state.table.get(*slot).is_some_and(SlotState::readable)));
+        let check = |slot: Slot| {
+            let list = state.table.list(slot)?;
+            let members = view.replica_list(slot, replicas);
+            let others = members.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
+            Some((slot, Check { list, others, equal: BTreeSet::new() }))
+        };
+        slots.into_iter().filter_map(check).collect()
+    }
+
+    /// Makes the slots equal here and at `peer`; returns those that were.
+    async fn compare_with(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Vec<Slot> {
+        let suspect = self.state().members.get(&peer.node_id).is_none_or(|k| k.record().verdict != Verdict::Alive);
+        if suspect {
+            return Vec::new();
+        }
+        let Ok(compared) = self.compare(peer, slots).await else { return Vec::new() };
+        let (mut equal, mut differing, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
+        for Compared { slot, ours, theirs } in compared {
+            let list = self.state().table.list(slot);
+            if list != Some(theirs.list) {
+                strangers.push(slot);
+            } else if theirs.standing != Standing::CaughtUp {
+                // It catches up by itself; this node is one of its sources.
+            } else if ours == theirs.fingerprint {
+                equal.push(slot);
+            } else {
+                differing.push(slot);
+            }
+        }
+        if !strangers.is_empty() {
+            let _ = self.sync(peer, &strangers).await;
+        }
+        self.reconcile(peer, &differing, Direction::Both).await;
+        equal
+    }
+
+    /// Slots that this node is first for and that do not have all their replicas, caught up and equal.
+    pub(crate) fn under_replicated_slots(&self) -> u64 {
+        let view = self.view();
+        let replicas = self.replicas();
+        let state = self.state();
+        let first = |slot: &Slot| {
+            let list = view.replica_list(*slot, replicas);
+            list.first().is_some_and(|m| view.member(*m).boot == self.boot)
+        };
+        let lacking = state.table.slots_where(|s| s.listed && !(s.in_sync && s.standing == Standing::CaughtUp));
+        lacking.iter().filter(|slot| first(slot) && view.members().len() > 1).count() as u64
+    }
+}

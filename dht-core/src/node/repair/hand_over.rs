@@ -1,0 +1,115 @@
+//! A loser hands over: a slot that this node is not (or no longer) listed for is kept until every record of it is
+//! present, at that version or above, on all current replicas, all of them caught up. Only then it is deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::reconcile::{Compared, Direction};
+use crate::data::fingerprint::Fingerprint;
+use crate::node::Node;
+use crate::node::peers::Peer;
+use crate::ring::list::Standing;
+use crate::ring::slot::Slot;
+
+/// A slot being handed over: our contents when it was compared, and who is known to have them.
+struct Offer {
+    members: BTreeSet<Peer>,
+    ours: Option<Fingerprint>,
+    confirmed: BTreeSet<Peer>,
+}
+
+impl Node {
+    /// One pass over everything that others should hold; true if some of it is left.
+    pub(super) async fn hand_over(self: &Arc<Self>) -> bool {
+        let mut offers = self.offers();
+        let mut by_peer: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+        for (slot, offer) in &offers {
+            for peer in &offer.members {
+                by_peer.entry(peer.clone()).or_default().push(*slot);
+            }
+        }
+        for (peer, slots) in by_peer {
+            for (slot, ours) in self.offer_to(&peer, &slots).await {
+                let Some(offer) = offers.get_mut(&slot) else { continue };
+                // Only what every member confirmed of one and the same state of ours may go.
+                if *offer.ours.get_or_insert(ours) == ours {
+                    offer.confirmed.insert(peer.clone());
+                }
+            }
+        }
+        let mut left = false;
+        for (slot, offer) in offers {
+            let all = !offer.members.is_empty() && offer.members == offer.confirmed;
+            left |= !(all && self.let_go(slot, offer.ours.unwrap_or_default()));
+        }
+        left
+    }
+
+    /// Slots with contents or a past here that this node is not listed for.
+    fn offers(&self) -> BTreeMap<Slot, Offer> {
+        let view = self.view();
+        let replicas = self.replicas();
+        let joining = self.state().members.own().state == crate::ring::record::NodeState::Joining;
+        if joining || view.members().is_empty() {
+            // What a joining node has copied ahead is about to become its own.
+            return BTreeMap::new();
+        }
+        let occupied = self.store.occupied().unwrap_or_default();
+        let state = self.state();
+        let unlisted = |slot: &Slot| state.table.get(*slot).is_none_or(|s| !s.listed);
+        let lost = state.table.slots_where(|s| !s.listed);
+        let slots: BTreeSet<Slot> = occupied.into_iter().filter(unlisted).chain(lost).collect();
+        let offer = |slot: Slot| {
+            let list = view.replica_list(slot, replicas);
+            let members = list.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
+            (slot, Offer { members, ours: None, confirmed: BTreeSet::new() })
+        };
+        slots.into_iter().map(offer).collect()
+    }
+
+    /// Brings to `peer` what it lacks; returns the slots of which it then has everything, and what that was.
+    async fn offer_to(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Vec<(Slot, Fingerprint)> {
+        let Ok(compared) = self.compare(peer, slots).await else { return Vec::new() };
+        let (mut has_all, mut lacking, mut strangers) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let view = self.view();
+        let replicas = self.replicas();
+        for Compared { slot, ours, theirs } in compared {
+            let members = view.list_fingerprint(&view.replica_list(slot, replicas));
+            if theirs.list.members != members {
+                strangers.push(slot);
+            } else if ours == theirs.fingerprint || ours == Fingerprint::EMPTY {
+                if theirs.standing == Standing::CaughtUp {
+                    has_all.push((slot, ours));
+                }
+            } else {
+                lacking.insert(slot, (ours, theirs.standing));
+            }
+        }
+        if !strangers.is_empty() {
+            let _ = self.sync(peer, &strangers).await;
+        }
+        let slots: Vec<Slot> = lacking.keys().copied().collect();
+        for slot in self.reconcile(peer, &slots, Direction::There).await {
+            // What changed here meanwhile shows in the fingerprint when the slot is let go.
+            if let Some((ours, Standing::CaughtUp)) = lacking.get(&slot) {
+                has_all.push((slot, *ours));
+            }
+        }
+        has_all
+    }
+
+    /// Deletes a slot that others have; false if it changed meanwhile.
+    fn let_go(&self, slot: Slot, handed_over: Fingerprint) -> bool {
+        let mut state = self.state();
+        if state.table.get(slot).is_some_and(|s| s.listed) {
+            return true;
+        }
+        let removed = self.store.remove_slot(slot, handed_over);
+        if matches!(removed, Ok(true)) {
+            state.table.drop_slot(slot);
+        }
+        drop(state);
+        self.progress.send_modify(|n| *n += 1);
+        removed.unwrap_or(false)
+    }
+}

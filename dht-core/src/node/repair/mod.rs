@@ -1,0 +1,74 @@
+//! Repair: newcomers catch up, losers hand over, members are compared. One task does all of it, woken by every list
+//! change and by every write that missed a replica, and looks at everything once in a while.
+
+mod anti_entropy;
+mod catch_up;
+mod hand_over;
+mod read_repair;
+mod reconcile;
+
+pub(crate) use reconcile::BATCH_BYTES;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Node;
+
+/// Between two passes while something is left to do.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Between two comparisons of everything this node owns with its replicas.
+const FULL_PERIOD: Duration = Duration::from_secs(30);
+/// Between two looks for expired records and old tombstones.
+const SWEEP_PERIOD: Duration = Duration::from_secs(5);
+
+/// Repairs for life.
+pub(crate) async fn repair(node: Arc<Node>) {
+    let mut full_at = node.env.now() + node.env.jittered(FULL_PERIOD);
+    let mut pause = PAUSE_MIN;
+    loop {
+        let full = node.env.now() >= full_at;
+        if full {
+            full_at = node.env.now() + node.env.jittered(FULL_PERIOD);
+        }
+        let left = node.repair_pass(full).await;
+        let until = if left { node.env.now() + node.env.jittered(pause) } else { full_at };
+        pause = if left { (pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+        if tokio::time::timeout_at(until, node.repair_wanted.notified()).await.is_ok() {
+            pause = PAUSE_MIN;
+            // News comes in bunches; one breath makes one pass of them.
+            tokio::time::sleep(PAUSE_MIN / 4).await;
+        }
+    }
+}
+
+/// Gives memory back, for life.
+pub(crate) async fn sweep(node: Arc<Node>) {
+    loop {
+        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD)).await;
+        let now_ms = node.env.wall_ms();
+        let grace_ms = node.ring().config.tombstone_grace.as_millis() as u64;
+        // A slot at a time, so that calls get their turn between two of them.
+        for slot in node.store.occupied().unwrap_or_default() {
+            if let Err(error) = node.store.sweep(slot, now_ms, now_ms.saturating_sub(grace_ms)) {
+                tracing::warn!(node = %node.node_id, %error, "a sweep failed");
+                node.stats.error(error.kind());
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Node {
+    /// One look at everything; true if something is left that another pass may finish.
+    async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
+        if self.is_client() || self.phase.borrow().ended() {
+            return false;
+        }
+        let catching_up = self.catch_up().await;
+        let comparing = self.config.backup_replicas && self.compare_replicas(full).await;
+        let handing_over = self.hand_over().await;
+        catching_up || comparing || handing_over
+    }
+}

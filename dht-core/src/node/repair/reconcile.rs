@@ -1,0 +1,168 @@
+//! The one conversation that all repair consists of: compare slots with a peer, then bring over what is newer, from
+//! there to here or from here to there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{KeyDigest, Version};
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::Node;
+use crate::node::peers::Peer;
+use crate::ring::list::ListId;
+use crate::ring::slot::Slot;
+use crate::wire::limits::{DIGESTS_MAX, ITEMS_MAX, SLOTS_MAX};
+use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Response, StoreItem, StoreResult};
+
+/// Payload of one message of records.
+pub(crate) const BATCH_BYTES: usize = 256 << 10;
+/// Slots of one peer reconciled at a time.
+const PARALLEL: usize = 8;
+/// A bulk stream without an item for this long is broken.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// Which way records go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Here,
+    There,
+    Both,
+}
+
+/// One slot compared with one peer.
+pub(crate) struct Compared {
+    pub(crate) slot: Slot,
+    /// Our side when it was compared.
+    pub(crate) ours: Fingerprint,
+    pub(crate) theirs: CompareResult,
+}
+
+impl Node {
+    /// Asks `peer` for its side of `slots`; what it does not know counts as different.
+    pub(crate) async fn compare(&self, peer: &Peer, slots: &[Slot]) -> Result<Vec<Compared>> {
+        let mut compared = Vec::with_capacity(slots.len());
+        for chunk in slots.chunks(SLOTS_MAX) {
+            let mut items = Vec::with_capacity(chunk.len());
+            for &slot in chunk {
+                let fingerprint = self.store.fingerprint(slot)?;
+                let unknown = ListId { counter: 0, members: 0, epoch: 0 };
+                let list = self.state().table.list(slot).unwrap_or(unknown);
+                items.push(CompareItem { slot, list, fingerprint });
+            }
+            let ours: Vec<Fingerprint> = items.iter().map(|i| i.fingerprint).collect();
+            let deadline = self.env.now() + self.config.request_timeout;
+            let Response::Compared { results } = self.call(peer, Request::Compare { items }, deadline, 0).await? else {
+                return Err(crate::node::serve::unexpected(peer));
+            };
+            if results.len() != chunk.len() {
+                return Err(crate::node::serve::unexpected(peer));
+            }
+            let sides = chunk.iter().zip(ours).zip(results);
+            compared.extend(sides.map(|((&slot, ours), theirs)| Compared { slot, ours, theirs }));
+        }
+        Ok(compared)
+    }
+
+    /// Brings over what is newer in each of `slots`; returns those of which that succeeded.
+    pub(crate) async fn reconcile(self: &Arc<Self>, peer: &Peer, slots: &[Slot], direction: Direction) -> Vec<Slot> {
+        let one = |slot: Slot| async move { (slot, self.reconcile_slot(peer, slot, direction).await) };
+        let mut running = futures_util::stream::iter(slots.iter().copied().map(one)).buffer_unordered(PARALLEL);
+        let mut done = Vec::new();
+        while let Some((slot, result)) = running.next().await {
+            match result {
+                Ok(()) => done.push(slot),
+                Err(error) => {
+                    tracing::debug!(node = %self.node_id, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
+                }
+            }
+        }
+        done.sort_unstable();
+        done
+    }
+
+    async fn reconcile_slot(&self, peer: &Peer, slot: Slot, direction: Direction) -> Result<()> {
+        let theirs: BTreeMap<KeyDigest, Version> = self.versions_of(peer, slot).await?.into_iter().collect();
+        let ours: BTreeMap<KeyDigest, Version> = self.store.versions(slot)?.into_iter().collect();
+        if direction != Direction::There {
+            let newer = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest) < Some(*version);
+            let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
+            for digests in wanted.chunks(DIGESTS_MAX) {
+                self.pull(peer, vec![PullItem { slot, digests: digests.to_vec() }]).await?;
+            }
+        }
+        if direction != Direction::Here {
+            let newer = |(digest, version): &(&KeyDigest, &Version)| theirs.get(digest) < Some(*version);
+            let lacking: Vec<KeyDigest> = ours.iter().filter(newer).map(|(d, _)| *d).collect();
+            self.push(peer, slot, &lacking).await?;
+        }
+        Ok(())
+    }
+
+    async fn versions_of(&self, peer: &Peer, slot: Slot) -> Result<Vec<(KeyDigest, Version)>> {
+        let mut stream = self.open(peer, Request::Versions { slot }, IDLE_MAX).await?;
+        let mut all = Vec::new();
+        while let Some(reply) = stream.next().await {
+            match reply.map_err(crate::transport::call_error)?.body {
+                Response::Versions { entries } => all.extend(entries),
+                Response::Failure(error) => return Err(error),
+                _ => return Err(crate::node::serve::unexpected(peer)),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Copies everything in `slots` from `peer`.
+    pub(crate) async fn pull_slots(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
+        for chunk in slots.chunks(ITEMS_MAX) {
+            self.pull(peer, chunk.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn pull(&self, peer: &Peer, items: Vec<PullItem>) -> Result<()> {
+        let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
+        while let Some(reply) = stream.next().await {
+            match reply.map_err(crate::transport::call_error)?.body {
+                Response::Records { items } => {
+                    for (slot, record) in items {
+                        self.take_in(slot, record)?;
+                    }
+                }
+                Response::Failure(error) => return Err(error),
+                _ => return Err(crate::node::serve::unexpected(peer)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn push(&self, peer: &Peer, slot: Slot, digests: &[KeyDigest]) -> Result<()> {
+        let mut rest = digests;
+        while !rest.is_empty() {
+            let some = &rest[..rest.len().min(ITEMS_MAX)];
+            let (records, dealt_with) = self.store.records(slot, some, BATCH_BYTES)?;
+            rest = &rest[dealt_with.clamp(1, some.len())..];
+            let list = ListId { counter: 0, members: 0, epoch: 0 };
+            let items: Vec<StoreItem> = records.into_iter().map(|record| StoreItem { slot, list, record }).collect();
+            let bytes: usize = items.iter().map(|i| i.record.payload_len()).sum();
+            let deadline = self.env.now() + self.config.call_timeout(bytes);
+            self.stats.replications_sent.add(items.len() as u64);
+            match self.call(peer, Request::Store { items, repair: true }, deadline, 0).await? {
+                Response::Stored { results } => {
+                    let refused = results.into_iter().find_map(|r| match r {
+                        StoreResult::Failed(error) => Some(error),
+                        StoreResult::Stale { .. } => Some(Error::new(ErrorKind::Internal, "a repair cannot be stale")),
+                        StoreResult::Stored { .. } | StoreResult::Refused { .. } => None,
+                    });
+                    if let Some(error) = refused {
+                        return Err(error);
+                    }
+                }
+                _ => return Err(crate::node::serve::unexpected(peer)),
+            }
+        }
+        Ok(())
+    }
+}

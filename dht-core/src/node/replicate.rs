@@ -1,0 +1,287 @@
+//! Sends what the owner stamped to the replica lists and counts acknowledgements until each write is decided.
+//!
+//! Only caught-up members of one and the same list count. A replica that refuses a version because it has a higher one
+//! makes the owner stamp again above it; a replica that knows another list is brought to the same records first. When
+//! a list changes on the way, the write is offered to the new one under the same version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use super::Node;
+use super::coordinator::too_few;
+use super::parts::parts;
+use super::peers::Peer;
+use super::quorum::{Tally, wanted};
+use crate::config::Consistency;
+use crate::data::record::{Record, Version};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::list::ListId;
+use crate::ring::record::Verdict;
+use crate::ring::slot::Slot;
+use crate::transport::BoxFuture;
+use crate::wire::message::{PutOutcome, Request, Response, StoreItem, StoreResult};
+
+/// Pause before replicas that failed are asked again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// One write on its way to its replicas.
+pub(crate) struct Write {
+    slot: Slot,
+    record: Record,
+    list: Option<ListId>,
+    /// Length of the list, replicas wanted by the level, ring's replication factor.
+    set_size: usize,
+    wanted: usize,
+    degraded: bool,
+    tally: Tally,
+    /// A replica neither answered nor refused.
+    silent: bool,
+    decided: Option<Result<()>>,
+}
+
+impl Write {
+    pub(crate) fn new(node: &Node, record: Record) -> Self {
+        let slot = node.slot_of(&record.key);
+        let tally = Tally::default();
+        Self { slot, record, list: None, set_size: 0, wanted: 0, degraded: false, tally, silent: false, decided: None }
+    }
+
+    pub(crate) fn into_outcome(self) -> Result<PutOutcome> {
+        let acks = self.acks();
+        match self.decided {
+            Some(Ok(())) => Ok(PutOutcome {
+                version: self.record.version,
+                acks: acks as u32,
+                wanted: self.wanted as u32,
+                set_size: self.set_size as u32,
+                degraded: self.degraded,
+            }),
+            Some(Err(error)) => Err(error),
+            None => Err(too_few(&self.record, acks, self.wanted, self.set_size, self.silent)),
+        }
+    }
+
+    fn acks(&self) -> usize {
+        self.list.map_or(0, |list| self.tally.count(list))
+    }
+
+    fn decide(&mut self) {
+        if self.decided.is_none() && self.wanted > 0 && self.acks() >= self.wanted {
+            self.decided = Some(Ok(()));
+        }
+    }
+}
+
+/// Which writes went in one message, each with the version that was sent.
+type Sent = Vec<(usize, Version, ListId)>;
+type Answered = (Peer, Sent, Result<Response>);
+
+impl Node {
+    /// Returns when every write is decided or the deadline is near; see `Write::into_outcome`.
+    pub(crate) async fn replicate(self: &Arc<Self>, writes: &mut [Write], level: Consistency, deadline: Instant) {
+        loop {
+            let seen = *self.progress.borrow();
+            let mut running = self.send_round(writes, level, deadline);
+            let mut again = false;
+            let mut stale = Vec::new();
+            while writes.iter().any(|w| w.decided.is_none()) {
+                let Some((peer, sent, answer)) = running.next().await else { break };
+                again |= self.count(writes, &peer, sent, answer, &mut stale);
+                if again {
+                    break;
+                }
+            }
+            self.leave_the_rest(writes, running);
+            if writes.iter().all(|w| w.decided.is_some()) {
+                return;
+            }
+            for (peer, slots) in group(stale) {
+                // Whether or not they agree now: the next round finds out.
+                let _ = self.sync(&peer, &slots).await;
+            }
+            let now = self.env.now();
+            if now >= deadline {
+                return;
+            }
+            if !again {
+                self.progress_or(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+            }
+        }
+    }
+
+    /// Sends every undecided write to those of its present list that have not acknowledged it.
+    fn send_round(
+        self: &Arc<Self>,
+        writes: &mut [Write],
+        level: Consistency,
+        deadline: Instant,
+    ) -> FuturesUnordered<BoxFuture<'static, Answered>> {
+        let view = self.view();
+        let replicas = self.replicas();
+        let mut batches: BTreeMap<Peer, Vec<(StoreItem, usize)>> = BTreeMap::new();
+        for (index, write) in writes.iter_mut().enumerate().filter(|(_, w)| w.decided.is_none()) {
+            let members = view.replica_list(write.slot, replicas);
+            let Some((list, counts)) = self.own_agreement(write.slot) else {
+                let context = "this node lost the slot while it wrote; another owner goes on with it";
+                write.decided = Some(Err(Error::new(ErrorKind::Unreachable, context).unknown_outcome()));
+                continue;
+            };
+            if list.members != view.list_fingerprint(&members) {
+                // The view moved between the two reads: the next round sees both as one.
+                continue;
+            }
+            write.list = Some(list);
+            write.set_size = members.len();
+            write.wanted = wanted(level, members.len());
+            write.degraded = members.len() < replicas;
+            if counts {
+                write.tally.ack(self.boot, list);
+            }
+            write.decide();
+            // A newcomer that does not know how often the list changed has to learn it before it coordinates.
+            if list.counter == 0 {
+                continue;
+            }
+            for member in members {
+                let record = view.member(member);
+                let absent = record.verdict == Verdict::Suspect && write.decided.is_some();
+                if record.boot == self.boot || write.tally.has(record.boot, list) || absent {
+                    continue;
+                }
+                let item = StoreItem { slot: write.slot, list, record: write.record.clone() };
+                batches.entry(Peer::from(record)).or_default().push((item, index));
+            }
+        }
+        let running = FuturesUnordered::new();
+        let cut = |(peer, items): (Peer, Vec<(StoreItem, usize)>)| {
+            let messages = parts(items, |(item, _)| item.record.payload_len());
+            messages.into_iter().map(move |message| (peer.clone(), message))
+        };
+        for (peer, message) in batches.into_iter().flat_map(cut) {
+            let sent = message.iter().map(|(item, index)| (*index, item.record.version, item.list)).collect();
+            let items: Vec<StoreItem> = message.into_iter().map(|(item, _)| item).collect();
+            self.stats.replications_sent.add(items.len() as u64);
+            let node = self.clone();
+            let until = self.attempt_deadline(&peer, deadline).max(deadline.min(self.env.now() + PAUSE));
+            let call: BoxFuture<'static, Answered> = Box::pin(async move {
+                let answer = node.call(&peer, Request::Store { items, repair: false }, until, 0).await;
+                (peer, sent, answer)
+            });
+            running.push(call);
+        }
+        running
+    }
+
+    /// Counts one replica's answers; true if something has to be sent again at once.
+    fn count(
+        &self,
+        writes: &mut [Write],
+        peer: &Peer,
+        sent: Sent,
+        answer: Result<Response>,
+        stale: &mut Vec<(Peer, Slot)>,
+    ) -> bool {
+        let results = match answer {
+            Ok(Response::Stored { results }) if results.len() == sent.len() => results,
+            Ok(_) | Err(_) => {
+                for (index, ..) in sent {
+                    writes[index].silent = true;
+                    self.mark_dirty(writes[index].slot);
+                }
+                return false;
+            }
+        };
+        let mut again = false;
+        for ((index, version, list), result) in sent.into_iter().zip(results) {
+            let write = &mut writes[index];
+            match result {
+                StoreResult::Stored { counts: true } if version == write.record.version => {
+                    write.tally.ack(peer.boot, list);
+                    write.decide();
+                }
+                StoreResult::Stored { .. } => {}
+                StoreResult::Refused { present } if write.decided.is_none() => {
+                    self.hlc.observe(present.hlc);
+                    write.record.version = self.stamp();
+                    write.tally.clear();
+                    if let Err(error) = self.keep_above(&mut write.record) {
+                        write.decided = Some(Err(error.unknown_outcome()));
+                    }
+                    again = true;
+                }
+                StoreResult::Refused { .. } => {}
+                StoreResult::Stale { .. } => {
+                    stale.push((peer.clone(), write.slot));
+                    self.mark_dirty(write.slot);
+                }
+                StoreResult::Failed(_) => self.mark_dirty(write.slot),
+            }
+        }
+        again
+    }
+
+    /// The callers are answered; what is still on its way to slower replicas goes on in the background, and a slot
+    /// whose replica missed it is marked for repair.
+    fn leave_the_rest(self: &Arc<Self>, writes: &[Write], mut running: FuturesUnordered<BoxFuture<'static, Answered>>) {
+        // Polled once, so that every message is on its way.
+        let mut done = Vec::new();
+        while let Some(Some(answered)) = running.next().now_or_never() {
+            done.push(answered);
+        }
+        let slots: Vec<Slot> = writes.iter().map(|w| w.slot).collect();
+        let check = move |node: &Self, (_, sent, answer): Answered| {
+            let results = match answer {
+                Ok(Response::Stored { results }) => results,
+                _ => Vec::new(),
+            };
+            for (i, (index, ..)) in sent.iter().enumerate() {
+                if !matches!(results.get(i), Some(StoreResult::Stored { .. })) {
+                    node.mark_dirty(slots[*index]);
+                }
+            }
+        };
+        for answered in done {
+            check(self, answered);
+        }
+        if running.is_empty() {
+            return;
+        }
+        let Some(tail) = self.tails.enter() else {
+            for write in writes {
+                self.mark_dirty(write.slot);
+            }
+            return;
+        };
+        let node = self.clone();
+        self.tasks.spawn(async move {
+            while let Some(answered) = running.next().await {
+                check(&node, answered);
+            }
+            drop(tail);
+        });
+    }
+
+    /// A replica of the slot missed a write: the repair looks at it soon.
+    pub(crate) fn mark_dirty(&self, slot: Slot) {
+        let mut state = self.state();
+        if state.dirty.insert(slot) {
+            self.repair_wanted.notify_one();
+        }
+    }
+}
+
+fn group(stale: Vec<(Peer, Slot)>) -> BTreeMap<Peer, Vec<Slot>> {
+    let mut grouped: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+    for (peer, slot) in stale {
+        let slots = grouped.entry(peer).or_default();
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    }
+    grouped
+}

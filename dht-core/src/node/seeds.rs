@@ -1,0 +1,142 @@
+//! Looking for lost company: the graveyard and the seeds are probed for life. That is how splits heal, how an isolated
+//! node comes back, and how rings founded at the same time from the same seeds become one.
+//!
+//! A node of the graveyard merges only with the same ring_id; another ring only if it answers at a seed, that is, by
+//! configuration or an explicit join. Then the smaller ring_id wins.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::peers::Peer;
+use super::{Node, Phase, Ring};
+use crate::ring::record::{Address, NodeRecord, RingId, Verdict};
+use crate::transport::{Call, Reply};
+use crate::wire::message::{Request, Response};
+
+/// Heartbeat intervals between two looks; an isolated node looks at every one.
+const PERIODS: u32 = 5;
+
+/// Probes one dead node and one seed at a time, for life.
+pub(crate) async fn search(node: Arc<Node>) {
+    loop {
+        let isolated = node.state().members.others().next().is_none();
+        let period = node.config.heartbeat_interval * if isolated { 1 } else { PERIODS };
+        tokio::time::sleep(node.env.jittered(period)).await;
+        if *node.phase.borrow() != Phase::Active {
+            continue;
+        }
+        if let Some(peer) = node.any_dead() {
+            node.look_for_dead(&peer).await;
+        }
+        if let Some(seed) = node.any_missing_seed().await {
+            node.look_at_seed(&seed).await;
+        }
+    }
+}
+
+impl Node {
+    fn any_dead(&self) -> Option<Peer> {
+        let state = self.state();
+        let dead: Vec<Peer> = state
+            .members
+            .gone()
+            .filter(|k| k.record().verdict == Verdict::Dead)
+            .map(|k| Peer::from(k.record()))
+            .collect();
+        let at = self.env.random_below(dead.len());
+        dead.into_iter().nth(at)
+    }
+
+    async fn any_missing_seed(&self) -> Option<Address> {
+        let seeds = self.state().seeds.clone();
+        let seed = seeds.get(self.env.random_below(seeds.len()))?;
+        // A name that does not resolve now may do so later; that it does not is no news worth an error.
+        let addresses = self.transport.resolve(seed).await.ok()?;
+        let at = self.env.random_below(addresses.len());
+        let address = addresses.into_iter().nth(at)?;
+        let missing = address != self.address && self.state().members.by_address(&address).is_none();
+        missing.then_some(address)
+    }
+
+    async fn greet(&self, address: &Address) -> Option<Reply> {
+        let deadline = self.env.now() + self.config.request_timeout;
+        let ping = Request::Ping { boot: 0, records: Vec::new() };
+        self.transport.call(address, Call { head: self.head(deadline, 0), body: ping }, deadline).await.ok()
+    }
+
+    async fn look_for_dead(&self, peer: &Peer) {
+        let Some(reply) = self.greet(&peer.address).await else { return };
+        if reply.head.ring_id == self.ring().id && reply.head.sender == peer.boot {
+            tracing::info!(node = %self.node_id, peer = %peer.node_id, "a node that was given up answers again");
+            if let Err(error) = self.sync(peer, &[]).await {
+                tracing::debug!(node = %self.node_id, peer = %peer.node_id, %error, "no exchange with it yet");
+            }
+        }
+    }
+
+    async fn look_at_seed(&self, seed: &Address) {
+        let Some(reply) = self.greet(seed).await else { return };
+        let Some(theirs) = reply.head.ring_id else { return };
+        if Some(theirs) == self.ring().id {
+            if let Response::Pong { records } = reply.body {
+                self.learn(&records);
+            }
+            self.sender_disagrees(reply.head.sender);
+            return;
+        }
+        let record = self.state().members.own().clone();
+        let ask = Request::Join { record, params: self.params, wall_ms: self.env.wall_ms(), client: true };
+        let deadline = self.env.now() + self.config.request_timeout;
+        match self.call_address(seed, ask, deadline).await {
+            Ok(Reply { body: Response::Welcome { ring_id, records, .. }, .. }) => {
+                self.unite(ring_id, &records, std::slice::from_ref(seed), deadline).await;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(node = %self.node_id, %seed, %error, "another ring at a seed stays apart"),
+        }
+    }
+
+    /// Makes one ring of this one and the one that `their_records` describe.
+    pub(crate) async fn unite(&self, theirs: RingId, their_records: &[NodeRecord], at: &[Address], deadline: Instant) {
+        let Some(ours) = self.ring().id else { return };
+        if theirs < ours {
+            self.serve_merge(theirs, their_records);
+            return;
+        }
+        let records: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
+        for address in at {
+            let merge = Request::Merge { ring_id: ours, records: records.clone() };
+            match self.call_address(address, merge, deadline).await {
+                Ok(_) => {
+                    self.learn(their_records);
+                    return;
+                }
+                Err(error) => tracing::debug!(node = %self.node_id, %address, %error, "did not merge"),
+            }
+        }
+    }
+
+    /// Answers `Merge`: from now on this ring has the smaller ring_id, and everybody here hears of it.
+    pub(crate) fn serve_merge(&self, ring_id: RingId, records: &[NodeRecord]) -> Response {
+        let (taken, others) = {
+            let state = self.state();
+            let ring = self.ring();
+            let taken = ring.id.is_some_and(|ours| ring_id < ours);
+            if taken {
+                self.ring.store(Arc::new(Ring { id: Some(ring_id), ..ring }));
+            }
+            (taken, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
+        };
+        if taken {
+            tracing::info!(node = %self.node_id, "this ring merges into another");
+            let ours: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
+            let all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
+            for address in others {
+                self.tell(&address, Request::Merge { ring_id, records: all.clone() });
+            }
+        }
+        self.learn(records);
+        Response::Pong { records: Vec::new() }
+    }
+}

@@ -1,0 +1,280 @@
+//! Inbound request → response: one match. What needs no other node is answered at once, without a task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Node;
+use super::parts::BYTES_MAX;
+use super::peers::Peer;
+use crate::data::record::{KeyDigest, Record, Version};
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::repair::BATCH_BYTES;
+use crate::ring::list::{Agreement, ListId, Standing};
+use crate::ring::slot::Slot;
+use crate::store::Merged;
+use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
+use crate::wire::message::{
+    CompareItem, CompareResult, FetchItem, FetchResult, PullItem, Request, Response, StoreItem, StoreResult,
+};
+
+/// Entries in one message of versions: 40 bytes each.
+const VERSIONS_MAX: usize = 4096;
+
+/// The peer answered a question that was not asked.
+pub(crate) fn unexpected(peer: &Peer) -> Error {
+    Error::new(ErrorKind::Internal, format!("{} gave an answer to another question", peer.node_id))
+}
+
+impl Node {
+    /// Answers one request.
+    pub(crate) fn serve(self: &Arc<Self>, call: Call) -> Answer {
+        let head = call.head;
+        if self.phase.borrow().ended() {
+            return self.now(Response::Failure(super::stopped()));
+        }
+        let ours = self.ring().id;
+        if head.ring_id.is_some() && ours.is_some() && head.ring_id != ours {
+            return self.serve_stranger(call);
+        }
+        if head.sender != 0 && head.view != 0 && head.view != self.view.load().fingerprint() {
+            self.sender_disagrees(head.sender);
+        }
+        let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
+        match call.body {
+            Request::Ping { boot, records } => self.now(self.serve_ping(boot, &records)),
+            Request::PingFor { address, boot } => {
+                self.later(move |node| async move { Ok(node.serve_ping_for(address, boot).await) })
+            }
+            Request::Sync { digests, lists } => self.now(self.serve_sync(&digests, &lists)),
+            Request::Join { record, params, wall_ms: _, client } => {
+                self.later(move |node| async move { node.serve_join(record, params, client).await })
+            }
+            Request::Admit { node_id, boot, release } => self.now(self.serve_admit(&node_id, boot, release)),
+            Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
+            Request::Stabilize { positions } => self.now(self.serve_stabilize(&positions)),
+            Request::Notify { pointers } => {
+                self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })
+            }
+            Request::Lookup { target } => self.now(self.serve_lookup(target)),
+            Request::Apply { operations, level, relay: true } => {
+                self.later(move |node| async move { Ok(node.relay(operations, level, deadline).await) })
+            }
+            Request::Apply { operations, level, relay: false } => self.later(move |node| async move {
+                let results = node.coordinate(operations, level, deadline, head.attempt).await;
+                Ok(Response::Applied { results, records: Vec::new() })
+            }),
+            Request::Store { items, repair } => self.now(self.serve_store(items, repair)),
+            Request::Fetch { items } => self.now(self.serve_fetch(&items)),
+            Request::Compare { items } => self.now(self.serve_compare(&items)),
+            Request::Versions { slot } => self.stream_versions(slot),
+            Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
+            Request::Describe { topic, key } => {
+                let described = self.describe(topic, &key).map(|json| Response::Described { json });
+                self.now(described.unwrap_or_else(Response::Failure))
+            }
+        }
+    }
+
+    /// Another ring speaks: only what may make one ring of two is heard.
+    fn serve_stranger(self: &Arc<Self>, call: Call) -> Answer {
+        match call.body {
+            // The envelope of the answer names our ring; what they know of nodes is theirs.
+            Request::Ping { .. } => self.now(Response::Pong { records: Vec::new() }),
+            Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
+            Request::Join { record, params, wall_ms: _, client } => {
+                self.later(move |node| async move { node.serve_join(record, params, client).await })
+            }
+            _ => {
+                let context = format!("{} is in another ring", self.node_id);
+                self.now(Response::Failure(Error::new(ErrorKind::IncompatibleRing, context)))
+            }
+        }
+    }
+
+    fn now(&self, body: Response) -> Answer {
+        Answer::Now(self.reply(body))
+    }
+
+    fn reply(&self, body: Response) -> Reply {
+        Reply { head: self.head(self.env.now(), 0), body }
+    }
+
+    fn later<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F + Send + 'static) -> Answer
+    where
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let node = self.clone();
+        Answer::Later(Box::pin(async move {
+            let body = work(node.clone()).await.unwrap_or_else(Response::Failure);
+            node.reply(body)
+        }))
+    }
+
+    fn serve_ping(&self, boot: u64, records: &[crate::ring::record::NodeRecord]) -> Response {
+        if boot != 0 && boot != self.boot {
+            let context = "the node you mean is not at this address any more";
+            return Response::Failure(Error::new(ErrorKind::Unreachable, context));
+        }
+        self.learn(records);
+        Response::Pong { records: self.state().news.take() }
+    }
+
+    fn serve_store(&self, items: Vec<StoreItem>, repair: bool) -> Response {
+        let keep = |item: StoreItem| {
+            if self.slots.get(item.slot.0).is_none() || self.slot_of(&item.record.key) != item.slot {
+                let context = format!("slot {} is not the slot of its key", item.slot.0);
+                return StoreResult::Failed(Error::new(ErrorKind::InvalidArgument, context));
+            }
+            let counts = match repair {
+                true => false,
+                false => match self.state().table.agree(item.slot, item.list, true) {
+                    Agreement::Same { counts } => counts,
+                    Agreement::Stale(list) => return StoreResult::Stale { list },
+                },
+            };
+            match self.take_in(item.slot, item.record) {
+                Ok(None) => StoreResult::Stored { counts },
+                Ok(Some(present)) => StoreResult::Refused { present },
+                Err(error) => StoreResult::Failed(error),
+            }
+        };
+        Response::Stored { results: items.into_iter().map(keep).collect() }
+    }
+
+    /// Keeps a record that came from elsewhere; `Some`: a higher version was here and stays.
+    pub(crate) fn take_in(&self, slot: Slot, record: Record) -> Result<Option<Version>> {
+        self.hlc.observe(record.version.hlc);
+        let version = record.version;
+        Ok(match self.store.merge(slot, record)? {
+            Merged::Stored => None,
+            Merged::Kept(present) if present == version => None,
+            Merged::Kept(present) => Some(present),
+        })
+    }
+
+    pub(crate) fn serve_fetch(&self, items: &[FetchItem]) -> Response {
+        let find = |item: &FetchItem| {
+            if self.slots.get(item.slot.0).is_none() {
+                let context = format!("slot {} is out of range", item.slot.0);
+                return FetchResult::Failed(Error::new(ErrorKind::InvalidArgument, context));
+            }
+            let list = {
+                let mut state = self.state();
+                match state.table.agree(item.slot, item.list, false) {
+                    Agreement::Stale(list) => return FetchResult::Stale { list },
+                    Agreement::Same { counts } => {
+                        let unknown = ListId { counter: 0, members: item.list.members, epoch: 0 };
+                        let list = state.table.list(item.slot).unwrap_or(unknown);
+                        if !counts {
+                            return FetchResult::NotReady { list };
+                        }
+                        list
+                    }
+                }
+            };
+            match self.store.get(item.slot, item.map, &item.key) {
+                Ok(record) => FetchResult::Found { list, record },
+                Err(error) => FetchResult::Failed(error),
+            }
+        };
+        let mut bytes = 0;
+        let bounded = |item: &FetchItem| {
+            if bytes > BYTES_MAX {
+                // The caller asks for the rest in its next round.
+                return FetchResult::Failed(Error::new(ErrorKind::Overloaded, "the answer is full; ask again"));
+            }
+            let result = find(item);
+            if let FetchResult::Found { record: Some(record), .. } = &result {
+                bytes += record.payload_len();
+            }
+            result
+        };
+        Response::Fetched { results: items.iter().map(bounded).collect() }
+    }
+
+    fn serve_compare(&self, items: &[CompareItem]) -> Response {
+        let side = |item: &CompareItem| {
+            let unknown = ListId { counter: 0, members: 0, epoch: 0 };
+            let (list, standing) = match self.state().table.get(item.slot) {
+                Some(state) => (state.list, state.standing),
+                None => (unknown, Standing::Outsider),
+            };
+            let fingerprint = self.store.fingerprint(item.slot).unwrap_or_default();
+            CompareResult { list, standing, fingerprint }
+        };
+        Response::Compared { results: items.iter().map(side).collect() }
+    }
+
+    fn stream_versions(self: &Arc<Self>, slot: Slot) -> Answer {
+        match self.store.versions(slot) {
+            Ok(entries) => Answer::Stream(Box::new(Listing { node: self.clone(), entries, at: 0 })),
+            Err(error) => self.now(Response::Failure(error)),
+        }
+    }
+}
+
+/// The versions of one slot, in parts.
+struct Listing {
+    node: Arc<Node>,
+    entries: Vec<(KeyDigest, Version)>,
+    at: usize,
+}
+
+impl Responses for Listing {
+    fn next(&mut self) -> BoxFuture<'_, Option<std::result::Result<Reply, TransportError>>> {
+        let rest = &self.entries[self.at..];
+        let entries = rest[..rest.len().min(VERSIONS_MAX)].to_vec();
+        self.at += entries.len();
+        let item = (!entries.is_empty()).then(|| Ok(self.node.reply(Response::Versions { entries })));
+        Box::pin(std::future::ready(item))
+    }
+}
+
+/// Records of several slots, in parts of bounded size.
+struct Pulling {
+    node: Arc<Node>,
+    items: Vec<PullItem>,
+    /// The item being sent, and how many of its digests are.
+    at: usize,
+    from: usize,
+}
+
+impl Pulling {
+    fn part(&mut self) -> Result<Vec<(Slot, Record)>> {
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES && self.at < self.items.len() {
+            let store = &self.node.store;
+            let item = &mut self.items[self.at];
+            if item.digests.is_empty() {
+                item.digests = store.versions(item.slot)?.into_iter().map(|(digest, _)| digest).collect();
+            }
+            let rest = item.digests.get(self.from..).unwrap_or_default();
+            if rest.is_empty() {
+                (self.at, self.from) = (self.at + 1, 0);
+                continue;
+            }
+            let (records, dealt_with) = store.records(item.slot, rest, BATCH_BYTES - bytes)?;
+            self.from += dealt_with.max(1);
+            bytes += records.iter().map(Record::payload_len).sum::<usize>();
+            // Small records cost more than their payload on the way.
+            bytes += records.len() * 64;
+            part.extend(records.into_iter().map(|record| (item.slot, record)));
+        }
+        Ok(part)
+    }
+}
+
+impl Responses for Pulling {
+    fn next(&mut self) -> BoxFuture<'_, Option<std::result::Result<Reply, TransportError>>> {
+        let item = match self.part() {
+            Ok(items) if items.is_empty() => None,
+            Ok(items) => Some(Ok(self.node.reply(Response::Records { items }))),
+            Err(error) => {
+                self.at = self.items.len();
+                Some(Ok(self.node.reply(Response::Failure(error))))
+            }
+        };
+        Box::pin(std::future::ready(item))
+    }
+}

@@ -1,0 +1,231 @@
+//! Chord's maintenance of every vnode: stabilize → notify → rectify, check_predecessor (Zave, arXiv 1502.06461).
+//!
+//! While the vnodes' pointers agree with the view, one vnode is stabilized a period, in turn; after a change of the
+//! view all of them are, so that 200 vnodes do not cost 200 times the messages.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Node;
+use super::peers::Peer;
+use crate::ring::id::Id;
+use crate::ring::vnode::Pointer;
+use crate::wire::message::{Neighbours, Request, Response};
+
+/// A successor that names a nearer one is followed this often in one round; the rest is left for the next.
+const FOLLOW_MAX: usize = 8;
+
+/// Stabilizes for life.
+pub(crate) async fn stabilize(node: Arc<Node>) {
+    let mut turn = 0;
+    loop {
+        let until = node.env.now() + node.env.jittered(node.config.stabilize_interval);
+        let changed = tokio::time::timeout_at(until, node.stabilize_wanted.notified()).await.is_ok();
+        let count = node.state().vnodes.len();
+        if count == 0 {
+            continue;
+        }
+        turn = (turn + 1) % count;
+        for index in 0..count {
+            if changed || index == turn || node.differs_from_view(index) {
+                node.stabilize_vnode(index).await;
+            }
+        }
+    }
+}
+
+/// Checks the predecessors for life: one that does not answer is forgotten, so that the next notify may replace it.
+pub(crate) async fn check_predecessor(node: Arc<Node>) {
+    loop {
+        tokio::time::sleep(node.env.jittered(node.config.check_predecessor)).await;
+        let predecessors: Vec<Pointer> = {
+            let state = node.state();
+            let mut all: Vec<Pointer> = state.vnodes.iter().filter_map(|v| v.predecessor.clone()).collect();
+            all.sort_by(|a, b| a.node_id.cmp(&b.node_id));
+            all.dedup_by(|a, b| a.node_id == b.node_id);
+            all
+        };
+        for pointer in predecessors {
+            if !node.answers(&pointer).await {
+                for vnode in &mut node.state().vnodes {
+                    vnode.predecessor.take_if(|p| p.node_id == pointer.node_id);
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    fn differs_from_view(&self, index: usize) -> bool {
+        let view = self.view();
+        let state = self.state();
+        let Some(vnode) = state.vnodes.get(index) else { return false };
+        let me = view.member_index(&self.node_id);
+        let next = view.distinct_after(vnode.id, me, 1);
+        next.first().map(|p| p.id) != vnode.successors.first().map(|p| p.id)
+    }
+
+    /// One round of one vnode.
+    async fn stabilize_vnode(self: &Arc<Self>, index: usize) {
+        self.stats.stabilize_operations.add(1);
+        let Some((id, mut successor)) = self.next_to_ask(index) else { return };
+        for _ in 0..FOLLOW_MAX {
+            let Some(neighbours) = self.neighbours_of(&successor).await else {
+                // It does not answer: the next of the list is asked in the next round, or right away if there is one.
+                let left = {
+                    let mut state = self.state();
+                    let Some(vnode) = state.vnodes.get_mut(index) else { return };
+                    vnode.forget(&successor.node_id);
+                    vnode.successors.first().cloned()
+                };
+                match left {
+                    Some(next) => successor = next,
+                    None => return,
+                }
+                continue;
+            };
+            let nearer = {
+                let mut state = self.state();
+                let Some(vnode) = state.vnodes.get_mut(index).filter(|v| v.id == id) else { return };
+                vnode.stabilized(
+                    &self.node_id,
+                    &successor,
+                    neighbours.predecessor.as_ref(),
+                    &neighbours.successors,
+                    self.config.successor_list_size,
+                )
+            };
+            match nearer {
+                Some(between) => successor = between,
+                None => break,
+            }
+        }
+        let me = Pointer { id, node_id: self.node_id.clone(), index: index as u32 };
+        if let Some(peer) = self.peer_of(&successor) {
+            self.tell(&peer.address, Request::Notify { pointers: vec![(me, successor.id)] });
+        }
+    }
+
+    /// Whom to stabilize with: the nearest that the view or the vnode itself knows.
+    fn next_to_ask(&self, index: usize) -> Option<(Id, Pointer)> {
+        let view = self.view();
+        let state = self.state();
+        let vnode = state.vnodes.get(index)?;
+        let me = view.member_index(&self.node_id);
+        let by_view = view.distinct_after(vnode.id, me, 1).first().map(|p| Pointer {
+            id: p.id,
+            node_id: view.member(p.member).node_id.clone(),
+            index: p.index,
+        });
+        let known = vnode.successors.first().cloned();
+        let nearer = |p: &Pointer| self.ids.distance(vnode.id, p.id);
+        let next = match (by_view, known) {
+            (Some(a), Some(b)) => Some(if nearer(&b) < nearer(&a) { b } else { a }),
+            (a, b) => a.or(b),
+        };
+        next.map(|pointer| (vnode.id, pointer))
+    }
+
+    async fn neighbours_of(&self, pointer: &Pointer) -> Option<Neighbours> {
+        let peer = self.peer_of(pointer)?;
+        let deadline = self.deadline_for_maintenance();
+        let ask = Request::Stabilize { positions: vec![pointer.id] };
+        match self.call(&peer, ask, deadline, 0).await {
+            Ok(Response::Neighbours { items, records }) => {
+                self.learn(&records);
+                items.into_iter().next()
+            }
+            _ => None,
+        }
+    }
+
+    /// Answers `Stabilize`: what each of our positions knows of its neighbours.
+    pub(crate) fn serve_stabilize(&self, positions: &[Id]) -> Response {
+        let items: Vec<Neighbours> = {
+            let state = self.state();
+            let of = |id: &Id| match state.vnodes.iter().find(|v| v.id == *id) {
+                Some(vnode) => {
+                    Neighbours { predecessor: vnode.predecessor.clone(), successors: vnode.successors.clone() }
+                }
+                None => Neighbours { predecessor: None, successors: Vec::new() },
+            };
+            positions.iter().map(of).collect()
+        };
+        let pointers = items.iter().flat_map(|n| n.predecessor.iter().chain(&n.successors));
+        let records = self.records_of(pointers);
+        Response::Neighbours { items, records }
+    }
+
+    /// Answers `Notify`: each candidate is asked whether it lives before it is adopted, and so is the one it replaces.
+    pub(crate) async fn serve_notify(self: &Arc<Self>, pointers: Vec<(Pointer, Id)>) -> Response {
+        for (candidate, at) in pointers {
+            let present = {
+                let state = self.state();
+                let Some(vnode) = state.vnodes.iter().find(|v| v.id == at) else { continue };
+                if vnode.predecessor.as_ref() == Some(&candidate) || candidate.node_id == self.node_id {
+                    continue;
+                }
+                vnode.predecessor.clone()
+            };
+            if !self.answers(&candidate).await {
+                continue;
+            }
+            let predecessor_answers = match &present {
+                Some(pointer) => self.answers(pointer).await,
+                None => false,
+            };
+            let mut state = self.state();
+            if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at && v.predecessor == present) {
+                vnode.rectify(candidate, predecessor_answers);
+            }
+        }
+        Response::Pong { records: Vec::new() }
+    }
+
+    /// Whether the node pointed at lives, as the boot that is known.
+    async fn answers(&self, pointer: &Pointer) -> bool {
+        let Some(peer) = self.peer_of(pointer) else { return false };
+        let ping = Request::Ping { boot: peer.boot, records: Vec::new() };
+        self.call(&peer, ping, self.deadline_for_maintenance(), 0).await.is_ok()
+    }
+
+    /// The next and the previous node on the ring know the same nodes as this one.
+    pub(crate) async fn agrees_with_neighbours(&self, deadline: Instant) -> bool {
+        let view = self.view();
+        let neighbours: Vec<Peer> = {
+            let state = self.state();
+            let Some(id) = state.vnodes.first().map(|v| v.id) else { return true };
+            let Some(me) = view.member_index(&self.node_id) else { return false };
+            let next = view.distinct_after(id, Some(me), 1).first().copied();
+            let previous = view.distinct_before(id, me).copied();
+            next.into_iter().chain(previous).map(|p| Peer::from(view.member(p.member))).collect()
+        };
+        for peer in neighbours {
+            let until = deadline.min(self.deadline_for_maintenance());
+            let call = crate::transport::Call {
+                head: self.head(until, 0),
+                body: Request::Ping { boot: peer.boot, records: Vec::new() },
+            };
+            match self.transport.call(&peer.address, call, until).await {
+                Ok(reply) if reply.head.view == self.view().fingerprint() => {}
+                Ok(_) => {
+                    self.disagrees(&peer.node_id);
+                    return false;
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn peer_of(&self, pointer: &Pointer) -> Option<Peer> {
+        let state = self.state();
+        let known = state.members.get(&pointer.node_id).filter(|k| k.record().present())?;
+        Some(Peer::from(known.record()))
+    }
+
+    fn deadline_for_maintenance(&self) -> Instant {
+        self.env.now() + self.config.request_timeout / 2
+    }
+}

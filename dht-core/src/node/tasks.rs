@@ -1,0 +1,67 @@
+//! Ownership of background work: whatever a node spawns ends with it.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+/// All tasks of a node; after `abort` nothing is spawned any more.
+pub(crate) struct Tasks(Mutex<Option<JoinSet<()>>>);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(Mutex::new(Some(JoinSet::new())))
+    }
+}
+
+impl Tasks {
+    /// Spawns on the current runtime, unless the node has ended.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tasks) = tasks.as_mut() else { return };
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                tracing::error!(%error, "a background task panicked");
+            }
+        }
+        tasks.spawn(task);
+    }
+
+    /// Ends every task at its next await. Idempotent.
+    pub(crate) fn abort(&self) {
+        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Dropped outside the lock: a task's own drop may come here.
+        drop(tasks);
+    }
+}
+
+/// Bounds how many writes may still be on their way to slow replicas after their callers were answered.
+#[derive(Clone)]
+pub(crate) struct Tails {
+    running: Arc<AtomicUsize>,
+    running_max: usize,
+}
+
+/// One such write; dropping it makes room.
+pub(crate) struct Tail(Arc<AtomicUsize>);
+
+impl Tails {
+    pub(crate) fn new(running_max: usize) -> Self {
+        Self { running: Arc::default(), running_max }
+    }
+
+    pub(crate) fn enter(&self) -> Option<Tail> {
+        let tail = Tail(self.running.clone());
+        let before = self.running.fetch_add(1, Ordering::AcqRel);
+        (before < self.running_max).then_some(tail)
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

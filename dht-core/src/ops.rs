@@ -1,0 +1,101 @@
+//! What callers pass in and get back with data operations.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::Consistency;
+use crate::data::record::{Format, Record, Value, Version};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How one write is done; `Default` is the node's configuration and no expiry.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct PutOptions {
+    /// How long the value lives; above 0. `None`: for ever.
+    pub ttl: Option<Duration>,
+    /// How many replicas must have it before the call returns; `None`: `Config::consistency`.
+    pub consistency: Option<Consistency>,
+    /// Bounds the whole call; `None`: `Config::request_timeout`, plus 1 s per MiB of a value over 1 MiB.
+    pub timeout: Option<Duration>,
+}
+
+/// How one read or delete is done; `Default` is the node's configuration.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct GetOptions {
+    /// How many replicas are asked; `None`: `Config::consistency`.
+    pub consistency: Option<Consistency>,
+    /// Bounds the whole call; `None`: `Config::request_timeout`.
+    pub timeout: Option<Duration>,
+}
+
+/// A value with what the ring knows of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Versioned<T> {
+    /// The value.
+    pub value: T,
+    /// The version of the write that made it.
+    pub version: Version,
+    /// When it expires, in Unix seconds; `None`: never.
+    pub expires_at: Option<f64>,
+}
+
+impl Value {
+    /// Opaque bytes.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self { format: Format::Bytes, bytes: bytes.into() }
+    }
+
+    /// JSON text, which is checked and then kept as it is.
+    ///
+    /// # Errors
+    /// `InvalidValue` if `text` is no JSON.
+    pub fn from_json_text(text: impl Into<Bytes>) -> Result<Self> {
+        let bytes = text.into();
+        serde_json::from_slice::<&serde_json::value::RawValue>(&bytes)
+            .map_err(|e| Error::new(ErrorKind::InvalidValue, format!("the value is no JSON: {e}")))?;
+        Ok(Self { format: Format::Json, bytes })
+    }
+
+    /// The JSON of `value`.
+    ///
+    /// # Errors
+    /// `InvalidValue` if `value` has no JSON form.
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let text = serde_json::to_vec(value)
+            .map_err(|e| Error::new(ErrorKind::InvalidValue, format!("the value has no JSON form: {e}")))?;
+        Ok(Self { format: Format::Json, bytes: text.into() })
+    }
+
+    /// Reads the JSON back.
+    ///
+    /// # Errors
+    /// `WrongFormat` if this is a bytes value, or its JSON is not that of a `T`.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T> {
+        if self.format == Format::Bytes {
+            let context = "the value is bytes, not JSON: read it with get_bytes";
+            return Err(Error::new(ErrorKind::WrongFormat, context));
+        }
+        serde_json::from_slice(&self.bytes).map_err(|e| {
+            Error::new(ErrorKind::WrongFormat, format!("the JSON value is not of the type asked for: {e}"))
+        })
+    }
+}
+
+/// The live value of a record as callers see it.
+pub(crate) fn versioned(record: Record, now_ms: u64) -> Option<Versioned<Value>> {
+    record.live_value(now_ms)?;
+    let expires_at = (record.expires_at_ms != 0).then(|| record.expires_at_ms as f64 / 1000.0);
+    Some(Versioned { value: record.value?, version: record.version, expires_at })
+}
+
+/// A ttl in whole milliseconds, at least 1.
+pub(crate) fn ttl_ms(ttl: Option<Duration>) -> Result<u64> {
+    match ttl {
+        None => Ok(0),
+        Some(Duration::ZERO) => Err(Error::new(ErrorKind::InvalidArgument, "ttl = 0: must be above 0")),
+        // Rounded up: a value never expires before its time.
+        Some(ttl) => Ok(u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)),
+    }
+}

@@ -1,0 +1,169 @@
+//! Talking to a running node without being one: the node coordinates the calls. For command lines, scripts, and
+//! programs that can reach only some of the nodes; everybody else embeds a node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::config::{Config, Consistency};
+use crate::data::record::{OpId, Value};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
+use crate::ring::record::{Address, NodeId};
+use crate::transport::{Call, Hello, TcpOptions, TcpTransport, Transport, call_error};
+use crate::wire::message::{Action, Head, OpResult, Operation, PutOutcome, Request, Response, Topic};
+
+/// A connection to one running node. Clones share it; it closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Remote(Arc<Inner>);
+
+struct Inner {
+    transport: TcpTransport,
+    node: Address,
+    env: Env,
+    boot: u64,
+    sequence: AtomicU64,
+    timeout: Duration,
+}
+
+impl Remote {
+    /// Connects to the node at `address` ("host:port") of the cluster `cluster_name`. `timeout` bounds this and, unless
+    /// options say otherwise, every later call; values over 1 MiB get 1 s more per MiB.
+    ///
+    /// # Errors
+    /// `Address` if it does not resolve, `Unreachable` or `Timeout` if no node answers, `IncompatibleRing` if the node
+    /// is of another cluster.
+    pub async fn connect(address: &str, cluster_name: &str, timeout: Duration) -> Result<Self> {
+        let env = Env::system();
+        let boot = env.random_u64().max(1);
+        let defaults = Config::default();
+        let hello = Hello::new(cluster_name, NodeId::new(&format!("remote-{boot:016x}")), boot, true);
+        let options = TcpOptions {
+            bind: None,
+            hello,
+            buffer_size: defaults.buffer_size,
+            max_connections: defaults.max_connections,
+            frame_max: crate::transport::frame_max(&Config { max_value_size: 1 << 30, ..defaults }),
+            connect_timeout: timeout,
+        };
+        let transport = TcpTransport::bind(options, env.clone()).await?;
+        let resolved = transport.resolve(address).await?;
+        let node = resolved
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::Address, format!("{address:?} resolves to nothing")))?;
+        let remote = Self(Arc::new(Inner { transport, node, env, boot, sequence: AtomicU64::new(1), timeout }));
+        remote.call(Request::Ping { boot: 0, records: Vec::new() }, remote.0.env.now() + timeout).await?;
+        Ok(remote)
+    }
+
+    /// Stores `value` under `key`.
+    ///
+    /// # Errors
+    /// As `Dht::put_value`; without a level in `options` it is `quorum`.
+    pub async fn put(&self, key: &[u8], value: Value, options: &PutOptions) -> Result<PutOutcome> {
+        let timeout = options.timeout.unwrap_or_else(|| self.timeout(value.bytes.len()));
+        let action = Action::Put { value, ttl_ms: ttl_ms(options.ttl)? };
+        match self.operate(key, action, options.consistency, timeout).await? {
+            OpResult::Written { outcome, .. } => Ok(outcome),
+            other => Err(not_that(other)),
+        }
+    }
+
+    /// The value of `key`; `None` if there is none.
+    ///
+    /// # Errors
+    /// As `Dht::get_versioned`; without a level in `options` it is `quorum`.
+    pub async fn get(&self, key: &[u8], options: &GetOptions) -> Result<Option<Versioned<Value>>> {
+        let timeout = options.timeout.unwrap_or(self.0.timeout);
+        match self.operate(key, Action::Get, options.consistency, timeout).await? {
+            OpResult::Read { record } => Ok(record.and_then(|record| versioned(record, self.0.env.wall_ms()))),
+            other => Err(not_that(other)),
+        }
+    }
+
+    /// Deletes `key`; true if there was a value.
+    ///
+    /// # Errors
+    /// As `Dht::delete`; without a level in `options` it is `quorum`.
+    pub async fn delete(&self, key: &[u8], options: &GetOptions) -> Result<bool> {
+        let timeout = options.timeout.unwrap_or(self.0.timeout);
+        match self.operate(key, Action::Delete, options.consistency, timeout).await? {
+            OpResult::Written { existed, .. } => Ok(existed),
+            other => Err(not_that(other)),
+        }
+    }
+
+    /// What the node tells about `topic`, in the shapes of `NodeInfo`, `RingInfo`, `Statistics`, `Health`, or a list
+    /// of `NodeInfo` (`Topic::Locate`, the only one that looks at `key`).
+    ///
+    /// # Errors
+    /// `Unreachable`, `Timeout`, `Stopped`.
+    pub async fn describe(&self, topic: Topic, key: &[u8]) -> Result<serde_json::Value> {
+        let request = Request::Describe { topic, key: Bytes::copy_from_slice(key) };
+        match self.call(request, self.0.env.now() + self.0.timeout).await? {
+            Response::Described { json } => serde_json::from_str(&json)
+                .map_err(|e| Error::new(ErrorKind::Internal, format!("the node's description is no JSON: {e}"))),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn timeout(&self, value_len: usize) -> Duration {
+        Config { request_timeout: self.0.timeout, ..Config::default() }.call_timeout(value_len)
+    }
+
+    async fn operate(
+        &self,
+        key: &[u8],
+        action: Action,
+        level: Option<Consistency>,
+        timeout: Duration,
+    ) -> Result<OpResult> {
+        let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);
+        let id = OpId { origin: self.0.boot, sequence };
+        let operations = vec![Operation { id, map: 0, key: Bytes::copy_from_slice(key), action }];
+        let request = Request::Apply { operations, level: level.unwrap_or(Consistency::Quorum), relay: true };
+        match self.call(request, self.0.env.now() + timeout).await? {
+            Response::Applied { results, .. } => match results.into_iter().next() {
+                Some(OpResult::Failed(error)) => Err(error),
+                Some(result) => Ok(result),
+                None => Err(unexpected()),
+            },
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn call(&self, body: Request, deadline: Instant) -> Result<Response> {
+        let left = deadline.saturating_duration_since(self.0.env.now());
+        // The node answers by the deadline that it is told; its answer needs a moment to get here.
+        let told = left.mul_f64(0.95).as_millis();
+        let deadline_ms = u32::try_from(told).unwrap_or(u32::MAX);
+        let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id: 0, attempt: 0, view: 0 };
+        let reply = self.0.transport.call(&self.0.node, Call { head, body }, deadline).await.map_err(call_error)?;
+        match reply.body {
+            Response::Failure(error) => Err(error),
+            body => Ok(body),
+        }
+    }
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Remote({})", self.0.node)
+    }
+}
+
+fn unexpected() -> Error {
+    Error::new(ErrorKind::Internal, "the node gave an answer to another question")
+}
+
+fn not_that(result: OpResult) -> Error {
+    match result {
+        OpResult::Failed(error) => error,
+        _ => unexpected(),
+    }
+}

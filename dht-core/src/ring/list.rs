@@ -1,0 +1,361 @@
+//! `SlotTable`: what this node is to each slot's replica list, and the one switch by which a list changes.
+//!
+//! A node that adopts a new list refuses the old one from then on. A member of both lists stays as it was, if it was a
+//! member in every list that may have been between them; everybody else is a newcomer: it stores what it is sent, but
+//! answers no read, is no source and its acks count for nothing until it has merged the slot from enough of the
+//! caught-up members of the list before, each of which had adopted the new list (DESIGN.md §4, list change).
+//!
+//! "Enough" is what meets every write quorum of that list: len − quorum(len) + 1 of its members, the newcomer excluded.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::record::{Member, NodeId, NodeRecord};
+use super::slot::{Slot, SlotSpace};
+use super::view::{Members as ListMembers, RingView};
+use crate::data::FixedMap;
+
+/// Names a replica list of one slot in data messages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ListId {
+    /// Counts the changes of the slot's list; 0: the sender is no member and does not know it.
+    pub(crate) counter: u64,
+    /// Covers (node_id, boot, placed_at) of the members in order.
+    pub(crate) members: u64,
+    /// Reserved for consensus: always 0.
+    pub(crate) epoch: u64,
+}
+
+/// What the receiver is to a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Not in the list, and was not caught up when it last was.
+    Outsider,
+    /// In the list, not caught up.
+    Newcomer,
+    /// Caught up: as a member, or when the list that it lost ended.
+    CaughtUp,
+}
+
+/// A node at one boot.
+pub(crate) type Incarnate = (NodeId, u64);
+
+/// Earlier lists that a newcomer may catch up from: more than this many switches during one catch-up and the oldest
+/// is dropped, which can only make the catch-up slower.
+const SOURCES_MAX: usize = 4;
+
+/// What a node that is not caught up still needs.
+#[derive(Clone, Debug)]
+pub(crate) struct CatchUp {
+    /// Since when it is a newcomer.
+    pub(crate) since: Instant,
+    /// Lists before, each with its members; enough members of any one of them make this node caught up.
+    pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
+    /// Whom the slot was merged from.
+    pub(crate) merged: SmallVec<[Incarnate; 2]>,
+}
+
+/// What this node is to one slot.
+#[derive(Clone, Debug)]
+pub(crate) struct SlotState {
+    pub(crate) list: ListId,
+    /// This node is in the list.
+    pub(crate) listed: bool,
+    pub(crate) standing: Standing,
+    pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// Every member of the list was seen caught up and with equal contents since the list last changed. Only kept up
+    /// by the first member.
+    pub(crate) in_sync: bool,
+}
+
+/// How a data message's list compares to ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Agreement {
+    /// The same list, and this node is in it; `counts`: it is caught up.
+    Same { counts: bool },
+    /// Another list: ours, or what comes nearest to it.
+    Stale(ListId),
+}
+
+/// The slots that this node holds or has lately held.
+#[derive(Debug, Default)]
+pub(crate) struct SlotTable {
+    states: FixedMap<Slot, SlotState>,
+}
+
+/// A list change as one node sees it.
+pub(crate) struct Switch<'a> {
+    pub(crate) slots: SlotSpace,
+    pub(crate) me: &'a NodeId,
+    pub(crate) before: &'a RingView,
+    pub(crate) after: &'a RingView,
+    pub(crate) replicas_before: usize,
+    pub(crate) replicas: usize,
+    /// Nodes that came and went between the two views.
+    pub(crate) missed: &'a [Arc<Member>],
+    pub(crate) now: Instant,
+}
+
+impl SlotTable {
+    /// Founds a ring: every slot is this node's, and empty or its own.
+    pub(crate) fn found(&mut self, slots: SlotSpace, view: &RingView, replicas: usize) {
+        for slot in slots.iter() {
+            let members = view.list_fingerprint(&view.replica_list(slot, replicas));
+            let list = ListId { counter: 1, members, epoch: 0 };
+            let standing = Standing::CaughtUp;
+            self.states.insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true });
+        }
+    }
+
+    /// Forgets all: this node enters another ring. Its data stays in the store.
+    pub(crate) fn clear(&mut self) {
+        self.states.clear();
+    }
+
+    /// Adopts the lists of a new view; calls `changed` with each slot whose list is another now and what this node is
+    /// to it.
+    pub(crate) fn switch(&mut self, switch: &Switch<'_>, mut changed: impl FnMut(Slot, &SlotState)) {
+        let before_me = switch.before.member_index(switch.me);
+        let after_me = switch.after.member_index(switch.me);
+        if before_me.is_none() && after_me.is_none() && self.states.is_empty() {
+            return;
+        }
+        let between = Between::new(switch);
+        let mut arc: Option<Arcs> = None;
+        for slot in switch.slots.iter() {
+            let between_arc = between.0.as_ref().and_then(|view| view.arc(slot));
+            let starts = (switch.before.arc(slot), switch.after.arc(slot), between_arc);
+            if arc.as_ref().is_none_or(|a| a.starts != starts) {
+                arc = Some(Arcs::new(switch, &between, slot, starts));
+            }
+            let Some(lists) = arc.as_ref().filter(|a| a.differs) else { continue };
+            if let Some(state) = self.adopt(slot, lists, switch.now) {
+                changed(slot, state);
+            }
+        }
+    }
+
+    fn adopt(&mut self, slot: Slot, lists: &Arcs, now: Instant) -> Option<&SlotState> {
+        let held = self.states.get(&slot);
+        if held.is_none() && !lists.listed {
+            return None;
+        }
+        // Without a state the counter is unknown: it is learnt from those who know.
+        let counter = held.map_or(0, |s| if s.list.counter == 0 { 0 } else { s.list.counter + 1 });
+        let list = ListId { counter, members: lists.members, epoch: 0 };
+        let caught_up = held.is_some_and(|s| s.standing == Standing::CaughtUp);
+        let stays = lists.listed && lists.was_listed && lists.listed_between && caught_up;
+        let (standing, catch_up) = if stays {
+            (Standing::CaughtUp, None)
+        } else if lists.listed {
+            let fresh = || Box::new(CatchUp { since: now, sources: SmallVec::new(), merged: SmallVec::new() });
+            let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
+            // What was merged was merged before this switch: the sources must have adopted the new list first.
+            catch_up.merged.clear();
+            catch_up.since = now;
+            if !catch_up.sources.contains(&lists.former) && !lists.former.is_empty() {
+                if catch_up.sources.len() == SOURCES_MAX {
+                    catch_up.sources.remove(0);
+                }
+                catch_up.sources.push(lists.former.clone());
+            }
+            (Standing::Newcomer, Some(catch_up))
+        } else if caught_up {
+            (Standing::CaughtUp, None)
+        } else {
+            (Standing::Outsider, None)
+        };
+        let state = SlotState { list, listed: lists.listed, standing, catch_up, in_sync: false };
+        self.states.insert(slot, state);
+        self.states.get(&slot)
+    }
+
+    pub(crate) fn get(&self, slot: Slot) -> Option<&SlotState> {
+        self.states.get(&slot)
+    }
+
+    /// Slots in ascending order, so that a seeded run repeats itself.
+    pub(crate) fn slots_where(&self, keep: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.states.iter().filter(|(_, s)| keep(s)).map(|(slot, _)| *slot).collect();
+        slots.sort_unstable();
+        slots
+    }
+
+    /// The list that a data message for `slot` goes by, as this node sees it; `None` if it has no part in it.
+    pub(crate) fn list(&self, slot: Slot) -> Option<ListId> {
+        self.states.get(&slot).map(|s| s.list)
+    }
+
+    /// Compares a data message's list to ours. A newcomer learns its counter here; a reader that is no member
+    /// (counter 0) is only held to the members.
+    pub(crate) fn agree(&mut self, slot: Slot, theirs: ListId, write: bool) -> Agreement {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.listed) else {
+            return Agreement::Stale(self.list(slot).unwrap_or(ListId { counter: 0, members: 0, epoch: 0 }));
+        };
+        if state.list.members == theirs.members {
+            if state.list.counter == 0 && theirs.counter != 0 {
+                state.list.counter = theirs.counter;
+            }
+            if state.list.counter == theirs.counter || (theirs.counter == 0 && !write) {
+                return Agreement::Same { counts: state.standing == Standing::CaughtUp };
+            }
+        }
+        Agreement::Stale(state.list)
+    }
+
+    /// Takes over a higher counter for the same members from a node whose records are all known here: what this node
+    /// missed between is in those records and was weighed when they were merged.
+    pub(crate) fn raise_counter(&mut self, slot: Slot, theirs: ListId) {
+        if let Some(state) = self.states.get_mut(&slot)
+            && state.list.members == theirs.members
+            && state.list.counter < theirs.counter
+        {
+            state.list.counter = theirs.counter;
+        }
+    }
+
+    /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
+    pub(crate) fn merged_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = &mut state.catch_up else { return false };
+        if !catch_up.merged.contains(source) {
+            catch_up.merged.push(source.clone());
+        }
+        let merged = &catch_up.merged;
+        let met = |former: &Arc<[Incarnate]>| {
+            former.iter().filter(|m| merged.contains(m)).count() > former.len() - quorum(former.len())
+        };
+        if !catch_up.sources.iter().any(met) {
+            return false;
+        }
+        state.promote();
+        true
+    }
+
+    /// Ends the catch-up of newcomers for whom nothing can be waited for. Returns them; what they may have missed is no
+    /// longer promised.
+    pub(crate) fn give_up_waiting(&mut self, hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
+        let slots = self.slots_where(|s| s.catch_up.is_some() && hopeless(s));
+        for slot in &slots {
+            if let Some(state) = self.states.get_mut(slot) {
+                state.promote();
+            }
+        }
+        slots
+    }
+
+    pub(crate) fn set_in_sync(&mut self, slot: Slot, list: ListId, in_sync: bool) {
+        if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list == list) {
+            state.in_sync = in_sync;
+        }
+    }
+
+    /// Forgets a slot that this node is not listed for.
+    pub(crate) fn drop_slot(&mut self, slot: Slot) {
+        if self.states.get(&slot).is_some_and(|s| !s.listed) {
+            self.states.remove(&slot);
+        }
+    }
+}
+
+impl SlotState {
+    /// This node may answer reads of the slot.
+    pub(crate) fn readable(&self) -> bool {
+        self.listed && self.standing == Standing::CaughtUp
+    }
+
+    fn promote(&mut self) {
+        self.standing = Standing::CaughtUp;
+        self.catch_up = None;
+        self.list.counter = self.list.counter.max(1);
+    }
+}
+
+/// Members that a level `quorum` asks for, of a list of `len`.
+pub(crate) fn quorum(len: usize) -> usize {
+    len / 2 + 1
+}
+
+/// The members of a list by identity.
+pub(crate) fn incarnates(view: &RingView, list: &ListMembers) -> Arc<[Incarnate]> {
+    let of = |record: &NodeRecord| (record.node_id.clone(), record.boot);
+    list.iter().map(|&m| of(view.member(m))).collect()
+}
+
+/// The ring with everybody who may have been in it between two views: the longest that a list can have been without
+/// this node. Only needed when some came and some went, since then their order is unknown.
+struct Between(Option<RingView>);
+
+impl Between {
+    fn new(switch: &Switch<'_>) -> Self {
+        let (before, after) = (switch.before.members(), switch.after.members());
+        let only_in = |here: &[Arc<Member>], there: &RingView| {
+            here.iter().any(|m| there.member_index(&m.record.node_id).is_none())
+        };
+        let came = only_in(after, switch.before) || !switch.missed.is_empty();
+        let went = only_in(before, switch.after) || !switch.missed.is_empty();
+        if !(came && went) {
+            return Self(None);
+        }
+        let unseen = |m: &&Arc<Member>| switch.after.member_index(&m.record.node_id).is_none();
+        let passed = switch.missed.iter().map(|m| {
+            let mut record = m.record.clone();
+            record.state = super::record::NodeState::Active;
+            record.verdict = super::record::Verdict::Alive;
+            Arc::new(Member { record, positions: m.positions.clone() })
+        });
+        let all: Vec<Arc<Member>> =
+            after.iter().cloned().chain(before.iter().filter(unseen).cloned()).chain(passed).collect();
+        Self(Some(RingView::derive(switch.slots.ids(), switch.slots, all.iter())))
+    }
+}
+
+/// The arcs of one slot before, after and between.
+type Starts = (Option<usize>, Option<usize>, Option<usize>);
+
+/// The lists before and after of a run of slots that share them.
+struct Arcs {
+    starts: Starts,
+    differs: bool,
+    members: u64,
+    listed: bool,
+    was_listed: bool,
+    listed_between: bool,
+    former: Arc<[Incarnate]>,
+}
+
+impl Arcs {
+    fn new(switch: &Switch<'_>, between: &Between, slot: Slot, starts: Starts) -> Self {
+        let before = switch.before.replica_list(slot, switch.replicas_before);
+        let after = switch.after.replica_list(slot, switch.replicas);
+        let members = switch.after.list_fingerprint(&after);
+        let is_me = |view: &RingView, list: &ListMembers| list.iter().any(|&m| view.member(m).node_id == *switch.me);
+        let was_listed = is_me(switch.before, &before) && same_boot(switch);
+        let listed = is_me(switch.after, &after);
+        let listed_between = match &between.0 {
+            Some(view) => is_me(view, &view.replica_list(slot, switch.replicas.min(switch.replicas_before))),
+            None => true,
+        };
+        let differs = members != switch.before.list_fingerprint(&before);
+        Self {
+            starts,
+            differs,
+            members,
+            listed,
+            was_listed,
+            listed_between,
+            former: incarnates(switch.before, &before),
+        }
+    }
+}
+
+fn same_boot(switch: &Switch<'_>) -> bool {
+    let boot = |view: &RingView| view.member_index(switch.me).map(|m| view.member(m).boot);
+    boot(switch.before) == boot(switch.after) || boot(switch.after).is_none()
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

@@ -1,0 +1,281 @@
+//! `Members`: all node records this node knows, and what it suspects. A tally over `now`; whoever asks others is above.
+//!
+//! Invariant: of each node_id the highest record ever merged is kept (see `NodeRecord::supersedes`), and the own
+//! record outranks whatever others say of this node: a suspicion or a death is refuted by a higher incarnation
+//! (SWIM, Das et al. 2002, §4.2). Gone nodes stay in a bounded graveyard for a while, so that a split can be noticed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::id::{Id, IdSpace};
+use super::record::{Address, Member, NodeId, NodeRecord, NodeState, Verdict};
+use super::slot::SlotSpace;
+use super::view::{RingView, positions_of};
+
+/// How long a gone node is remembered and probed.
+const GRAVEYARD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Gone nodes remembered at most: 4,096 records of some 200 bytes.
+const GRAVEYARD_LEN_MAX: usize = 4096;
+/// How often a node outbids another that calls itself the same before it believes that the other lives.
+const OUTBID_MAX: u32 = 8;
+
+/// What a merge changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Learnt {
+    /// Nothing newer than what was known.
+    Nothing,
+    /// Something worth telling others; replica lists may differ from now on.
+    News,
+    /// Others doubt this node; it has raised its incarnation, which they must hear.
+    Refuted,
+    /// Another living node calls itself the same.
+    Duplicate,
+}
+
+/// What is known of one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) member: Arc<Member>,
+    /// Since when it is suspected, or gone.
+    pub(crate) since: Instant,
+    /// When it last answered this node; `None` if it never did.
+    pub(crate) heard: Option<Instant>,
+    /// Its address refused us: stronger evidence than silence.
+    pub(crate) refused: bool,
+}
+
+impl Known {
+    pub(crate) fn record(&self) -> &NodeRecord {
+        &self.member.record
+    }
+}
+
+/// All node records.
+#[derive(Debug)]
+pub(crate) struct Members {
+    cluster: String,
+    ids: IdSpace,
+    slots: SlotSpace,
+    me: NodeId,
+    boot: u64,
+    all: BTreeMap<NodeId, Known>,
+    outbids: u32,
+    /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
+    missed: Vec<Arc<Member>>,
+    pub(crate) joined: u64,
+    pub(crate) left: u64,
+}
+
+impl Members {
+    pub(crate) fn new(cluster: &str, ids: IdSpace, slots: SlotSpace, me: NodeRecord, now: Instant) -> Self {
+        let (node_id, boot) = (me.node_id.clone(), me.boot);
+        let mut members = Self {
+            cluster: cluster.to_owned(),
+            ids,
+            slots,
+            me: node_id,
+            boot,
+            all: BTreeMap::new(),
+            outbids: 0,
+            missed: Vec::new(),
+            joined: 0,
+            left: 0,
+        };
+        members.insert(me, now);
+        members
+    }
+
+    /// Takes in what somebody says of a node.
+    pub(crate) fn merge(&mut self, record: &NodeRecord, now: Instant) -> Learnt {
+        if record.node_id == self.me {
+            return self.hear_of_myself(record);
+        }
+        let before = self.all.get(&record.node_id);
+        if before.is_some_and(|known| !record.supersedes(known.record())) {
+            return Learnt::Nothing;
+        }
+        let was_present = before.is_some_and(|known| known.record().present());
+        if before.is_none() && !record.present() {
+            if self.gone().count() >= GRAVEYARD_LEN_MAX {
+                return Learnt::Nothing;
+            }
+            self.missed.push(self.member(record.clone()));
+        }
+        match (was_present, record.present()) {
+            (false, true) => self.joined += 1,
+            (true, false) => self.left += 1,
+            _ => {}
+        }
+        self.insert(record.clone(), now);
+        Learnt::News
+    }
+
+    /// Changes the own record in a way that others must hear: under a higher incarnation.
+    pub(crate) fn declare(&mut self, change: impl FnOnce(&mut NodeRecord), now: Instant) -> NodeRecord {
+        let mut record = self.own().clone();
+        record.incarnation += 1;
+        let placed_before = record.placed();
+        change(&mut record);
+        if record.placed() && !placed_before {
+            record.placed_at = record.incarnation;
+        }
+        self.insert(record.clone(), now);
+        record
+    }
+
+    /// Adds a verdict on a node at the incarnation that is known; returns the record to spread if that is news.
+    pub(crate) fn judge(&mut self, node_id: &NodeId, boot: u64, verdict: Verdict, now: Instant) -> Option<NodeRecord> {
+        let known = self.all.get(node_id)?.record();
+        if *node_id == self.me || known.boot != boot || known.verdict >= verdict || !known.present() {
+            return None;
+        }
+        let record = NodeRecord { verdict, ..known.clone() };
+        (self.merge(&record, now) == Learnt::News).then_some(record)
+    }
+
+    /// The node answered this node just now.
+    pub(crate) fn heard(&mut self, node_id: &NodeId, now: Instant) {
+        if let Some(known) = self.all.get_mut(node_id) {
+            known.heard = Some(now);
+            known.refused = false;
+        }
+    }
+
+    /// The node's address refused a connection: with a suspicion, the process is most likely gone.
+    pub(crate) fn refused(&mut self, node_id: &NodeId) {
+        if let Some(known) = self.all.get_mut(node_id) {
+            known.refused = true;
+        }
+    }
+
+    /// Suspects whose time is up: after `refused_max` if the address refuses, else after `silent_max`.
+    pub(crate) fn overdue(&self, now: Instant, refused_max: Duration, silent_max: Duration) -> Vec<(NodeId, u64)> {
+        let due = |known: &&Known| {
+            let limit = if known.refused { refused_max } else { silent_max };
+            known.record().verdict == Verdict::Suspect && known.record().present() && now >= known.since + limit
+        };
+        self.all.values().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
+    }
+
+    /// Forgets who has been gone for long, and the oldest of too many.
+    pub(crate) fn bury(&mut self, now: Instant) {
+        self.all.retain(|_, k| k.record().present() || now.duration_since(k.since) < GRAVEYARD_AGE_MAX);
+        while self.gone().count() > GRAVEYARD_LEN_MAX {
+            let oldest = self.gone().min_by_key(|k| k.since).map(|k| k.record().node_id.clone());
+            let Some(node_id) = oldest else { break };
+            self.all.remove(&node_id);
+        }
+    }
+
+    /// Forgets everybody but this node: it is about to enter another ring.
+    pub(crate) fn forget_others(&mut self) {
+        let me = self.me.clone();
+        self.all.retain(|node_id, _| *node_id == me);
+        self.missed.clear();
+    }
+
+    /// Nodes that came and went unseen since the last call.
+    pub(crate) fn take_missed(&mut self) -> Vec<Arc<Member>> {
+        std::mem::take(&mut self.missed)
+    }
+
+    pub(crate) fn view(&self) -> RingView {
+        RingView::derive(self.ids, self.slots, self.all.values().map(|k| &k.member))
+    }
+
+    /// The view as it would be if this node were active.
+    pub(crate) fn prospective_view(&self) -> RingView {
+        self.view_with(self.own())
+    }
+
+    /// The view as it would be with `record` active too.
+    pub(crate) fn view_with(&self, record: &NodeRecord) -> RingView {
+        let record = NodeRecord { state: NodeState::Active, verdict: Verdict::Alive, ..record.clone() };
+        let newcomer = Arc::new(Member { positions: positions_of(&self.cluster, self.ids, &record), record });
+        let others = self.all.iter().filter(|(id, _)| **id != newcomer.record.node_id).map(|(_, k)| &k.member);
+        RingView::derive(self.ids, self.slots, others.chain([&newcomer]))
+    }
+
+    pub(crate) fn own(&self) -> &NodeRecord {
+        self.all[&self.me].record()
+    }
+
+    pub(crate) fn own_positions(&self) -> &Arc<[Id]> {
+        &self.all[&self.me].member.positions
+    }
+
+    pub(crate) fn get(&self, node_id: &NodeId) -> Option<&Known> {
+        self.all.get(node_id)
+    }
+
+    pub(crate) fn by_boot(&self, boot: u64) -> Option<&Known> {
+        self.all.values().find(|k| k.record().boot == boot)
+    }
+
+    pub(crate) fn by_address(&self, address: &Address) -> Option<&Known> {
+        self.all.values().find(|k| k.record().address == *address && k.record().present())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.all.values()
+    }
+
+    /// The others that are neither gone nor given up.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Known> {
+        self.all.values().filter(|k| k.record().present() && k.record().node_id != self.me)
+    }
+
+    /// The graveyard.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &Known> {
+        self.all.values().filter(|k| !k.record().present())
+    }
+
+    fn hear_of_myself(&mut self, record: &NodeRecord) -> Learnt {
+        let mut mine = self.own().clone();
+        if !record.supersedes(&mine) {
+            return Learnt::Nothing;
+        }
+        if record.boot != self.boot && record.verdict != Verdict::Dead && record.state != NodeState::Left {
+            self.outbids += 1;
+            if self.outbids > OUTBID_MAX {
+                return Learnt::Duplicate;
+            }
+        }
+        mine.incarnation = record.incarnation + 1;
+        if record.verdict == Verdict::Dead && mine.state == NodeState::Active {
+            // The others' lists went on without us: those with us in them must not look the same as before.
+            mine.placed_at = mine.incarnation;
+        }
+        let since = self.all[&self.me].since;
+        self.insert(mine, since);
+        Learnt::Refuted
+    }
+
+    fn insert(&mut self, record: NodeRecord, now: Instant) {
+        let before = self.all.get(&record.node_id);
+        let (heard, refused) = match before {
+            Some(known) if known.record().boot == record.boot => (known.heard, known.refused),
+            _ => (None, false),
+        };
+        // A suspicion that becomes a death keeps its beginning only for itself: `since` is that of the new verdict.
+        let member = self.member(record);
+        self.all.insert(member.record.node_id.clone(), Known { member, since: now, heard, refused });
+    }
+
+    fn member(&self, record: NodeRecord) -> Arc<Member> {
+        let before = self.all.get(&record.node_id).map(|k| &k.member);
+        let same = |m: &&Arc<Member>| m.record.vnodes == record.vnodes && m.record.choices == record.choices;
+        let positions = match before.filter(same) {
+            Some(member) => member.positions.clone(),
+            None => positions_of(&self.cluster, self.ids, &record),
+        };
+        Arc::new(Member { record, positions })
+    }
+}
+
+#[cfg(test)]
+#[path = "members_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! `VNode`: Chord's pointers of one position, as corrected by Zave (*How to Make Chord Correct*, arXiv 1502.06461).
+//!
+//! Invariants: a pointer is adopted only from a node that has just answered; the successor list is in clockwise order
+//! from this position, of distinct other nodes, at most as long as configured; in a ring of fewer nodes it is all the
+//! others. Transitions are synchronous: ask → await → apply, and apply checks again what it relies on.
+
+use super::id::{Id, Span};
+use super::record::NodeId;
+
+/// A position on the ring and the node that has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pointer {
+    pub(crate) id: Id,
+    pub(crate) node_id: NodeId,
+    /// Which of the node's positions.
+    pub(crate) index: u32,
+}
+
+/// One position of this node and what it knows of its neighbours.
+#[derive(Clone, Debug)]
+pub(crate) struct VNode {
+    pub(crate) id: Id,
+    /// The first other node anticlockwise.
+    pub(crate) predecessor: Option<Pointer>,
+    /// The next distinct other nodes clockwise.
+    pub(crate) successors: Vec<Pointer>,
+}
+
+impl VNode {
+    pub(crate) fn new(id: Id) -> Self {
+        Self { id, predecessor: None, successors: Vec::new() }
+    }
+
+    /// *Stabilize*, the part after the successor answered: its list becomes ours behind it. Returns the node between us
+    /// and it, if it knows one: the caller asks that one next and, if it answers, calls this again with it.
+    pub(crate) fn stabilized(
+        &mut self,
+        me: &NodeId,
+        successor: &Pointer,
+        its_predecessor: Option<&Pointer>,
+        its_successors: &[Pointer],
+        len_max: usize,
+    ) -> Option<Pointer> {
+        let mut list = vec![successor.clone()];
+        for next in its_successors {
+            if list.len() == len_max {
+                break;
+            }
+            // Past ourselves the successor's list goes round: what follows is already in front.
+            let beyond_last = list.last().is_none_or(|last| Span::open(last.id, self.id).contains(next.id));
+            if next.node_id != *me && beyond_last && !list.iter().any(|p| p.node_id == next.node_id) {
+                list.push(next.clone());
+            }
+        }
+        // A small ring has fewer others than the list may hold, and a successor does not list itself: nodes we knew
+        // behind the new list's end stay until they fail.
+        for known in &self.successors {
+            if list.len() == len_max {
+                break;
+            }
+            let behind = list.last().is_none_or(|last| Span::open(last.id, self.id).contains(known.id));
+            if behind && known.node_id != *me && !list.iter().any(|p| p.node_id == known.node_id) {
+                list.push(known.clone());
+            }
+        }
+        self.successors = list;
+        its_predecessor
+            .filter(|p| p.node_id != *me && p.node_id != successor.node_id)
+            .filter(|p| Span::open(self.id, successor.id).contains(p.id))
+            .cloned()
+    }
+
+    /// *Rectify*: `candidate` notified us and has just answered. Adopts it if it is nearer than the predecessor, or if
+    /// that one did not answer. Returns whether the pointer changed.
+    pub(crate) fn rectify(&mut self, candidate: Pointer, predecessor_answers: bool) -> bool {
+        let nearer = match &self.predecessor {
+            Some(now) if *now == candidate => false,
+            Some(now) => !predecessor_answers || Span::open(now.id, self.id).contains(candidate.id),
+            None => true,
+        };
+        if nearer {
+            self.predecessor = Some(candidate);
+        }
+        nearer
+    }
+
+    /// *Fail*: forgets a node that was given up. Returns whether anything pointed at it.
+    pub(crate) fn forget(&mut self, gone: &NodeId) -> bool {
+        let len = self.successors.len();
+        self.successors.retain(|p| p.node_id != *gone);
+        let pointed = self.predecessor.as_ref().is_some_and(|p| p.node_id == *gone);
+        if pointed {
+            self.predecessor = None;
+        }
+        pointed || self.successors.len() != len
+    }
+
+    /// True if the nearest known node after this position owns `id`.
+    pub(crate) fn successor_owns(&self, id: Id) -> Option<&Pointer> {
+        self.successors.first().filter(|s| Span::half_open(self.id, s.id).contains(id))
+    }
+}
+
+#[cfg(test)]
+#[path = "vnode_tests.rs"]
+mod tests;

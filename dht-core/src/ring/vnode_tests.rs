@@ -1,0 +1,60 @@
+use super::*;
+use crate::ring::id::IdSpace;
+
+fn id(n: u8) -> Id {
+    IdSpace::new(8).map(|space| space.from_digest(&[n])).expect("8 bits are in range")
+}
+
+fn pointer(n: u8) -> Pointer {
+    Pointer { id: id(n), node_id: NodeId::new(&format!("n{n}")), index: 0 }
+}
+
+fn ids(vnode: &VNode) -> Vec<Id> {
+    vnode.successors.iter().map(|p| p.id).collect()
+}
+
+#[test]
+fn stabilize_takes_the_successors_list_behind_it_without_us() {
+    let me = NodeId::new("n10");
+    let mut vnode = VNode::new(id(10));
+    let list = [pointer(40), pointer(60), pointer(10), pointer(20)];
+    assert_eq!(vnode.stabilized(&me, &pointer(30), Some(&pointer(10)), &list, 8), None);
+    assert_eq!(ids(&vnode), [id(30), id(40), id(60)], "what lies before the successor cannot follow it");
+    assert_eq!(vnode.stabilized(&me, &pointer(30), None, &list, 2), None);
+    assert_eq!(ids(&vnode), [id(30), id(40)], "at most as long as asked");
+}
+
+#[test]
+fn stabilize_names_a_node_between_and_does_not_adopt_it() {
+    let me = NodeId::new("n10");
+    let mut vnode = VNode::new(id(10));
+    let between = vnode.stabilized(&me, &pointer(30), Some(&pointer(20)), &[], 4);
+    assert_eq!(between, Some(pointer(20)));
+    assert_eq!(ids(&vnode), [id(30)], "not before it answered");
+    assert_eq!(vnode.stabilized(&me, &pointer(20), None, &[pointer(30)], 4), None);
+    assert_eq!(ids(&vnode), [id(20), id(30)]);
+    assert_eq!(vnode.stabilized(&me, &pointer(20), Some(&pointer(5)), &[], 4), None, "5 is not between 10 and 20");
+}
+
+#[test]
+fn rectify_takes_a_nearer_node_or_replaces_a_dead_one() {
+    let mut vnode = VNode::new(id(50));
+    assert!(vnode.rectify(pointer(10), true));
+    assert!(vnode.rectify(pointer(40), true));
+    assert!(!vnode.rectify(pointer(20), true), "farther");
+    assert!(!vnode.rectify(pointer(60), true), "on the other side");
+    assert!(!vnode.rectify(pointer(40), false), "the same");
+    assert!(vnode.rectify(pointer(20), false), "the nearer one is dead");
+    assert_eq!(vnode.predecessor, Some(pointer(20)));
+}
+
+#[test]
+fn forget_drops_every_pointer_at_the_node() {
+    let me = NodeId::new("n10");
+    let mut vnode = VNode::new(id(10));
+    vnode.stabilized(&me, &pointer(20), None, &[pointer(30)], 4);
+    vnode.rectify(pointer(30), true);
+    assert!(vnode.forget(&NodeId::new("n30")));
+    assert_eq!((ids(&vnode), vnode.predecessor.clone()), (vec![id(20)], None));
+    assert!(!vnode.forget(&NodeId::new("n30")));
+}

@@ -1,0 +1,119 @@
+//! What a node tells about itself and the ring: the shapes that every language shows. Times are seconds, instants Unix
+//! seconds, ids lower-case hexadecimal of ceil(hash_bits / 4) digits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One node as this node sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// The node_id.
+    pub id: String,
+    /// "host:port": what `join` takes.
+    pub address: String,
+    /// joining, active, suspect, leaving, left or dead.
+    pub state: String,
+    /// When it last answered this node, Unix seconds; of this node itself: now. 0 if it never did.
+    pub last_seen: f64,
+    /// Raised by the node itself whenever it has something new to say.
+    pub incarnation: u64,
+    /// Positions on the ring.
+    pub vnodes: u32,
+    /// Failure domain; empty: none.
+    pub zone: String,
+}
+
+/// One member of the ring with its part of the key space.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RingNode {
+    /// The node.
+    #[serde(flatten)]
+    pub node: NodeInfo,
+    /// Its ids on the ring, by index.
+    pub positions: Vec<String>,
+    /// Fraction of the key space it owns, 0 to 1; 0 while it is not active.
+    pub share: f64,
+}
+
+/// The ring as this node sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RingInfo {
+    /// Width of an id.
+    pub hash_bits: u16,
+    /// The key space has 2^min(hash_bits, slot_bits) slots.
+    pub slot_bits: u8,
+    /// Copies of each record, on distinct nodes.
+    pub replication_factor: u16,
+    /// Fingerprint of the set of nodes: equal on nodes that know the same.
+    pub view: String,
+    /// All present nodes, ascending by id.
+    pub nodes: Vec<RingNode>,
+}
+
+/// One entry of the finger table of this node's position 0.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Finger {
+    /// k, from 0: the finger of 2^k.
+    pub index: u16,
+    /// position 0 + 2^k.
+    pub start: String,
+    /// The node that owns `start`.
+    pub node: NodeInfo,
+}
+
+/// Whether this node and its part of the ring are well: what a readiness probe asks.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// This node is active in a ring.
+    pub joined: bool,
+    /// It has all that it should hold and nothing that others should.
+    pub handed_over: bool,
+    /// Every slot that it owns has all its replicas, as many as the ring has nodes for, caught up and equal.
+    pub fully_replicated: bool,
+    /// Slots that it owns of which that is not so.
+    pub under_replicated_slots: u64,
+    /// Bytes that it still has to hand over.
+    pub bytes_to_go: u64,
+    /// The store takes writes.
+    pub storage_ok: bool,
+}
+
+/// What a node has counted and measured since it started. Counted per key, at the node called.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what its name says; units are in the type's documentation")]
+pub struct Statistics {
+    pub start_time: f64,
+    pub uptime: f64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub stores_successful: u64,
+    pub stores_failed: u64,
+    pub lookups_successful: u64,
+    pub lookups_failed: u64,
+    pub lookups_not_found: u64,
+    pub average_store_time: f64,
+    pub average_lookup_time: f64,
+    pub store_time_p50: f64,
+    pub store_time_p99: f64,
+    pub lookup_time_p50: f64,
+    pub lookup_time_p99: f64,
+    pub data_items_stored: u64,
+    pub data_bytes_stored: u64,
+    pub nodes_joined: u64,
+    pub nodes_left: u64,
+    pub network_errors: u64,
+    pub stabilize_operations: u64,
+    pub finger_table_updates: u64,
+    pub heartbeats_sent: u64,
+    pub replications_sent: u64,
+    pub lookup_success_rate: f64,
+    pub store_success_rate: f64,
+    pub node_availability: f64,
+    pub finger_table_accuracy: f64,
+    pub conflicts_resolved: u64,
+    pub under_replicated_slots: u64,
+    pub errors: BTreeMap<String, u64>,
+}

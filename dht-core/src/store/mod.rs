@@ -1,0 +1,75 @@
+//! Port: keeps records.
+//!
+//! The contract, which `contract` checks on every engine:
+//! - Methods are synchronous and may be called from any thread; each is atomic on its own.
+//! - `merge` keeps the record of the higher version. Equal versions are the same write: the present one stays.
+//! - `fingerprint` is at all times the additive fingerprint of exactly the (key digest, version) pairs in the slot,
+//!   tombstones and expired records included.
+//! - A call that fails has changed nothing.
+//! - Nothing here knows of replica lists, levels or nodes; the node alone decides what may be stored or read.
+
+pub mod contract;
+mod memory;
+
+pub use memory::MemoryStore;
+
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{KeyDigest, Record, Version};
+use crate::error::Result;
+use crate::ring::slot::Slot;
+
+/// What a merge did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Merged {
+    /// The record is now the one kept.
+    Stored,
+    /// A record of this version, equal or higher, was there and stays.
+    Kept(Version),
+}
+
+/// What a store holds now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Records that are no tombstones. Expired ones count until a sweep met them.
+    pub live: u64,
+    /// Remembered deletions.
+    pub tombstones: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// Keeps records by slot, map and key. See the module for the contract.
+pub trait Store: Send + Sync + 'static {
+    /// The record of a key, tombstones and expired ones included.
+    fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>>;
+
+    /// Keeps `record` if its version is above the present one's.
+    fn merge(&self, slot: Slot, record: Record) -> Result<Merged>;
+
+    /// The fingerprint of everything in the slot.
+    fn fingerprint(&self, slot: Slot) -> Result<Fingerprint>;
+
+    /// Every key digest in the slot with its version, in ascending order of the digest.
+    fn versions(&self, slot: Slot) -> Result<Vec<(KeyDigest, Version)>>;
+
+    /// The records of those `digests` that are present, in the order asked, up to and including the one with which
+    /// `bytes_max` bytes of payload are reached, and how many of the digests were dealt with (at least one, if any).
+    fn records(&self, slot: Slot, digests: &[KeyDigest], bytes_max: usize) -> Result<(Vec<Record>, usize)>;
+
+    /// Forgets everything in the slot if its fingerprint still is `expected`; returns whether it did.
+    fn remove_slot(&self, slot: Slot, expected: Fingerprint) -> Result<bool>;
+
+    /// The slots in which something is kept, ascending.
+    fn occupied(&self) -> Result<Vec<Slot>>;
+
+    /// Gives back memory of one slot: drops the values of records that expired by `now_ms` (they become tombstones of the same
+    /// version, so the fingerprint stays) and forgets tombstones whose version's wall time and expiry both lie before
+    /// `forget_before_ms`.
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()>;
+
+    /// Bytes of keys and values in the slot.
+    fn bytes_in(&self, slot: Slot) -> u64;
+
+    /// What is held now.
+    fn usage(&self) -> Usage;
+}

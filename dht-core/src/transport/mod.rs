@@ -1,0 +1,179 @@
+//! Port: carries messages.
+//!
+//! The contract, which `contract` checks on every transport:
+//! - `call` sends one request and gives its response, or a [`TransportError`] at the latest at `deadline`. Dropping
+//!   the future abandons the response, not the request: once polled, the request may still be carried out.
+//! - `open` sends one request and gives a stream of responses, which ends with `None` after the last, or with an
+//!   error. The receiver is credited: a sender that runs ahead waits, it does not buffer without bound.
+//! - `send` is one way and may be lost; it never waits.
+//! - Calls to one peer do not wait for each other, and a bulk stream does not hold up calls.
+//! - Every queue is bounded: a full one gives `Overloaded` at once.
+//! - `accept` sets the service that answers; requests that arrive before it or after `close` are refused.
+//! - After `close` every pending call ends with `Closed`, nothing listens any more, and no task is left.
+
+mod bind;
+pub mod contract;
+mod tcp;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub(crate) use bind::{advertised, frame_max, resolve_bind};
+pub use tcp::{TcpOptions, TcpTransport};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::record::Address;
+pub use crate::wire::hello::Hello;
+use crate::wire::message::{Head, Request, Response};
+
+/// A boxed future, as ports need one.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A request and its envelope.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// Sender, deadline, view.
+    pub head: Head,
+    /// What is asked.
+    pub body: Request,
+}
+
+/// A response and its envelope.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Sender, view.
+    pub head: Head,
+    /// The answer.
+    pub body: Response,
+}
+
+/// Why a message did not get through. None of them says whether the request was carried out, except as noted.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Nobody listens at the address, or it does not resolve: not carried out.
+    #[error("nobody answers at {0}")]
+    Refused(Address),
+    /// The peer's handshake was no match (cluster name, protocol): not carried out.
+    #[error("the peer refused the connection: {0}")]
+    Rejected(String),
+    /// A queue towards the peer is full: not carried out.
+    #[error("the queue towards {0} is full")]
+    Overloaded(Address),
+    /// The message exceeds what one frame may carry: not carried out.
+    #[error("a message of {len} bytes exceeds the bound of {bound}")]
+    TooLarge {
+        /// Bytes of the encoded message.
+        len: usize,
+        /// Bytes allowed.
+        bound: usize,
+    },
+    /// The connection broke while waiting.
+    #[error("the connection to {0} broke")]
+    Broken(Address),
+    /// No response by the deadline.
+    #[error("no answer from {0} by the deadline")]
+    Deadline(Address),
+    /// This transport was closed.
+    #[error("the transport is closed")]
+    Closed,
+}
+
+impl TransportError {
+    /// True if the peer certainly did not see the request.
+    pub fn not_sent(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Rejected(_) | Self::Overloaded(_) | Self::TooLarge { .. })
+    }
+}
+
+/// What a caller is told of it.
+pub(crate) fn call_error(error: TransportError) -> Error {
+    let text = error.to_string();
+    let unknown = !error.not_sent();
+    let kind = match error {
+        TransportError::Refused(_) | TransportError::Broken(_) => ErrorKind::Unreachable,
+        TransportError::Rejected(_) => ErrorKind::IncompatibleRing,
+        TransportError::Overloaded(_) => ErrorKind::Overloaded,
+        TransportError::TooLarge { .. } => ErrorKind::TooLarge,
+        TransportError::Deadline(_) => ErrorKind::Timeout,
+        TransportError::Closed => ErrorKind::Stopped,
+    };
+    let error = Error::new(kind, text);
+    if unknown { error.unknown_outcome() } else { error }
+}
+
+/// Responses to one `open`, in order.
+pub trait Responses: Send {
+    /// The next response; `None` after the last. An error ends the stream.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Reply, TransportError>>>;
+}
+
+/// How a service answers.
+pub enum Answer {
+    /// At once, without a task.
+    Now(Reply),
+    /// After waiting; the transport drives it.
+    Later(BoxFuture<'static, Reply>),
+    /// With several responses; only to `open`.
+    Stream(Box<dyn Responses>),
+    /// Not at all: the request was one way.
+    Nothing,
+}
+
+/// Answers what arrives.
+pub trait Service: Send + Sync + 'static {
+    /// Must not block. Called on an executor thread, possibly by many connections at once.
+    fn serve(&self, call: Call) -> Answer;
+}
+
+/// What a transport has counted since it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Messages of any kind that left.
+    pub messages_sent: u64,
+    /// Messages that arrived whole.
+    pub messages_received: u64,
+    /// Bytes that left, framing included.
+    pub bytes_sent: u64,
+    /// Bytes that arrived, framing included.
+    pub bytes_received: u64,
+    /// Dials that failed, connections that broke, frames that were malformed.
+    pub network_errors: u64,
+    /// Open connections now, both directions.
+    pub connections: u64,
+}
+
+/// Carries messages between nodes. See the module for the contract.
+pub trait Transport: Send + Sync + 'static {
+    /// Asks `to` and waits for the response until `deadline`.
+    fn call(&self, to: &Address, call: Call, deadline: Instant) -> BoxFuture<'static, Result<Reply, TransportError>>;
+
+    /// Asks `to` for a stream of responses; each of them, the first included, must come within `idle_max`.
+    fn open(
+        &self,
+        to: &Address,
+        call: Call,
+        idle_max: std::time::Duration,
+    ) -> BoxFuture<'static, Result<Box<dyn Responses>, TransportError>>;
+
+    /// Sends without waiting for anything.
+    fn send(&self, to: &Address, call: Call);
+
+    /// The addresses that "host:port" stands for: a DNS name means all its addresses. Fails with
+    /// `ErrorKind::Address` if it does not resolve.
+    fn resolve(&self, endpoint: &str) -> BoxFuture<'static, Result<Vec<Address>>>;
+
+    /// From now on `service` answers.
+    fn accept(&self, service: Arc<dyn Service>);
+
+    /// Where this transport listens.
+    fn local_address(&self) -> Address;
+
+    /// What was counted.
+    fn traffic(&self) -> Traffic;
+
+    /// Ends everything; idempotent. The future is done when no task is left.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}

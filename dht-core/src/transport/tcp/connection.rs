@@ -1,0 +1,399 @@
+//! One multiplexed connection: who waits for what on it, and its end.
+//!
+//! Invariant: a waiter in the table is told exactly once, by its answer or by the connection's end; who gives up
+//! takes itself out. Once `ended` is set, nothing enters the table any more.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::super::TransportError;
+use super::counters::Counters;
+use super::outbound::{Flushed, Outbound, Unqueued, Weight};
+use super::stream::StreamEvent;
+use crate::data::FixedMap;
+use crate::env::Env;
+use crate::ring::record::Address;
+use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
+
+/// A connection on which a call of at least this length ends unanswered, and on which nothing at all arrived
+/// meanwhile, is given up: after a partition a fresh dial works at once, an old connection may take minutes.
+const STALL_MIN: Duration = Duration::from_secs(2);
+
+/// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
+const OWN_ROUNDS: usize = 2;
+
+/// The same for the writer task before it lets others run.
+const WRITER_ROUNDS: usize = 16;
+
+/// One open connection.
+pub(super) struct Connection {
+    /// Tells connections of one transport apart; grows.
+    pub(super) serial: u64,
+    /// As dialled, or the peer's end of an accepted connection.
+    pub(super) peer: Address,
+    /// True if we dialled.
+    pub(super) dialled: bool,
+    socket: OwnedWriteHalf,
+    outbound: Outbound,
+    waiting: Mutex<Waiting>,
+    waiting_max: usize,
+    /// Requests of the peer being carried out.
+    serving: AtomicUsize,
+    /// Milliseconds of uptime: last used by us, last heard from the peer.
+    used_ms: AtomicU64,
+    heard_ms: AtomicU64,
+    pub(super) counters: Arc<Counters>,
+    pub(super) env: Env,
+}
+
+#[derive(Default)]
+struct Waiting {
+    ended: Option<TransportError>,
+    /// The peer takes no new requests here.
+    retired: bool,
+    table: FixedMap<u64, Waiter>,
+}
+
+/// Who waits for frames of one request id.
+pub(super) enum Waiter {
+    Call(oneshot::Sender<Result<Bytes, TransportError>>),
+    Stream(mpsc::Sender<StreamEvent>),
+}
+
+/// What became of a call that was handed to a connection.
+pub(super) enum Called {
+    /// The payload of the response, or why there is none.
+    Done(Result<Bytes, TransportError>),
+    /// The connection had ended before: certainly not sent, to be tried on another one.
+    Unsent(Bytes),
+}
+
+impl Connection {
+    pub(super) fn new(
+        serial: u64,
+        peer: Address,
+        dialled: bool,
+        socket: OwnedWriteHalf,
+        buffer_size: usize,
+        counters: Arc<Counters>,
+        env: Env,
+    ) -> Self {
+        let now = AtomicU64::new(uptime_ms(&env));
+        Self {
+            serial,
+            peer,
+            dialled,
+            socket,
+            outbound: Outbound::new(buffer_size),
+            waiting: Mutex::default(),
+            waiting_max: buffer_size,
+            serving: AtomicUsize::new(0),
+            heard_ms: AtomicU64::new(now.load(Relaxed)),
+            used_ms: now,
+            counters,
+            env,
+        }
+    }
+
+    /// Sends an encoded request frame and waits for its response.
+    pub(super) async fn call(self: &Arc<Self>, id: u64, frame: Bytes, deadline: Instant) -> Called {
+        let started_ms = self.touch();
+        let (tell, told) = oneshot::channel();
+        let alone = match self.enter(id, Waiter::Call(tell)) {
+            Ok(count) => count == 1,
+            Err(Some(error)) => return Called::Done(Err(error)),
+            Err(None) => return Called::Unsent(frame),
+        };
+        let mut place = Place { connection: self, id, vacated: false };
+        match self.outbound.push(frame, Weight::Ordinary) {
+            Ok(()) => self.flush(alone),
+            Err(Unqueued::Full) => return Called::Done(Err(TransportError::Overloaded(self.peer.clone()))),
+            Err(Unqueued::Closed(frame)) => return Called::Unsent(frame),
+        }
+        let answer = match timeout_at(deadline, told).await {
+            Ok(Ok(answer)) => answer,
+            // The table was dropped without a word: cannot happen while `end` tells everyone, but is no reason to panic.
+            Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
+            Err(_) => {
+                self.suspect_since(started_ms);
+                return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
+            }
+        };
+        place.vacated = true;
+        Called::Done(answer)
+    }
+
+    /// Sends a frame that nobody waits for; it is lost if there is no room.
+    pub(super) fn send(&self, frame: Bytes) -> Result<(), TransportError> {
+        self.touch();
+        match self.outbound.push(frame, Weight::Ordinary) {
+            Ok(()) => {
+                self.flush(self.lock().table.is_empty());
+                Ok(())
+            }
+            Err(Unqueued::Full) => Err(TransportError::Overloaded(self.peer.clone())),
+            Err(Unqueued::Closed(_)) => Err(TransportError::Broken(self.peer.clone())),
+        }
+    }
+
+    /// Sends a request whose responses go to `events`. `Err(None)`: not sent, the connection had ended; the frame is
+    /// left in `frame`.
+    pub(super) fn open(
+        &self,
+        id: u64,
+        frame: &mut Bytes,
+        events: mpsc::Sender<StreamEvent>,
+    ) -> Result<(), Option<TransportError>> {
+        self.touch();
+        self.enter(id, Waiter::Stream(events))?;
+        match self.outbound.push(std::mem::take(frame), Weight::Ordinary) {
+            Ok(()) => {
+                self.flush(true);
+                Ok(())
+            }
+            Err(Unqueued::Full) => {
+                self.leave(id);
+                Err(Some(TransportError::Overloaded(self.peer.clone())))
+            }
+            Err(Unqueued::Closed(unsent)) => {
+                self.leave(id);
+                *frame = unsent;
+                Err(None)
+            }
+        }
+    }
+
+    /// Queues an answer; `flush` follows. A peer that does not take its answers loses the connection.
+    pub(super) fn answer(&self, frame: Bytes) {
+        if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
+            tracing::debug!(peer = %self.peer, "does not read its answers");
+            self.counters.network_error();
+            self.end(TransportError::Broken(self.peer.clone()));
+        }
+    }
+
+    /// Queues and sends a frame of ours that must not be lost (credit, cancel, end of a stream).
+    pub(super) fn control(&self, kind: FrameKind, id: u64, payload: &[u8]) {
+        match control_frame(kind, id, payload) {
+            Ok(frame) => self.answer(frame),
+            Err(error) => tracing::error!(%error, "a control frame is too long"),
+        }
+        self.flush(true);
+    }
+
+    /// Queues an item of a stream when there is room and sends it. False if the connection has ended.
+    pub(super) async fn stream_item(&self, frame: Bytes) -> bool {
+        let queued = self.outbound.push_when_room(frame).await;
+        self.touch();
+        self.flush(true);
+        queued
+    }
+
+    /// Sends what is queued: at once, or together with what else is about to come.
+    pub(super) fn flush(&self, at_once: bool) {
+        if !at_once {
+            return self.outbound.wake_writer();
+        }
+        match self.outbound.flush(&self.socket, OWN_ROUNDS, &self.counters) {
+            Ok(Flushed::All | Flushed::Busy) => {}
+            Ok(Flushed::Some | Flushed::Blocked) => self.outbound.wake_writer(),
+            Err(error) => self.broke(&error),
+        }
+    }
+
+    /// The writer task: sends what others leave to it, until the connection ends.
+    pub(super) async fn write(&self) {
+        while self.outbound.wanted().await {
+            // Callers that were woken together queue their frames now, and one system call carries them all.
+            tokio::task::yield_now().await;
+            loop {
+                match self.outbound.flush(&self.socket, WRITER_ROUNDS, &self.counters) {
+                    Ok(Flushed::All | Flushed::Busy) => break,
+                    Ok(Flushed::Some) => tokio::task::yield_now().await,
+                    Ok(Flushed::Blocked) => {
+                        if let Err(error) = self.socket.writable().await {
+                            return self.broke(&error);
+                        }
+                    }
+                    Err(error) => return self.broke(&error),
+                }
+                if self.ended().is_some() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives a waiter what arrived for it: takes it out for good if `take` says so.
+    pub(super) fn waiter<T>(&self, id: u64, with: impl FnOnce(&mut Waiter) -> T) -> Option<T> {
+        self.lock().table.get_mut(&id).map(with)
+    }
+
+    /// Takes a waiter out.
+    pub(super) fn leave(&self, id: u64) -> Option<Waiter> {
+        self.lock().table.remove(&id)
+    }
+
+    /// Ends the connection: everybody who waits is told `why`, the socket is shut down, and its tasks end by that.
+    /// Only the first reason counts.
+    pub(super) fn end(&self, why: TransportError) {
+        let told = {
+            let mut waiting = self.lock();
+            if waiting.ended.is_some() {
+                return;
+            }
+            waiting.ended = Some(why.clone());
+            std::mem::take(&mut waiting.table)
+        };
+        // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
+        if let Err(error) = self.outbound.flush(&self.socket, OWN_ROUNDS, &self.counters) {
+            tracing::trace!(peer = %self.peer, %error, "not flushed");
+        }
+        self.outbound.close();
+        if let Err(error) = SockRef::from(self.socket.as_ref()).shutdown(std::net::Shutdown::Both) {
+            tracing::trace!(peer = %self.peer, %error, "was not connected any more");
+        }
+        for waiter in told.into_values() {
+            match waiter {
+                // A caller that is gone needs no answer.
+                Waiter::Call(tell) => drop(tell.send(Err(why.clone()))),
+                // The stream sees that its sender is gone and asks `ended` why.
+                Waiter::Stream(_) => {}
+            }
+        }
+    }
+
+    /// Ends the connection because of an error of the socket.
+    pub(super) fn broke(&self, error: &dyn std::fmt::Display) {
+        if self.ended().is_none() {
+            tracing::debug!(peer = %self.peer, %error, "connection broke");
+            self.counters.network_error();
+            self.end(TransportError::Broken(self.peer.clone()));
+        }
+    }
+
+    /// Why the connection ended, if it has.
+    pub(super) fn ended(&self) -> Option<TransportError> {
+        self.lock().ended.clone()
+    }
+
+    /// No new requests go this way; those under way do.
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+    }
+
+    /// True if it takes new requests.
+    pub(super) fn usable(&self) -> bool {
+        let waiting = self.lock();
+        waiting.ended.is_none() && !waiting.retired
+    }
+
+    /// True if the peer takes its answers too slowly to be given more to do.
+    pub(super) fn congested(&self) -> bool {
+        self.outbound.congested()
+    }
+
+    /// A request of the peer begins; it lasts as long as the guard.
+    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+        self.serving.fetch_add(1, Relaxed);
+        Serving(self.clone())
+    }
+
+    /// Requests of the peer being carried out.
+    pub(super) fn serving(&self) -> usize {
+        self.serving.load(Relaxed)
+    }
+
+    /// True if nobody waits for anything in either direction.
+    pub(super) fn quiet(&self) -> bool {
+        self.serving() == 0 && self.lock().table.is_empty()
+    }
+
+    /// Uptime in milliseconds when it was last used in either direction.
+    pub(super) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Relaxed).max(self.heard_ms.load(Relaxed))
+    }
+
+    /// Bytes came in.
+    pub(super) fn heard(&self) {
+        self.heard_ms.store(uptime_ms(&self.env), Relaxed);
+    }
+
+    fn touch(&self) -> u64 {
+        let now_ms = uptime_ms(&self.env);
+        self.used_ms.store(now_ms, Relaxed);
+        now_ms
+    }
+
+    /// How many wait now, this one included; `Err(None)` if the connection has ended.
+    fn enter(&self, id: u64, waiter: Waiter) -> Result<usize, Option<TransportError>> {
+        let mut waiting = self.lock();
+        if waiting.ended.is_some() || waiting.retired {
+            return Err(None);
+        }
+        if waiting.table.len() >= self.waiting_max {
+            return Err(Some(TransportError::Overloaded(self.peer.clone())));
+        }
+        waiting.table.insert(id, waiter);
+        Ok(waiting.table.len())
+    }
+
+    /// A call that began at `started_ms` was not answered.
+    fn suspect_since(&self, started_ms: u64) {
+        let silent_ms = uptime_ms(&self.env).saturating_sub(started_ms.max(self.heard_ms.load(Relaxed)));
+        if Duration::from_millis(silent_ms) >= STALL_MIN {
+            self.broke(&"stalled");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // The table is valid in every state, so a poisoned lock loses nothing.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller's place in the table, given up when the caller goes.
+struct Place<'a> {
+    connection: &'a Connection,
+    id: u64,
+    vacated: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.vacated {
+            self.connection.leave(self.id);
+        }
+    }
+}
+
+/// One request of the peer under way.
+pub(super) struct Serving(Arc<Connection>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.fetch_sub(1, Relaxed);
+    }
+}
+
+fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crate::wire::error::WireError> {
+    let header = Header::of(kind, id, payload, CONTROL_LEN_MAX)?;
+    let mut frame = Vec::with_capacity(HEADER_LEN + payload.len());
+    frame.extend_from_slice(&header.encode());
+    frame.extend_from_slice(payload);
+    Ok(frame.into())
+}
+
+/// Payload bytes of credit, cancel and end frames.
+const CONTROL_LEN_MAX: usize = 4;
+
+fn uptime_ms(env: &Env) -> u64 {
+    env.uptime().as_millis() as u64
+}

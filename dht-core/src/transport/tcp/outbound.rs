@@ -1,0 +1,246 @@
+//! The sending end's queue: whole frames wait here and leave together.
+//!
+//! One party writes at a time. Who has just queued a frame on a quiet connection writes it at once, without a task
+//! switch; on a busy one the writer task takes all that has gathered in one system call. What the socket does not
+//! take stays in front of the queue, so frames never overtake each other.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+
+use super::counters::Counters;
+
+/// Frames per system call.
+const SLICES_MAX: usize = 64;
+
+/// Bytes that may wait, whatever their number: what a peer that stopped reading can pin. A single frame may be
+/// longer, if nothing else waits.
+const QUEUED_BYTES_MAX: usize = 64 << 20;
+
+/// Answers and control frames may use this many times the room of requests: they are bounded by what the peer may
+/// ask, and dropping one would break a promise.
+const PRIORITY_FACTOR: usize = 4;
+
+/// Stream items wait while more than this is queued: enough to keep a socket busy.
+const STREAM_BYTES_MAX: usize = 1 << 20;
+
+/// A queue of frames towards one peer.
+pub(super) struct Outbound {
+    queue: Mutex<Queue>,
+    /// Wakes the writer task.
+    ready: Notify,
+    /// Wakes streams that wait for room.
+    room: Notify,
+    len_max: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<Bytes>,
+    /// Taken from `frames` by a writer and not wholly written; goes first.
+    batch: VecDeque<Bytes>,
+    /// Frames and bytes in both, and in the hands of a writer.
+    len: usize,
+    bytes: usize,
+    writing: bool,
+    room_wanted: bool,
+    closed: bool,
+}
+
+/// What a frame is, to the bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Weight {
+    /// A request: the first to be refused.
+    Ordinary,
+    /// An answer or a control frame.
+    Priority,
+}
+
+/// Why a frame was not queued.
+#[derive(Debug)]
+pub(super) enum Unqueued {
+    /// No room.
+    Full,
+    /// The connection has ended; the frame may go another way.
+    Closed(Bytes),
+}
+
+/// How far a flush got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flushed {
+    /// Nothing is queued.
+    All,
+    /// The rounds were used up.
+    Some,
+    /// The socket takes no more now.
+    Blocked,
+    /// Somebody else is writing and will see to it.
+    Busy,
+}
+
+impl Outbound {
+    /// At most `len_max` ordinary frames wait.
+    pub(super) fn new(len_max: usize) -> Self {
+        Self { queue: Mutex::default(), ready: Notify::new(), room: Notify::new(), len_max }
+    }
+
+    /// Queues a frame; something must `flush` or `wake_writer` afterwards.
+    pub(super) fn push(&self, frame: Bytes, weight: Weight) -> Result<(), Unqueued> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(Unqueued::Closed(frame));
+        }
+        let factor = if weight == Weight::Priority { PRIORITY_FACTOR } else { 1 };
+        if queue.len >= self.len_max * factor || queue.len > 0 && queue.bytes + frame.len() > QUEUED_BYTES_MAX * factor
+        {
+            return Err(Unqueued::Full);
+        }
+        queue.add(frame);
+        Ok(())
+    }
+
+    /// Queues a stream item as soon as there is room. False if the connection has ended.
+    pub(super) async fn push_when_room(&self, frame: Bytes) -> bool {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // From here on a wake-up is not missed.
+            room.as_mut().enable();
+            {
+                let mut queue = self.lock();
+                if queue.closed {
+                    return false;
+                }
+                if queue.len < self.len_max && (queue.len == 0 || queue.bytes + frame.len() <= STREAM_BYTES_MAX) {
+                    queue.add(frame);
+                    return true;
+                }
+                queue.room_wanted = true;
+            }
+            room.await;
+        }
+    }
+
+    /// True while the peer takes its answers too slowly to be given more to do.
+    pub(super) fn congested(&self) -> bool {
+        let queue = self.lock();
+        queue.len >= self.len_max || queue.bytes >= QUEUED_BYTES_MAX
+    }
+
+    /// Writes what is queued, in at most `rounds` system calls.
+    pub(super) fn flush(&self, socket: &OwnedWriteHalf, rounds: usize, counters: &Counters) -> io::Result<Flushed> {
+        let mut queue = self.lock();
+        if queue.writing {
+            return Ok(Flushed::Busy);
+        }
+        let mut batch = std::mem::take(&mut queue.batch);
+        let mut outcome = Ok(Flushed::Some);
+        for _ in 0..rounds {
+            if batch.is_empty() {
+                std::mem::swap(&mut batch, &mut queue.frames);
+            }
+            if batch.is_empty() {
+                outcome = Ok(Flushed::All);
+                break;
+            }
+            queue.writing = true;
+            drop(queue);
+            let written = write(socket, &batch);
+            queue = self.lock();
+            match written {
+                Ok(bytes) => {
+                    let frames = consume(&mut batch, bytes);
+                    counters.sent(frames, bytes);
+                    queue.len -= frames;
+                    queue.bytes -= bytes;
+                }
+                Err(error) => {
+                    let blocked = error.kind() == io::ErrorKind::WouldBlock;
+                    outcome = if blocked { Ok(Flushed::Blocked) } else { Err(error) };
+                    break;
+                }
+            }
+        }
+        if matches!(outcome, Ok(Flushed::Some)) && batch.is_empty() && queue.frames.is_empty() {
+            outcome = Ok(Flushed::All);
+        }
+        queue.writing = false;
+        queue.batch = batch;
+        let wake = std::mem::take(&mut queue.room_wanted);
+        drop(queue);
+        if wake {
+            self.room.notify_waiters();
+        }
+        outcome
+    }
+
+    /// Leaves writing to the writer task.
+    pub(super) fn wake_writer(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Waits until the writer task is wanted. False if the connection has ended.
+    pub(super) async fn wanted(&self) -> bool {
+        self.ready.notified().await;
+        !self.lock().closed
+    }
+
+    /// Refuses frames from now on; wakes all who wait here.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.ready.notify_one();
+        self.room.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds the lock can panic between two changes that belong together.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn add(&mut self, frame: Bytes) {
+        self.len += 1;
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+}
+
+fn write(socket: &OwnedWriteHalf, batch: &VecDeque<Bytes>) -> io::Result<usize> {
+    if let [frame] = batch.as_slices().0
+        && batch.len() == 1
+    {
+        return nonzero(socket.try_write(frame)?);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut used = 0;
+    for (slice, frame) in slices.iter_mut().zip(batch) {
+        *slice = IoSlice::new(frame);
+        used += 1;
+    }
+    nonzero(socket.try_write_vectored(slices.get(..used).unwrap_or_default())?)
+}
+
+/// A socket that takes nothing of something will never take it.
+fn nonzero(written: usize) -> io::Result<usize> {
+    if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+}
+
+/// Drops the first `bytes` bytes of the batch; how many frames are gone whole.
+fn consume(batch: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
+    let mut frames = 0;
+    while let Some(front) = batch.front_mut() {
+        if front.len() > bytes {
+            front.advance(bytes);
+            break;
+        }
+        bytes -= front.len();
+        batch.pop_front();
+        frames += 1;
+    }
+    frames
+}

@@ -1,0 +1,226 @@
+//! Which connection leads where, and which of them may stay open.
+//!
+//! A route is an address and a lane. Callers that need a route at the same time share one dial. After a failed dial
+//! the next callers are refused at once for a moment, so that neither they nor the peer drown in dials.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::super::TransportError;
+use super::connection::Connection;
+use crate::data::FixedMap;
+use crate::ring::record::Address;
+
+/// How long a failed dial answers for the next ones; jittered.
+pub(super) const REDIAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that nobody used for so long is closed by who dialled it...
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// ...and later by the other side, so that a request never meets a connection being closed.
+const IDLE_ACCEPTED_MAX: Duration = Duration::from_secs(90);
+
+/// What a connection carries, so that bulk never holds up calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lane {
+    /// Calls and one-way messages.
+    Calls,
+    /// Streams and large messages.
+    Bulk,
+}
+
+/// The connections of one transport.
+pub(super) struct Pool {
+    inner: Mutex<Inner>,
+    connections_max: usize,
+    waiters_max: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    closed: bool,
+    /// By lane.
+    routes: [FixedMap<Address, Route>; 2],
+    /// Every open connection, by serial.
+    open: FixedMap<u64, Arc<Connection>>,
+}
+
+enum Route {
+    Dialling(Vec<DialWaiter>),
+    Open(Arc<Connection>),
+    Failed { until: Instant, error: TransportError },
+}
+
+/// What waits for a dial.
+pub(super) enum DialWaiter {
+    Caller(oneshot::Sender<Result<Arc<Connection>, TransportError>>),
+    /// A one-way frame: sent if the dial works out.
+    Frame(Bytes),
+}
+
+/// How a caller gets to its peer.
+pub(super) enum Way {
+    /// This way.
+    Open(Arc<Connection>),
+    /// A dial is under way.
+    Wait,
+    /// The caller must start the dial that everybody waits for, this waiter included.
+    Dial,
+    /// Not at all.
+    Blocked(TransportError),
+}
+
+impl Pool {
+    pub(super) fn new(connections_max: usize, waiters_max: usize) -> Self {
+        Self { inner: Mutex::default(), connections_max, waiters_max }
+    }
+
+    /// The way to `to`. `waiter` is made only if there is something to wait for.
+    pub(super) fn way(&self, to: &Address, lane: Lane, now: Instant, waiter: impl FnOnce() -> DialWaiter) -> Way {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Way::Blocked(TransportError::Closed);
+        }
+        match inner.routes[lane as usize].get_mut(to) {
+            Some(Route::Open(connection)) if connection.usable() => return Way::Open(connection.clone()),
+            Some(Route::Failed { until, error }) if now < *until => return Way::Blocked(error.clone()),
+            Some(Route::Dialling(waiters)) => {
+                // Callers that gave up make room for those who did not.
+                if waiters.len() >= self.waiters_max {
+                    waiters.retain(|w| !matches!(w, DialWaiter::Caller(tell) if tell.is_closed()));
+                }
+                if waiters.len() >= self.waiters_max {
+                    return Way::Blocked(TransportError::Overloaded(to.clone()));
+                }
+                waiters.push(waiter());
+                return Way::Wait;
+            }
+            _ => {}
+        }
+        inner.routes[lane as usize].insert(to.clone(), Route::Dialling(vec![waiter()]));
+        Way::Dial
+    }
+
+    /// Takes in a connection; if there are too many, the idlest one goes. `Err(Overloaded)` if all are in use. The
+    /// connection that was pushed out is given back, to be ended outside the lock.
+    pub(super) fn insert(&self, connection: &Arc<Connection>) -> Result<Option<Arc<Connection>>, TransportError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(TransportError::Closed);
+        }
+        let mut pushed_out = None;
+        if inner.open.len() >= self.connections_max {
+            let idlest = inner.open.values().filter(|c| c.quiet()).min_by_key(|c| (c.used_ms(), c.serial)).cloned();
+            let Some(idlest) = idlest else { return Err(TransportError::Overloaded(connection.peer.clone())) };
+            inner.forget(&idlest);
+            pushed_out = Some(idlest);
+        }
+        inner.open.insert(connection.serial, connection.clone());
+        Ok(pushed_out)
+    }
+
+    /// Ends a dial: from now on `route` is how to get there. The frames and callers that waited are given back.
+    pub(super) fn settle(
+        &self,
+        to: &Address,
+        lane: Lane,
+        outcome: Result<&Arc<Connection>, (&TransportError, Instant)>,
+    ) -> Vec<DialWaiter> {
+        let mut inner = self.lock();
+        let route = match outcome {
+            Ok(connection) => Route::Open(connection.clone()),
+            Err((error, until)) => Route::Failed { until, error: error.clone() },
+        };
+        let waiters = match inner.routes[lane as usize].insert(to.clone(), route) {
+            Some(Route::Dialling(waiters)) => waiters,
+            _ => Vec::new(),
+        };
+        if inner.closed {
+            inner.routes[lane as usize].remove(to);
+        }
+        waiters
+    }
+
+    /// Forgets an ended connection.
+    pub(super) fn remove(&self, connection: &Arc<Connection>) {
+        self.lock().forget(connection);
+    }
+
+    /// Forgets old refusals; gives back what has been idle for too long, to be ended outside the lock.
+    pub(super) fn sweep(&self, now: Instant, uptime_ms: u64) -> Vec<Arc<Connection>> {
+        let mut inner = self.lock();
+        for routes in &mut inner.routes {
+            routes.retain(|_, route| !matches!(route, Route::Failed { until, .. } if *until <= now));
+        }
+        let idle = |connection: &Connection| {
+            let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
+            Duration::from_millis(uptime_ms.saturating_sub(connection.used_ms())) >= max && connection.quiet()
+        };
+        let idle: Vec<_> = inner.open.values().filter(|c| idle(c)).cloned().collect();
+        for connection in &idle {
+            inner.forget(connection);
+        }
+        idle
+    }
+
+    /// Nothing is taken in any more; gives back every connection, to be ended outside the lock. Callers that wait
+    /// for a dial are told.
+    pub(super) fn close(&self) -> Vec<Arc<Connection>> {
+        let (open, routes) = {
+            let mut inner = self.lock();
+            inner.closed = true;
+            (std::mem::take(&mut inner.open), std::mem::take(&mut inner.routes))
+        };
+        for waiter in routes.into_iter().flat_map(FixedMap::into_values).filter_map(|route| match route {
+            Route::Dialling(waiters) => Some(waiters),
+            _ => None,
+        }) {
+            tell_all(waiter, &Err(TransportError::Closed));
+        }
+        open.into_values().collect()
+    }
+
+    /// Open connections, both directions.
+    pub(super) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change under the lock is a single one, so a poisoned lock loses nothing.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, connection: &Arc<Connection>) {
+        self.open.remove(&connection.serial);
+        for routes in &mut self.routes {
+            // A newer connection may have taken the route.
+            if let Some(Route::Open(open)) = routes.get(&connection.peer)
+                && open.serial == connection.serial
+            {
+                routes.remove(&connection.peer);
+            }
+        }
+    }
+}
+
+/// Passes the outcome of a dial on; frames go out or are lost.
+pub(super) fn tell_all(waiters: Vec<DialWaiter>, outcome: &Result<Arc<Connection>, TransportError>) {
+    for waiter in waiters {
+        match (waiter, outcome) {
+            // A caller that is gone needs no answer.
+            (DialWaiter::Caller(tell), _) => drop(tell.send(outcome.clone())),
+            (DialWaiter::Frame(frame), Ok(connection)) => {
+                if let Err(error) = connection.send(frame) {
+                    tracing::trace!(%error, "a one-way message is lost");
+                }
+            }
+            (DialWaiter::Frame(_), Err(error)) => tracing::trace!(%error, "a one-way message is lost"),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Requests that come in on one connection: what the service answers at once leaves from the reader, what waits or
+//! streams becomes a task of the connection, and what exceeds the bounds is answered `Overloaded`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::super::{Answer, BoxFuture, Reply};
+use super::connection::Connection;
+use super::reader::Violation;
+use super::shared::Shared;
+use super::stream::{STREAM_CREDIT, send_stream};
+use super::tasks::report;
+use crate::data::FixedMap;
+use crate::error::{Error, ErrorKind};
+use crate::wire::codec::{decode_call, encode_reply_framed};
+use crate::wire::error::WireError;
+use crate::wire::frame::FrameKind;
+use crate::wire::message::{Head, Response};
+
+/// What one connection's peer has asked and what became of it. Owned by the connection's reader.
+pub(super) struct Requests {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    /// Each gives the request id of its stream, if it is one.
+    tasks: JoinSet<Option<u64>>,
+    streams: FixedMap<u64, Sending>,
+    /// Answers were queued and not flushed.
+    answered: bool,
+}
+
+/// One stream being sent.
+struct Sending {
+    credit: Arc<Semaphore>,
+    task: AbortHandle,
+}
+
+impl Requests {
+    pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Self {
+        Self { shared, connection, tasks: JoinSet::new(), streams: FixedMap::default(), answered: false }
+    }
+
+    /// A request of any kind.
+    pub(super) fn request(&mut self, kind: FrameKind, id: u64, payload: Bytes) -> Result<(), Violation> {
+        let mut replies = Replies {
+            connection: self.connection.clone(),
+            id,
+            open: kind == FrameKind::Open,
+            head: Head {
+                ring_id: None,
+                sender: self.shared.hello.boot,
+                deadline_ms: 0,
+                trace_id: 0,
+                attempt: 0,
+                view: 0,
+            },
+            len_max: self.shared.frame_max,
+        };
+        let call = match decode_call(payload) {
+            Ok(call) => call,
+            Err(WireError::UnknownKind { tag, head }) => {
+                replies.to(&head);
+                let text = format!("request {tag} is unknown to this release");
+                return self.refuse(kind, &replies, ErrorKind::Unsupported, &text);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        replies.to(&call.head);
+        if replies.open && self.streams.contains_key(&id) {
+            return Err(Violation::Protocol("a stream's request id is used twice"));
+        }
+        let Some(service) = self.shared.service() else {
+            return self.refuse(kind, &replies, ErrorKind::Unreachable, "nothing answers requests here");
+        };
+        self.reap();
+        if self.connection.congested() || self.tasks.len() >= self.shared.buffer_size {
+            return self.refuse(kind, &replies, ErrorKind::Overloaded, "too many requests of this peer are under way");
+        }
+        let deadline_ms = call.head.deadline_ms;
+        match service.serve(call) {
+            answer if kind == FrameKind::OneWay => self.one_way(answer),
+            Answer::Now(reply) => self.now(&replies, &reply),
+            Answer::Later(answer) => self.later(replies, answer, deadline_ms),
+            Answer::Stream(responses) if replies.open => {
+                let credit = Arc::new(Semaphore::new(STREAM_CREDIT));
+                let (serving, sending) = (self.connection.serve(), send_stream(replies, responses, credit.clone()));
+                let task = self.tasks.spawn(async move {
+                    let _serving = serving;
+                    sending.await;
+                    Some(id)
+                });
+                self.streams.insert(id, Sending { credit, task });
+            }
+            Answer::Stream(_) => {
+                return self.refuse(kind, &replies, ErrorKind::Unsupported, "this request is answered by a stream");
+            }
+            Answer::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// The receiver of a stream takes more. An unknown id is a stream that has just ended.
+    pub(super) fn credit(&mut self, id: u64, payload: &[u8]) -> Result<(), Violation> {
+        let items = match payload.try_into().map(u32::from_be_bytes) {
+            Ok(items) if items > 0 => items as usize,
+            _ => return Err(Violation::Protocol("credit is four bytes, more than 0")),
+        };
+        if let Some(stream) = self.streams.get(&id) {
+            if items > STREAM_CREDIT || stream.credit.available_permits() + items > STREAM_CREDIT {
+                return Err(Violation::Protocol("more credit than was used"));
+            }
+            stream.credit.add_permits(items);
+        }
+        Ok(())
+    }
+
+    /// Nobody wants the rest of a stream; other requests are carried out all the same.
+    pub(super) fn cancel(&mut self, id: u64) {
+        if let Some(stream) = self.streams.remove(&id) {
+            stream.task.abort();
+        }
+    }
+
+    /// True if answers were queued since the last time.
+    pub(super) fn take_answered(&mut self) -> bool {
+        std::mem::take(&mut self.answered)
+    }
+
+    /// The connection has ended: streams stop, other requests are carried out to their end, unless the transport is
+    /// closed.
+    pub(super) async fn finish(mut self) {
+        for stream in self.streams.values() {
+            stream.task.abort();
+        }
+        let closed = self.shared.closed();
+        tokio::pin!(closed);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closed => break,
+                ended = self.tasks.join_next() => match ended {
+                    Some(ended) => report(ended),
+                    None => return,
+                },
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    fn now(&mut self, replies: &Replies, reply: &Reply) {
+        replies.send(reply);
+        self.answered = true;
+    }
+
+    fn later(&mut self, replies: Replies, answer: BoxFuture<'static, Reply>, deadline_ms: u32) {
+        let expires = self.shared.env.now() + Duration::from_millis(deadline_ms.into());
+        let serving = self.connection.serve();
+        self.tasks.spawn(async move {
+            let expired = deadline_ms > 0 && replies.connection.env.now() >= expires;
+            // Nobody waits any more for what has not begun by its deadline.
+            if !expired {
+                replies.send(&answer.await);
+                let alone = replies.connection.serving() == 1;
+                replies.connection.flush(alone);
+            }
+            drop(serving);
+            None
+        });
+    }
+
+    /// Whatever a service makes of a one-way message, nothing goes back.
+    fn one_way(&mut self, answer: Answer) {
+        if let Answer::Later(answer) = answer {
+            let serving = self.connection.serve();
+            self.tasks.spawn(async move {
+                let _serving = serving;
+                answer.await;
+                None
+            });
+        }
+    }
+
+    fn refuse(&mut self, kind: FrameKind, replies: &Replies, error: ErrorKind, text: &str) -> Result<(), Violation> {
+        if kind != FrameKind::OneWay {
+            self.now(replies, &replies.failure(error, text));
+        }
+        Ok(())
+    }
+
+    /// Forgets ended tasks.
+    fn reap(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            match ended {
+                Ok(Some(id)) => drop(self.streams.remove(&id)),
+                Ok(None) => {}
+                Err(_) => {
+                    report(ended);
+                    // It does not say which stream it was.
+                    self.streams.retain(|_, stream| !stream.task.is_finished());
+                }
+            }
+        }
+    }
+}
+
+/// Where the answers to one request go.
+pub(super) struct Replies {
+    pub(super) connection: Arc<Connection>,
+    pub(super) id: u64,
+    open: bool,
+    /// Of the answers that the transport makes itself.
+    head: Head,
+    len_max: usize,
+}
+
+impl Replies {
+    /// A whole frame; a reply that no frame can carry becomes a failure that says so.
+    pub(super) fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
+        encode_reply_framed(reply, kind, self.id, self.len_max)
+            .or_else(|error| {
+                let failure = self.failure(ErrorKind::TooLarge, &format!("the answer does not fit: {error}"));
+                encode_reply_framed(&failure, kind, self.id, usize::MAX)
+            })
+            .unwrap_or_default()
+    }
+
+    /// A failure as an item of a stream; its end follows.
+    pub(super) fn fail(&self, kind: ErrorKind, text: &str) {
+        self.connection.answer(self.encode(FrameKind::StreamItem, &self.failure(kind, text)));
+    }
+
+    /// A reply that the transport makes itself.
+    fn failure(&self, kind: ErrorKind, text: &str) -> Reply {
+        Reply { head: self.head, body: Response::Failure(Error::new(kind, text)) }
+    }
+
+    /// Queues the one reply; a stream of one if a stream was asked for.
+    fn send(&self, reply: &Reply) {
+        if self.open {
+            self.connection.answer(self.encode(FrameKind::StreamItem, reply));
+            self.connection.control(FrameKind::StreamEnd, self.id, &[]);
+        } else {
+            self.connection.answer(self.encode(FrameKind::Response, reply));
+        }
+    }
+
+    /// Answers carry the trace of their request.
+    fn to(&mut self, request: &Head) {
+        self.head = Head { trace_id: request.trace_id, attempt: request.attempt, ..self.head };
+    }
+}
+
+impl Drop for Replies {
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.send(&self.failure(ErrorKind::Internal, "the request made the service panic"));
+            self.connection.flush(true);
+        }
+    }
+}
+
+impl From<WireError> for Violation {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}

@@ -1,0 +1,183 @@
+//! What all tasks of one transport share, and how connections come about.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwapOption;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::super::{Service, TransportError};
+use super::connection::Connection;
+use super::counters::Counters;
+use super::handshake::{HandshakeError, greet, hello_reader, receive};
+use super::inbound::FrameReader;
+use super::pool::{Lane, Pool, REDIAL_PAUSE, tell_all};
+use super::reader::read;
+use super::tasks::Tasks;
+use crate::env::Env;
+use crate::ring::record::Address;
+use crate::wire::hello::{Acceptance, Hello};
+
+/// The insides of a transport.
+pub(super) struct Shared {
+    pub(super) hello: Hello,
+    pub(super) buffer_size: usize,
+    pub(super) frame_max: usize,
+    pub(super) connect_timeout: std::time::Duration,
+    pub(super) env: Env,
+    pub(super) counters: Arc<Counters>,
+    pub(super) tasks: Tasks,
+    pub(super) pool: Pool,
+    service: ArcSwapOption<Arc<dyn Service>>,
+    closed: watch::Sender<bool>,
+    request_ids: AtomicU64,
+    serials: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(options: &super::TcpOptions, env: Env) -> Self {
+        Self {
+            hello: options.hello.clone(),
+            buffer_size: options.buffer_size,
+            frame_max: options.frame_max,
+            connect_timeout: options.connect_timeout,
+            env,
+            counters: Arc::default(),
+            tasks: Tasks::new(),
+            pool: Pool::new(options.max_connections, options.buffer_size),
+            service: ArcSwapOption::empty(),
+            closed: watch::Sender::new(false),
+            // One-way frames have 0.
+            request_ids: AtomicU64::new(1),
+            serials: AtomicU64::new(0),
+        }
+    }
+
+    /// Unique on this transport, so also on whatever connection the request will take.
+    pub(super) fn request_id(&self) -> u64 {
+        self.request_ids.fetch_add(1, Relaxed)
+    }
+
+    /// Who answers requests.
+    pub(super) fn service(&self) -> Option<Arc<dyn Service>> {
+        self.service.load().as_deref().cloned()
+    }
+
+    pub(super) fn set_service(&self, service: Arc<dyn Service>) {
+        if !*self.closed.borrow() {
+            self.service.store(Some(Arc::new(service)));
+        }
+    }
+
+    /// Done when the transport is closed.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + 'static {
+        let mut closed = self.closed.subscribe();
+        async move {
+            // An error is a sender that is gone: closed as well.
+            drop(closed.wait_for(|closed| *closed).await);
+        }
+    }
+
+    /// Ends everything without waiting for it.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+        self.tasks.close();
+        for connection in self.pool.close() {
+            connection.end(TransportError::Closed);
+        }
+        // The service may own this transport: let go of it.
+        self.service.store(None);
+    }
+
+    /// The dial task: opens a connection for everybody who waits for this route.
+    pub(super) async fn dial(self: Arc<Self>, to: Address, lane: Lane) {
+        let outcome = self.connect(&to).await.and_then(|(socket, frames)| self.establish(socket, frames, &to, true));
+        let waiters = match &outcome {
+            Ok(connection) => self.pool.settle(&to, lane, Ok(connection)),
+            Err(error) => {
+                tracing::debug!(%to, %error, "dial failed");
+                self.counters.network_error();
+                let until = self.env.now() + self.env.jittered(REDIAL_PAUSE);
+                self.pool.settle(&to, lane, Err((error, until)))
+            }
+        };
+        tell_all(waiters, &outcome);
+    }
+
+    /// The task of an accepted socket: hears who it is and serves it.
+    pub(super) async fn welcome(self: Arc<Self>, mut socket: TcpStream, from: std::net::SocketAddr) {
+        let judge = || if self.service().is_some() { Acceptance::Accepted } else { Acceptance::NotServing };
+        let mut frames = hello_reader();
+        let heard = receive(&mut socket, &mut frames, &self.hello, &self.counters, judge).await;
+        let from = Address::new(&from.to_string());
+        let refused = match heard {
+            Ok(_) => self.establish(socket, frames, &from, false).err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(error) = refused {
+            tracing::debug!(%from, %error, "connection not taken");
+            self.counters.network_error();
+        }
+    }
+
+    async fn connect(&self, to: &Address) -> Result<(TcpStream, FrameReader), TransportError> {
+        let refused = || TransportError::Refused(to.clone());
+        let mut socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => {
+                tracing::debug!(%to, %error, "no connection");
+                return Err(refused());
+            }
+            Err(_) => return Err(refused()),
+        };
+        let mut frames = hello_reader();
+        match greet(&mut socket, &mut frames, &self.hello, &self.counters).await {
+            Ok(_) => Ok((socket, frames)),
+            Err(HandshakeError::Rejected(reason)) => Err(TransportError::Rejected(reason)),
+            Err(HandshakeError::Crowded) => Err(TransportError::Overloaded(to.clone())),
+            Err(error) => {
+                tracing::debug!(%to, %error, "no handshake");
+                Err(refused())
+            }
+        }
+    }
+
+    /// Makes a connection of a socket whose handshake is done, with its two tasks.
+    fn establish(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        mut frames: FrameReader,
+        peer: &Address,
+        dialled: bool,
+    ) -> Result<Arc<Connection>, TransportError> {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+            return Err(TransportError::Refused(peer.clone()));
+        }
+        frames.set_len_max(self.frame_max);
+        let (source, sink) = socket.into_split();
+        let connection = Arc::new(Connection::new(
+            self.serials.fetch_add(1, Relaxed),
+            peer.clone(),
+            dialled,
+            sink,
+            self.buffer_size,
+            self.counters.clone(),
+            self.env.clone(),
+        ));
+        if let Some(idlest) = self.pool.insert(&connection)? {
+            idlest.end(TransportError::Broken(idlest.peer.clone()));
+        }
+        let writer = connection.clone();
+        let started = self.tasks.spawn_connection(read(self.clone(), connection.clone(), source, frames))
+            && self.tasks.spawn_connection(async move { writer.write().await });
+        if !started {
+            self.pool.remove(&connection);
+            connection.end(TransportError::Closed);
+            return Err(TransportError::Closed);
+        }
+        Ok(connection)
+    }
+}

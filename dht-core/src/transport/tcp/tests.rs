@@ -1,0 +1,339 @@
+//! The contract over loopback sockets, and what only a TCP transport can get wrong.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::super::contract::{self, Bounds, Pair};
+use super::super::{Answer, Service};
+use super::*;
+use crate::data::record::{Format, OpId, Value};
+use crate::ring::record::NodeId;
+use crate::wire::frame::{HEADER_LEN, Header};
+use crate::wire::hello::{Acceptance, HELLO_LEN_MAX};
+use crate::wire::message::{Action, Head, Operation, Request, Response, Topic};
+
+fn options(name: &str) -> TcpOptions {
+    TcpOptions {
+        bind: Some("127.0.0.1:0".to_owned()),
+        hello: Hello::new("test", NodeId::new(name), 7, false),
+        buffer_size: 64,
+        max_connections: 64,
+        frame_max: 1 << 20,
+        connect_timeout: Duration::from_secs(5),
+    }
+}
+
+async fn transport(options: TcpOptions) -> TcpTransport {
+    TcpTransport::bind(options, Env::system()).await.expect("a free port")
+}
+
+/// An address that refuses: its port was free a moment ago.
+async fn nobody() -> Address {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    Address::new(&listener.local_addr().expect("bound").to_string())
+}
+
+async fn pair(Bounds { buffer_size, frame_max }: Bounds) -> Pair {
+    let bounded = |name| TcpOptions { buffer_size, frame_max, ..options(name) };
+    Pair {
+        caller: Arc::new(transport(bounded("caller")).await),
+        callee: Arc::new(transport(bounded("callee")).await),
+        nobody: nobody().await,
+        env: Env::system(),
+    }
+}
+
+macro_rules! contract {
+    ($($check:ident)+) => {
+        mod contract_over_tcp {
+            $(#[tokio::test]
+            async fn $check() {
+                super::contract::$check(&super::pair).await;
+            })+
+        }
+    };
+}
+
+contract! {
+    calls_are_answered
+    calls_do_not_wait_for_each_other
+    a_silent_service_ends_in_deadline
+    nobody_there_is_refused
+    messages_up_to_the_bound_pass
+    streams_keep_order_and_end
+    a_stream_tells_how_it_ends
+    a_slow_reader_holds_its_stream_back
+    a_stream_does_not_hold_up_calls
+    a_dropped_stream_is_cancelled
+    one_way_messages_arrive
+    overload_is_told_at_once
+    dropped_calls_leave_nothing
+    closing_ends_everything
+    a_peer_that_closes_breaks_calls
+    traffic_is_counted
+}
+
+struct Echo;
+
+impl Service for Echo {
+    fn serve(&self, call: Call) -> Answer {
+        let json = match &call.body {
+            Request::Describe { key, .. } => String::from_utf8_lossy(key).into_owned(),
+            _ => String::new(),
+        };
+        Answer::Now(Reply { head: call.head, body: Response::Described { json } })
+    }
+}
+
+fn ask(text: &str) -> Call {
+    let head = Head { ring_id: None, sender: 1, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+    Call { head, body: Request::Describe { topic: Topic::Node, key: Bytes::copy_from_slice(text.as_bytes()) } }
+}
+
+fn soon() -> Instant {
+    Env::system().now() + Duration::from_secs(30)
+}
+
+async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(), TransportError> {
+    let reply = from.call(&to.local_address(), ask(text), soon()).await?;
+    match reply.body {
+        Response::Described { json } => assert_eq!(json, text),
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// Waits until `count` connections are open at `at`; a hang is a failure.
+async fn connections(at: &TcpTransport, count: u64) {
+    let reached = async {
+        while at.traffic().connections != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let now = || at.traffic().connections;
+    tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap_or_else(|_| panic!("{} are open", now()));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_reason() {
+    let first = transport(options("a")).await;
+    let taken = first.local_address().as_str().to_owned();
+    let error = TcpTransport::bind(TcpOptions { bind: Some(taken.clone()), ..options("b") }, Env::system()).await;
+    let error = error.err().expect("the port is taken");
+    assert_eq!(error.kind(), ErrorKind::Address);
+    assert!(error.to_string().contains(&taken) && error.to_string().contains("in use"), "{error}");
+    first.close().await;
+    let again = TcpTransport::bind(TcpOptions { bind: Some(taken), ..options("b") }, Env::system()).await;
+    again.expect("the port is free again").close().await;
+}
+
+#[tokio::test]
+async fn names_resolve_and_nonsense_does_not() {
+    let a = transport(options("a")).await;
+    let found = a.resolve("127.0.0.1:80").await.expect("a literal");
+    assert_eq!(found, [Address::new("127.0.0.1:80")]);
+    for wrong in ["", "no port", "127.0.0.1:99999"] {
+        let error = a.resolve(wrong).await.expect_err("nonsense");
+        assert_eq!(error.kind(), ErrorKind::Address, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn other_clusters_are_rejected_with_both_names() {
+    let a = transport(options("a")).await;
+    let hello = Hello::new("other", NodeId::new("b"), 7, false);
+    let b = transport(TcpOptions { hello, ..options("b") }).await;
+    b.accept(Arc::new(Echo));
+    let error = asked(&a, &b, "hello").await.expect_err("another cluster");
+    let TransportError::Rejected(reason) = &error else { panic!("{error}") };
+    assert!(reason.contains("\"test\" here and \"other\" there"), "{reason}");
+    assert!(error.not_sent());
+    assert_eq!((b.traffic().connections, b.traffic().network_errors), (0, 1));
+}
+
+/// A socket that has done its part of the handshake.
+async fn greeted(to: &TcpTransport) -> TcpStream {
+    let mut socket = TcpStream::connect(to.local_address().as_str()).await.expect("listening");
+    let hello = Hello::new("test", NodeId::new("raw"), 1, false).encode().expect("short");
+    socket.write_all(&hello).await.expect("sent");
+    assert_eq!(read_hello(&mut socket).await.acceptance, Acceptance::Accepted);
+    socket
+}
+
+async fn read_hello(socket: &mut TcpStream) -> Hello {
+    let mut front = [0; HEADER_LEN];
+    socket.read_exact(&mut front).await.expect("an answer");
+    let header = Header::decode(&front, HELLO_LEN_MAX).expect("a header");
+    let mut payload = vec![0; header.payload_len as usize];
+    socket.read_exact(&mut payload).await.expect("an answer");
+    Hello::decode(&payload).expect("a hello")
+}
+
+#[tokio::test]
+async fn foreign_bytes_close_the_connection_and_are_counted() {
+    let a = transport(options("a")).await;
+    a.accept(Arc::new(Echo));
+    let mut socket = TcpStream::connect(a.local_address().as_str()).await.expect("listening");
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n").await.expect("sent");
+    let mut rest = Vec::new();
+    drop(socket.read_to_end(&mut rest).await);
+    assert!(rest.is_empty());
+    assert_eq!(a.traffic().network_errors, 1);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = Address::new(&listener.local_addr().expect("bound").to_string());
+    let foreign = async {
+        let (mut socket, _) = listener.accept().await.expect("dialled");
+        socket.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").await.expect("sent");
+        socket
+    };
+    let (outcome, _socket) = tokio::join!(a.call(&address, ask("hello"), soon()), foreign);
+    let error = outcome.expect_err("no node of ours");
+    assert!(matches!(&error, TransportError::Rejected(why) if why.contains("another protocol")), "{error}");
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_closes_the_connection_and_is_counted() {
+    let a = transport(options("a")).await;
+    a.accept(Arc::new(Echo));
+    let frame = |kind, payload: &[u8]| {
+        let header = Header::of(kind, 1, payload, usize::MAX).expect("short");
+        [&header.encode()[..], payload].concat()
+    };
+    let mut changed = frame(FrameKind::Request, b"payload");
+    changed[HEADER_LEN] ^= 1;
+    let too_long = Header { payload_len: (1 << 20) + 1, ..Header::of(FrameKind::Request, 1, b"", 0).expect("empty") };
+    let wrong = [
+        changed,
+        frame(FrameKind::Request, b"\xff\xff\xff\xff"),
+        frame(FrameKind::Hello, b""),
+        too_long.encode().to_vec(),
+        vec![0; HEADER_LEN],
+    ];
+    for (i, bytes) in wrong.iter().enumerate() {
+        let mut socket = greeted(&a).await;
+        socket.write_all(bytes).await.expect("sent");
+        let mut rest = Vec::new();
+        drop(socket.read_to_end(&mut rest).await);
+        assert!(rest.is_empty(), "answered {i}: {rest:?}");
+        assert_eq!(a.traffic().network_errors, i as u64 + 1);
+    }
+    connections(&a, 0).await;
+}
+
+#[tokio::test]
+async fn calls_made_together_share_one_dial() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    let outcomes = futures_util::future::join_all((0..50).map(|_| asked(&a, &b, "hello"))).await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(a.traffic().connections, 1);
+    assert_eq!(b.traffic().connections, 1);
+}
+
+#[tokio::test]
+async fn large_requests_take_the_other_connection() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    let bytes = Bytes::from(vec![1; BULK_LEN_MIN]);
+    let action = Action::Put { value: Value { format: Format::Bytes, bytes }, ttl_ms: 0 };
+    let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::new(), action };
+    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false };
+    a.call(&b.local_address(), Call { body, ..ask("") }, soon()).await.expect("answered");
+    assert_eq!(a.traffic().connections, 1);
+    asked(&a, &b, "hello").await.expect("answered");
+    assert_eq!(a.traffic().connections, 2);
+}
+
+#[tokio::test]
+async fn beyond_the_bound_the_idlest_connection_is_closed() {
+    let a = transport(TcpOptions { max_connections: 2, ..options("a") }).await;
+    let others = [transport(options("b")).await, transport(options("c")).await, transport(options("d")).await];
+    for other in &others {
+        other.accept(Arc::new(Echo));
+        asked(&a, other, "hello").await.expect("answered");
+    }
+    assert_eq!(a.traffic().connections, 2);
+    connections(&others[0], 0).await;
+    connections(&others[1], 1).await;
+    asked(&a, &others[0], "hello").await.expect("dialled again");
+    connections(&others[1], 0).await;
+    connections(&others[2], 1).await;
+}
+
+#[tokio::test]
+async fn a_restarted_peer_is_dialled_again() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    asked(&a, &b, "hello").await.expect("answered");
+    let address = b.local_address().as_str().to_owned();
+    b.close().await;
+    connections(&a, 0).await;
+    let b = transport(TcpOptions { bind: Some(address), ..options("b") }).await;
+    b.accept(Arc::new(Echo));
+    asked(&a, &b, "hello").await.expect("answered");
+}
+
+#[tokio::test]
+async fn a_dropped_transport_ends_its_calls_and_frees_its_port() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    asked(&a, &b, "hello").await.expect("answered");
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = Address::new(&silent.local_addr().expect("bound").to_string());
+    let mut call = a.call(&address, ask("hello"), soon());
+    assert!(futures_util::future::poll_immediate(&mut call).await.is_none());
+    drop(a);
+    assert_eq!(call.await.err(), Some(TransportError::Closed));
+    connections(&b, 0).await;
+}
+
+struct Panics;
+
+impl Service for Panics {
+    fn serve(&self, call: Call) -> Answer {
+        assert!(call.head.attempt > 0, "at once, as the test wants it");
+        Answer::Later(Box::pin(async { panic!("later, as the test wants it") }))
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_panics_is_reported_to_the_caller() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Panics));
+    for attempt in [1, 0, 1, 0] {
+        let mut call = ask("panic");
+        call.head.attempt = attempt;
+        let reply = a.call(&b.local_address(), call, soon()).await.expect("an answer");
+        assert!(matches!(&reply.body, Response::Failure(error) if error.kind() == ErrorKind::Internal), "{reply:?}");
+        if attempt == 0 {
+            // The reader that panicked took its connection along.
+            connections(&a, 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_does_not_listen_can_call() {
+    let a = transport(TcpOptions { bind: None, ..options("a") }).await;
+    let b = transport(options("b")).await;
+    b.accept(Arc::new(Echo));
+    assert_eq!(a.local_address(), Address::new(""));
+    asked(&a, &b, "hello").await.expect("answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_closed_by_who_dialled_them() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    // The dial's time-outs would fire while the paused clock jumps over the sockets' work, so it runs meanwhile.
+    tokio::time::resume();
+    asked(&a, &b, "hello").await.expect("answered");
+    connections(&b, 1).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(50)).await;
+    assert_eq!(a.traffic().connections, 1);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(a.traffic().connections, 0);
+}

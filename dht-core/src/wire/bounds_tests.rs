@@ -1,0 +1,292 @@
+//! Every bound, with the text of its error; and frames that must never change.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use prost::Message;
+
+use super::*;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{Format, OpId, Record, Value, Version};
+use crate::error::{Error, ErrorKind};
+use crate::ring::record::{RingId, test_record};
+use crate::ring::slot::Slot;
+use crate::transport::{Call, Reply};
+use message::{Action, CompareItem, FetchItem, FetchResult, Head, ListId, Operation, Request, Response, StoreItem};
+
+fn refused(body: proto::Request) -> String {
+    let call = proto::Call { body: Some(body), ..proto::Call::default() };
+    decode_call(call.encode_to_vec().into()).unwrap_err().to_string()
+}
+
+fn reply_refused(body: proto::Response) -> String {
+    let reply = proto::Reply { body: Some(body), ..proto::Reply::default() };
+    decode_reply(reply.encode_to_vec().into()).unwrap_err().to_string()
+}
+
+fn bytes(len: usize) -> Bytes {
+    vec![b'x'; len].into()
+}
+
+#[test]
+fn node_records() {
+    let change = |change: fn(&mut proto::NodeRecord)| {
+        let mut record = proto::NodeRecord::from(&test_record("a"));
+        // Long enough to get past the first look, whatever is taken away.
+        record.zone = bytes(20);
+        change(&mut record);
+        refused(proto::Request::Ping(proto::Ping { boot: 0, records: vec![record] }))
+    };
+    assert_eq!(change(|r| r.node_id = Bytes::new()), "node_id: 0 bytes, at least 1 are needed");
+    assert_eq!(change(|r| r.node_id = bytes(256)), "node_id: 256 bytes, at most 255 are allowed");
+    assert_eq!(change(|r| r.node_id = Bytes::from_static(b"\xff")), "node_id: not UTF-8");
+    assert_eq!(change(|r| r.boot = 0), "boot: missing");
+    assert_eq!(change(|r| r.address = Bytes::new()), "address: 0 bytes, at least 1 are needed");
+    assert_eq!(change(|r| r.address = bytes(264)), "address: 264 bytes, at most 263 are allowed");
+    assert_eq!(change(|r| r.incarnation = 1 << 63), "incarnation = 9223372036854775808: must be below 2^63");
+    assert_eq!(change(|r| r.placed_at = 1 << 63), "placed_at = 9223372036854775808: must be below 2^63");
+    assert_eq!(change(|r| r.state = 0), "state = 0: must be 1 to 4");
+    assert_eq!(change(|r| r.verdict = 4), "verdict = 4: must be 1 to 3");
+    assert_eq!(change(|r| r.vnodes = 201), "vnodes = 201: must be at most 200");
+    assert_eq!(change(|r| r.choices = bytes(201)), "choices: 201 bytes, at most 200 are allowed");
+    assert_eq!(change(|r| r.zone = bytes(256)), "zone: 256 bytes, at most 255 are allowed");
+}
+
+#[test]
+fn ring_messages() {
+    let half = proto::Call { ring_high: Some(1), ..proto::Call::default() };
+    let mut half = half.encode_to_vec();
+    half.extend_from_slice(&[0x82, 0x01, 0]);
+    assert_eq!(decode_call(half.into()).unwrap_err().to_string(), "one half of the ring_id: missing");
+
+    let join = |change: fn(&mut proto::RingParams)| {
+        let mut params = proto::RingParams { hash_function: 6, hash_bits: 256, slot_bits: 14, ..Default::default() };
+        change(&mut params);
+        let record = Some((&test_record("a")).into());
+        refused(proto::Request::Join(proto::Join { record, params: Some(params), wall_ms: 1 << 48, client: false }))
+    };
+    assert_eq!(join(|p| p.hash_function = 8), "hash_function = 8: must be 1 to 7");
+    assert_eq!(join(|p| p.hash_bits = 0), "hash_bits = 0: must be 1 to 256");
+    assert_eq!(join(|p| p.hash_bits = 65_792), "hash_bits = 65792: must be 1 to 256");
+    assert_eq!(join(|p| p.slot_bits = 32), "slot_bits = 32: must be at most 31");
+    assert_eq!(join(|_| ()), "wall_ms = 281474976710656: must be below 2^48");
+    assert_eq!(refused(proto::Request::Join(proto::Join::default())), "record of the joining node: missing");
+    assert_eq!(refused(proto::Request::Merge(proto::Merge::default())), "ring_id: missing");
+
+    let lookup = proto::Lookup { target: bytes(33) };
+    assert_eq!(refused(proto::Request::Lookup(lookup)), "target: 33 bytes, at most 32 are allowed");
+    let stabilize = |len| refused(proto::Request::Stabilize(proto::Stabilize { positions: bytes(len) }));
+    assert_eq!(stabilize(33), "positions: 33 bytes or elements, must be a multiple of 32");
+    assert_eq!(stabilize(257 * 32), "positions: 257 of them, at most 256 are allowed");
+    let describe = |topic, len| refused(proto::Request::Describe(proto::Describe { topic, key: bytes(len) }));
+    assert_eq!(describe(6, 0), "topic = 6: must be 1 to 5");
+    assert_eq!(describe(1, 65_537), "key: 65537 bytes, at most 65536 are allowed");
+
+    let welcome = |change: fn(&mut proto::RingConfig)| {
+        let mut config = proto::RingConfig {
+            version: 1,
+            replication_factor: 3,
+            tombstone_grace_ms: 1,
+            max_key_size: 1,
+            max_value_size: 1,
+        };
+        change(&mut config);
+        let (ring_high, ring_low, records) = (Some(1), Some(1), Vec::new());
+        reply_refused(proto::Response::Welcome(proto::Welcome {
+            ring_high,
+            ring_low,
+            config: Some(config),
+            records,
+            wall_ms: u64::MAX,
+        }))
+    };
+    assert_eq!(welcome(|c| c.replication_factor = 65), "replication_factor = 65: must be 1 to 64");
+    assert_eq!(welcome(|c| c.replication_factor = 0), "replication_factor = 0: must be 1 to 64");
+    assert_eq!(
+        welcome(|c| c.tombstone_grace_ms = 2_592_000_001),
+        "tombstone_grace_ms = 2592000001: must be at most 30 days"
+    );
+    assert_eq!(welcome(|c| c.max_key_size = 65_537), "max_key_size = 65537: must be 1 byte to 64 KiB");
+    assert_eq!(welcome(|c| c.max_value_size = 0), "max_value_size = 0: must be 1 byte to 1 GiB");
+    assert_eq!(welcome(|_| ()), "wall_ms = 18446744073709551615: must be below 2^48");
+}
+
+#[test]
+fn neighbours_are_dealt_out_exactly() {
+    let pointer = |index| proto::Pointer { id: Bytes::new(), node_id: Bytes::from_static(b"a"), index };
+    let neighbours = |pointers: usize, predecessors: &'static [u8], counts: &[u32]| {
+        let successor_counts = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
+        reply_refused(proto::Response::Neighbours(proto::Neighbours {
+            pointers: (0..pointers).map(|_| pointer(0)).collect(),
+            predecessors: Bytes::from_static(predecessors),
+            successor_counts,
+            records: Vec::new(),
+        }))
+    };
+    let uneven = |len| format!("pointers: {len} bytes or elements, must be what the counts say");
+    assert_eq!(neighbours(3, &[1], &[1]), uneven(3));
+    assert_eq!(neighbours(1, &[1], &[1]), uneven(1));
+    assert_eq!(neighbours(0, &[1], &[0]), uneven(0));
+    assert_eq!(neighbours(1, &[0], &[u32::MAX]), uneven(1));
+    assert_eq!(neighbours(1, &[2], &[0]), "predecessor flag = 2: must be 0 or 1");
+    assert_eq!(neighbours(1, &[1, 1], &[0]), "successor counts: 1 bytes or elements, must be 2");
+    let route = proto::Route { done: true, pointers: vec![pointer(201)], records: Vec::new() };
+    assert_eq!(reply_refused(proto::Response::Route(route)), "position index = 201: must be at most 200");
+}
+
+#[test]
+fn records_and_operations() {
+    let store = |change: fn(&mut proto::StoreItem, &mut proto::Record)| {
+        let mut record = proto::Record { version: Some(proto::Version::default()), ..Default::default() };
+        let mut item = proto::StoreItem { slot: 1, list: Some(proto::ListId::default()), record: None };
+        change(&mut item, &mut record);
+        item.record = Some(record);
+        refused(proto::Request::Store(proto::Store { items: vec![item], repair: false }))
+    };
+    assert_eq!(store(|i, _| i.slot = 1 << 31), "slot = 2147483648: must be below 2^31");
+    assert_eq!(store(|i, _| i.list = None), "list: missing");
+    assert_eq!(
+        store(|i, _| i.list = Some(proto::ListId { counter: u64::MAX, ..Default::default() })),
+        "list counter = 18446744073709551615: must be below 2^63"
+    );
+    assert_eq!(store(|_, r| r.key = bytes(65_537)), "key: 65537 bytes, at most 65536 are allowed");
+    assert_eq!(store(|_, r| r.format = 3), "format = 3: must be 0 to 2");
+    assert_eq!(store(|_, r| r.value = bytes(1)), "value of format 0 (none): 1 bytes, at most 0 are allowed");
+    assert_eq!(store(|_, r| r.version = None), "version: missing");
+    assert_eq!(store(|_, r| r.expires_at_ms = 1 << 49), "expires_at_ms = 562949953421312: must be below 2^49 - 1");
+    assert_eq!(
+        store(|_, r| r.operations = bytes(17)),
+        "operations of a record: 17 bytes or elements, must be a multiple of 16"
+    );
+    assert_eq!(store(|_, r| r.operations = bytes(80)), "operations of a record: 5 of them, at most 4 are allowed");
+
+    let apply = |level, action, ttl_ms, format| {
+        let operation = proto::Operation { action, ttl_ms, format, ..Default::default() };
+        refused(proto::Request::Apply(proto::Apply { operations: vec![operation], level, relay: false }))
+    };
+    assert_eq!(apply(0, 1, 0, 0), "level = 0: must be 1 to 3");
+    assert_eq!(apply(1, 4, 0, 0), "action = 4: must be 1 to 3");
+    assert_eq!(apply(1, 2, 0, 0), "value of a put: missing");
+    assert_eq!(apply(1, 2, 1 << 48, 1), "ttl_ms = 281474976710656: must be below 2^48");
+}
+
+#[test]
+fn results_and_arrays() {
+    let empty = proto::Stored { results: vec![proto::StoreResult { outcome: None }] };
+    assert_eq!(reply_refused(proto::Response::Stored(empty)), "result of a store: missing");
+    let empty = proto::Fetched { results: vec![proto::FetchResult { outcome: None }] };
+    assert_eq!(reply_refused(proto::Response::Fetched(empty)), "result of a fetch: missing");
+    let empty = proto::Applied { results: vec![proto::OpResult { outcome: None }], records: Vec::new() };
+    assert_eq!(reply_refused(proto::Response::Applied(empty)), "result of an operation: missing");
+
+    let failure = |code, len| {
+        reply_refused(proto::Response::Failure(proto::Error { code, context: bytes(len), maybe_applied: false }))
+    };
+    assert_eq!(failure(7, 1_025), "error text: 1025 bytes, at most 1024 are allowed");
+    assert_eq!(failure(0, 0), "error code: missing");
+
+    let compare = |slots: usize, lists: usize, fingerprints: usize| {
+        let packed =
+            Some(proto::Lists { counters: vec![0; lists * 8].into(), members: bytes(lists * 8), ..Default::default() });
+        let (slots, fingerprints) = (vec![0; slots * 4].into(), bytes(fingerprints * 16));
+        refused(proto::Request::Compare(proto::Compare { slots, lists: packed, fingerprints }))
+    };
+    assert_eq!(compare(2, 1, 2), "list counters: 1 bytes or elements, must be 2");
+    assert_eq!(compare(2, 2, 3), "fingerprints: 3 bytes or elements, must be 2");
+    let bare = proto::Compare { slots: vec![0; 4].into(), ..Default::default() };
+    assert_eq!(refused(proto::Request::Compare(bare)), "lists: missing");
+    let standing = proto::Compared {
+        standings: Bytes::from_static(&[4]),
+        lists: Some(proto::Lists { counters: vec![0; 8].into(), members: bytes(8), epochs: Bytes::new() }),
+        fingerprints: bytes(16),
+    };
+    assert_eq!(reply_refused(proto::Response::Compared(standing)), "standing = 4: must be 1 to 3");
+    let versions = proto::VersionsPart { digests: bytes(16), hlcs: bytes(8), nodes: bytes(16), boots: bytes(8) };
+    let text = reply_refused(proto::Response::Versions(versions));
+    assert_eq!(text, "version nodes: 2 bytes or elements, must be 1");
+    let pull = proto::PullItem { slot: 0, digests: bytes((65_536 + 1) * 16) };
+    let text = refused(proto::Request::Pull(proto::Pull { items: vec![pull] }));
+    assert_eq!(text, "key digests: 65537 of them, at most 65536 are allowed");
+}
+
+#[test]
+fn an_error_of_a_newer_release_keeps_its_outcome() {
+    let error = proto::Error { code: 99, context: Bytes::from_static(b"too new"), maybe_applied: true };
+    let reply = proto::Reply { body: Some(proto::Response::Failure(error)), ..Default::default() };
+    let Response::Failure(error) = decode_reply(reply.encode_to_vec().into()).unwrap().body else { panic!("kind") };
+    assert_eq!((error.kind(), error.context()), (ErrorKind::Unsupported, "error 99: too new"));
+    assert!(error.maybe_applied());
+}
+
+/// A few messages whose bytes are the contract with other releases and implementations.
+fn golden() -> Vec<(&'static str, Bytes)> {
+    let head = Head {
+        ring_id: Some(RingId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff)),
+        sender: 0x1111,
+        deadline_ms: 1_500,
+        trace_id: 0x2222,
+        attempt: 1,
+        view: 0x3333,
+    };
+    let answer = Head { deadline_ms: 0, attempt: 0, ..head };
+    let list = ListId { counter: 5, members: 0x4444, epoch: 0 };
+    let record = Record {
+        map: 0,
+        key: Bytes::from_static(b"key"),
+        value: Some(Value { format: Format::Json, bytes: Bytes::from_static(b"{\"a\":1}") }),
+        version: Version { hlc: 0x0193_5c7e_0000_0001, node: 2, boot: 3 },
+        expires_at_ms: 1_800_000_000_000,
+        operations: [OpId { origin: 6, sequence: 7 }].into_iter().collect(),
+    };
+    let tombstone = Record { value: None, expires_at_ms: 0, operations: Default::default(), ..record.clone() };
+    let call = |body| encode_call_framed(&Call { head, body }, FrameKind::Request, 42, 1 << 20).unwrap();
+    let reply = |body| encode_reply_framed(&Reply { head: answer, body }, FrameKind::Response, 42, 1 << 20).unwrap();
+    let put = Operation {
+        id: OpId { origin: 6, sequence: 7 },
+        map: 0,
+        key: record.key.clone(),
+        action: Action::Put { value: record.value.clone().unwrap(), ttl_ms: 60_000 },
+    };
+    let item = |n: u32| CompareItem { slot: Slot(n), list, fingerprint: Fingerprint(u128::from(n)) };
+    vec![
+        ("ping", call(Request::Ping { boot: 9, records: vec![test_record("a")] })),
+        ("apply", call(Request::Apply { operations: vec![put], level: crate::Consistency::Quorum, relay: true })),
+        (
+            "store",
+            call(Request::Store { items: vec![StoreItem { slot: Slot(7), list, record: tombstone }], repair: false }),
+        ),
+        (
+            "fetch",
+            call(Request::Fetch { items: vec![FetchItem { slot: Slot(7), list, map: 0, key: record.key.clone() }] }),
+        ),
+        ("compare", call(Request::Compare { items: vec![item(1), item(300)] })),
+        ("fetched", reply(Response::Fetched { results: vec![FetchResult::Found { list, record: Some(record) }] })),
+        ("failure", reply(Response::Failure(Error::new(ErrorKind::Overloaded, "queue full").unknown_outcome()))),
+    ]
+}
+
+#[test]
+fn golden_frames_do_not_change() {
+    let hex = |bytes: &Bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let made: Vec<String> = golden().iter().map(|(name, frame)| format!("{name} {}", hex(frame))).collect();
+    let kept: Vec<&str> = include_str!("golden.txt").lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(made, kept, "a changed frame needs a new protocol version");
+}
+
+#[test]
+fn every_kind_is_drawn_and_has_a_name_of_its_own() {
+    let mut runner = TestRunner::deterministic();
+    let (mut requests, mut responses) = (BTreeMap::new(), BTreeMap::new());
+    for _ in 0..2_000 {
+        let request = strategies::call().new_tree(&mut runner).unwrap().current().body;
+        let response = strategies::reply().new_tree(&mut runner).unwrap().current().body;
+        requests.insert(request.kind(), std::mem::discriminant(&request));
+        responses.insert(response.kind(), std::mem::discriminant(&response));
+    }
+    assert_eq!((requests.len(), responses.len()), (16, 15));
+    for tag in requests.keys().chain(responses.keys()) {
+        assert!(include_str!("../../../docs/wire.md").contains(&format!("`{tag}`")), "{tag} is not in docs/wire.md");
+    }
+}

@@ -1,0 +1,105 @@
+//! Domain messages to protobuf shapes and back; everything that comes in is checked here, with its name.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
+)]
+
+mod data;
+mod pack;
+mod request;
+mod response;
+mod ring;
+
+use bytes::Bytes;
+
+use super::error::WireError;
+use super::message::Head;
+use super::proto;
+use crate::ring::record::RingId;
+use crate::transport::{Call, Reply};
+
+pub(super) type Result<T> = std::result::Result<T, WireError>;
+
+impl From<&Call> for proto::Call {
+    fn from(call: &Call) -> Self {
+        let (head, body) = (&call.head, Some((&call.body).into()));
+        let (ring_high, ring_low) = ring_id_halves(head.ring_id);
+        let (sender, view, trace_id) = (head.sender, head.view, head.trace_id);
+        let (deadline_ms, attempt) = (head.deadline_ms, head.attempt);
+        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, body }
+    }
+}
+
+impl From<&Reply> for proto::Reply {
+    fn from(reply: &Reply) -> Self {
+        let (head, body) = (&reply.head, Some((&reply.body).into()));
+        let (ring_high, ring_low) = ring_id_halves(head.ring_id);
+        let (sender, view, trace_id) = (head.sender, head.view, head.trace_id);
+        let (deadline_ms, attempt) = (head.deadline_ms, head.attempt);
+        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, body }
+    }
+}
+
+/// The envelope of a call.
+pub(super) fn call_head(call: &proto::Call) -> Result<Head> {
+    let (sender, view, trace_id) = (call.sender, call.view, call.trace_id);
+    let (deadline_ms, attempt) = (call.deadline_ms, call.attempt);
+    let ring_id = ring_id(call.ring_high, call.ring_low)?;
+    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
+}
+
+/// The envelope of a reply.
+pub(super) fn reply_head(reply: &proto::Reply) -> Result<Head> {
+    let (sender, view, trace_id) = (reply.sender, reply.view, reply.trace_id);
+    let (deadline_ms, attempt) = (reply.deadline_ms, reply.attempt);
+    let ring_id = ring_id(reply.ring_high, reply.ring_low)?;
+    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
+}
+
+fn ring_id_halves(id: Option<RingId>) -> (Option<u64>, Option<u64>) {
+    match id {
+        Some(RingId(id)) => (Some((id >> 64) as u64), Some(id as u64)),
+        None => (None, None),
+    }
+}
+
+fn ring_id(high: Option<u64>, low: Option<u64>) -> Result<Option<RingId>> {
+    match (high, low) {
+        (Some(high), Some(low)) => Ok(Some(RingId(u128::from(high) << 64 | u128::from(low)))),
+        (None, None) => Ok(None),
+        _ => Err(WireError::Missing { what: "one half of the ring_id" }),
+    }
+}
+
+fn required<T>(what: &'static str, field: Option<T>) -> Result<T> {
+    field.ok_or(WireError::Missing { what })
+}
+
+/// `value`, if it is at most `max`; `wanted` says so in words.
+fn at_most(what: &'static str, value: u64, max: u64, wanted: &'static str) -> Result<u64> {
+    if value <= max { Ok(value) } else { Err(WireError::OutOfRange { what, value, wanted }) }
+}
+
+fn len_in(what: &'static str, len: usize, min: usize, max: usize) -> Result<()> {
+    if len < min {
+        Err(WireError::TooShort { what, len, min })
+    } else if len > max {
+        Err(WireError::TooLong { what, len, max })
+    } else {
+        Ok(())
+    }
+}
+
+fn text<'a>(what: &'static str, bytes: &'a Bytes, min: usize, max: usize) -> Result<&'a str> {
+    len_in(what, bytes.len(), min, max)?;
+    std::str::from_utf8(bytes).map_err(|_| WireError::NotText { what })
+}
+
+/// Converts every element, in order; stops at the first that is wrong.
+fn each<T, U: TryFrom<T, Error = WireError>>(elements: Vec<T>) -> Result<Vec<U>> {
+    elements.into_iter().map(U::try_from).collect()
+}
+
+fn all<'a, T, U: From<&'a T>>(elements: &'a [T]) -> Vec<U> {
+    elements.iter().map(U::from).collect()
+}

@@ -1,0 +1,161 @@
+//! Responses.
+
+use bytes::Bytes;
+
+use super::data::{
+    fingerprints, fingerprints_bytes, record_item, record_item_message, versions, versions_message, wall_ms,
+};
+use super::pack::{pack, unpack, unpack_exact};
+use super::ring::{lists, lists_message, node_id, node_id_bytes, slot_lists, slots_bytes};
+use super::{Result, all, each, required, ring_id, ring_id_halves};
+use crate::wire::error::WireError;
+use crate::wire::limits::{POSITIONS_MAX, SLOTS_MAX};
+use crate::wire::message::{CompareResult, Neighbours, Pointer, Response, Standing};
+use crate::wire::proto;
+
+impl From<&Response> for proto::Response {
+    fn from(response: &Response) -> Self {
+        match response {
+            Response::Pong { records } => Self::Pong(proto::Pong { records: all(records) }),
+            Response::Probed { alive } => Self::Probed(proto::Probed { alive: *alive }),
+            Response::Synced { records, wanted, lists } => Self::Synced(proto::Synced {
+                records: all(records),
+                slots: slots_bytes(lists.iter().map(|(slot, _)| *slot)),
+                lists: lists_message(lists.iter().map(|(_, list)| list)),
+                wanted: wanted.iter().map(node_id_bytes).collect(),
+            }),
+            Response::Welcome { ring_id, config, records, wall_ms } => {
+                let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
+                let (config, records) = (Some(config.into()), all(records));
+                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms: *wall_ms })
+            }
+            Response::Admitted { granted } => Self::Admitted(proto::Admitted { granted: *granted }),
+            Response::Neighbours { items, records } => {
+                let pointers = items.iter().flat_map(|item| item.predecessor.iter().chain(&item.successors));
+                let count = |item: &Neighbours| u32::try_from(item.successors.len()).unwrap_or(u32::MAX).to_le_bytes();
+                Self::Neighbours(proto::Neighbours {
+                    pointers: pointers.map(Into::into).collect(),
+                    predecessors: items.iter().map(|item| u8::from(item.predecessor.is_some())).collect(),
+                    successor_counts: pack(items.iter().map(count)),
+                    records: all(records),
+                })
+            }
+            Response::Route { done, pointers, records } => {
+                Self::Route(proto::Route { done: *done, pointers: all(pointers), records: all(records) })
+            }
+            Response::Applied { results, records } => {
+                Self::Applied(proto::Applied { results: all(results), records: all(records) })
+            }
+            Response::Stored { results } => Self::Stored(proto::Stored { results: all(results) }),
+            Response::Fetched { results } => Self::Fetched(proto::Fetched { results: all(results) }),
+            Response::Compared { results } => Self::Compared(proto::Compared {
+                standings: results.iter().map(|result| standing_number(result.standing)).collect(),
+                lists: lists_message(results.iter().map(|result| &result.list)),
+                fingerprints: fingerprints_bytes(results.iter().map(|result| result.fingerprint)),
+            }),
+            Response::Versions { entries } => Self::Versions(versions_message(entries)),
+            Response::Records { items } => {
+                Self::Records(proto::Records { items: items.iter().map(record_item_message).collect() })
+            }
+            Response::Described { json } => Self::Described(proto::Described { json: json.clone() }),
+            Response::Failure(error) => Self::Failure(error.into()),
+        }
+    }
+}
+
+impl TryFrom<proto::Response> for Response {
+    type Error = WireError;
+
+    fn try_from(response: proto::Response) -> Result<Self> {
+        Ok(match response {
+            proto::Response::Pong(pong) => Self::Pong { records: each(pong.records)? },
+            proto::Response::Probed(probed) => Self::Probed { alive: probed.alive },
+            proto::Response::Synced(synced) => Self::Synced {
+                records: each(synced.records)?,
+                wanted: synced.wanted.iter().map(node_id).collect::<Result<_>>()?,
+                lists: slot_lists(&synced.slots, synced.lists.as_ref())?,
+            },
+            proto::Response::Welcome(welcome) => Self::Welcome {
+                ring_id: required("ring_id", ring_id(welcome.ring_high, welcome.ring_low)?)?,
+                config: required("ring configuration", welcome.config)?.try_into()?,
+                records: each(welcome.records)?,
+                wall_ms: wall_ms(welcome.wall_ms)?,
+            },
+            proto::Response::Admitted(admitted) => Self::Admitted { granted: admitted.granted },
+            proto::Response::Neighbours(neighbours) => Self::Neighbours {
+                items: neighbour_items(neighbours.pointers, &neighbours.predecessors, &neighbours.successor_counts)?,
+                records: each(neighbours.records)?,
+            },
+            proto::Response::Route(route) => {
+                Self::Route { done: route.done, pointers: each(route.pointers)?, records: each(route.records)? }
+            }
+            proto::Response::Applied(applied) => {
+                Self::Applied { results: each(applied.results)?, records: each(applied.records)? }
+            }
+            proto::Response::Stored(stored) => Self::Stored { results: each(stored.results)? },
+            proto::Response::Fetched(fetched) => Self::Fetched { results: each(fetched.results)? },
+            proto::Response::Compared(compared) => Self::Compared { results: compare_results(&compared)? },
+            proto::Response::Versions(part) => Self::Versions { entries: versions(&part)? },
+            proto::Response::Records(records) => {
+                Self::Records { items: records.items.into_iter().map(record_item).collect::<Result<_>>()? }
+            }
+            proto::Response::Described(described) => Self::Described { json: described.json },
+            proto::Response::Failure(error) => Self::Failure(error.try_into()?),
+        })
+    }
+}
+
+/// Deals the pointers out to the positions; none may be left over or lacking.
+fn neighbour_items(pointers: Vec<proto::Pointer>, predecessors: &Bytes, counts: &Bytes) -> Result<Vec<Neighbours>> {
+    let predecessors: &[[u8; 1]] = unpack("positions", predecessors, POSITIONS_MAX)?;
+    let counts: &[[u8; 4]] = unpack_exact("successor counts", counts, predecessors.len())?;
+    let found = pointers.len();
+    let uneven = || WireError::Uneven { what: "pointers", len: found, wanted: "what the counts say".to_owned() };
+    let mut pointers = pointers.into_iter().map(Pointer::try_from);
+    let mut items = Vec::with_capacity(counts.len());
+    for ([has_predecessor], count) in predecessors.iter().zip(counts) {
+        let predecessor = match has_predecessor {
+            0 => None,
+            1 => Some(pointers.next().ok_or_else(uneven)??),
+            value => {
+                let value = u64::from(*value);
+                return Err(WireError::OutOfRange { what: "predecessor flag", value, wanted: "0 or 1" });
+            }
+        };
+        let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or(usize::MAX);
+        // Before anything is collected: what remains is what there is at most.
+        if count > pointers.len() {
+            return Err(uneven());
+        }
+        let successors = pointers.by_ref().take(count).collect::<Result<_>>()?;
+        items.push(Neighbours { predecessor, successors });
+    }
+    if pointers.len() == 0 { Ok(items) } else { Err(uneven()) }
+}
+
+fn compare_results(compared: &proto::Compared) -> Result<Vec<CompareResult>> {
+    let standings: &[[u8; 1]] = unpack("slots", &compared.standings, SLOTS_MAX)?;
+    let lists = lists(compared.lists.as_ref(), standings.len())?;
+    let fingerprints = fingerprints(&compared.fingerprints, standings.len())?;
+    let parts = standings.iter().zip(lists).zip(fingerprints);
+    parts
+        .map(|(([number], list), fingerprint)| Ok(CompareResult { list, standing: standing(*number)?, fingerprint }))
+        .collect()
+}
+
+fn standing_number(standing: Standing) -> u8 {
+    match standing {
+        Standing::Outsider => 1,
+        Standing::Newcomer => 2,
+        Standing::CaughtUp => 3,
+    }
+}
+
+fn standing(number: u8) -> Result<Standing> {
+    match number {
+        1 => Ok(Standing::Outsider),
+        2 => Ok(Standing::Newcomer),
+        3 => Ok(Standing::CaughtUp),
+        value => Err(WireError::OutOfRange { what: "standing", value: value.into(), wanted: "1 to 3" }),
+    }
+}

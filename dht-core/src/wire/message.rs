@@ -1,0 +1,261 @@
+//! The conversations of the ring: one variant each of [`Request`] and [`Response`].
+//!
+//! Data messages are plural: a single put is a batch of one, and the results stand in the order of the items.
+
+use crate::config::Consistency;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{KeyDigest, OpId, Record, Value, Version};
+use crate::error::Error;
+use crate::ring::id::Id;
+pub(crate) use crate::ring::list::{ListId, Standing};
+use crate::ring::params::{RingConfig, RingParams};
+use crate::ring::record::{Address, NodeId, NodeRecord, RingId, Verdict};
+use crate::ring::slot::Slot;
+pub(crate) use crate::ring::vnode::Pointer;
+
+/// What every message carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The sender's ring; `None` while it is in none.
+    pub(crate) ring_id: Option<RingId>,
+    /// The sender's boot.
+    pub(crate) sender: u64,
+    /// Milliseconds the sender still waits for the answer; 0 in responses.
+    pub(crate) deadline_ms: u32,
+    /// Follows one operation through all nodes; 0 if it is not traced.
+    pub(crate) trace_id: u64,
+    /// 0 at the first try.
+    pub(crate) attempt: u32,
+    /// The sender's view fingerprint; 0 for none.
+    pub(crate) view: u64,
+}
+
+/// How new a node's record is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeDigest {
+    pub(crate) node_id: NodeId,
+    pub(crate) boot: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) verdict: Verdict,
+}
+
+/// What a caller wants done with one key.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Operation {
+    pub(crate) id: OpId,
+    pub(crate) map: u32,
+    pub(crate) key: bytes::Bytes,
+    pub(crate) action: Action,
+}
+
+/// What to do with a key.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    Get,
+    /// `ttl_ms` 0: never expires.
+    Put {
+        value: Value,
+        ttl_ms: u64,
+    },
+    Delete,
+}
+
+/// How far a write got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PutOutcome {
+    /// The version that the write has.
+    pub version: Version,
+    /// Replicas that had acknowledged it when the call returned.
+    pub acks: u32,
+    /// Replicas that the level asked for.
+    pub wanted: u32,
+    /// Length of the slot's replica list.
+    pub set_size: u32,
+    /// The list is shorter than the replication factor.
+    pub degraded: bool,
+}
+
+/// What became of one operation.
+#[derive(Clone, Debug)]
+pub enum OpResult {
+    /// `existed`: there was a live value before (only a delete looks).
+    Written { outcome: PutOutcome, existed: bool },
+    /// The record as it is; `None` if the key is unknown. Tombstones and expired records are shown as such.
+    Read { record: Option<Record> },
+    /// The receiver is not the slot's owner as it sees the ring: not carried out.
+    Misrouted,
+    /// Not done, or unknown; see `Error::maybe_applied`.
+    Failed(Error),
+}
+
+/// One record for one replica.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoreItem {
+    pub(crate) slot: Slot,
+    pub(crate) list: ListId,
+    pub(crate) record: Record,
+}
+
+/// What a replica did with one record.
+#[derive(Clone, Debug)]
+pub enum StoreResult {
+    /// Kept, or already there. `counts` is false on a newcomer that is not caught up.
+    Stored {
+        counts: bool,
+    },
+    /// A higher version is there, so the record was refused.
+    Refused {
+        present: Version,
+    },
+    /// The receiver knows another list for the slot.
+    Stale {
+        list: ListId,
+    },
+    Failed(Error),
+}
+
+/// One key of one slot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FetchItem {
+    pub(crate) slot: Slot,
+    pub(crate) list: ListId,
+    pub(crate) map: u32,
+    pub(crate) key: bytes::Bytes,
+}
+
+/// What a replica knows of one key.
+#[derive(Clone, Debug)]
+pub enum FetchResult {
+    /// `None`: this caught-up member has never seen the key.
+    Found {
+        list: ListId,
+        record: Option<Record>,
+    },
+    /// The receiver is a newcomer that is not caught up.
+    NotReady {
+        list: ListId,
+    },
+    /// The receiver knows another list for the slot.
+    Stale {
+        list: ListId,
+    },
+    Failed(Error),
+}
+
+/// One slot in a comparison.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CompareItem {
+    pub(crate) slot: Slot,
+    pub(crate) list: ListId,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// The receiver's side of one slot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CompareResult {
+    pub(crate) list: ListId,
+    pub(crate) standing: Standing,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What to stream of one slot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PullItem {
+    pub(crate) slot: Slot,
+    /// Empty: everything.
+    pub(crate) digests: Vec<KeyDigest>,
+}
+
+/// What a node can tell about itself, as JSON of the shapes of the public API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topic {
+    /// The node's own record and the ring's parameters.
+    Node,
+    /// All members with positions and shares.
+    Ring,
+    /// Counters and times.
+    Statistics,
+    /// Joined, handed over, fully replicated.
+    Health,
+    /// Where a key's replicas are.
+    Locate,
+}
+
+/// What a node asks another.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// Are you alive? Carries news of nodes. `boot` 0 means anybody at the address.
+    Ping { boot: u64, records: Vec<NodeRecord> },
+    /// Ask that node whether it is alive, for me (SWIM's indirect probe).
+    PingFor { address: Address, boot: u64 },
+    /// What I know of all nodes, and my list ids of disputed slots; answered with what is newer.
+    Sync { digests: Vec<NodeDigest>, lists: Vec<(Slot, ListId)> },
+    /// Let me in.
+    Join { record: NodeRecord, params: RingParams, wall_ms: u64, client: bool },
+    /// May I become active in the slots that we are going to share? Or: I am done (`release`).
+    Admit { node_id: NodeId, boot: u64, release: bool },
+    /// Your ring is part of another one from now on.
+    Merge { ring_id: RingId, records: Vec<NodeRecord> },
+    /// Chord stabilize: the neighbours of these positions of yours.
+    Stabilize { positions: Vec<Id> },
+    /// Chord notify: (I am, your position) pairs.
+    Notify { pointers: Vec<(Pointer, Id)> },
+    /// Who owns this id, or who is closer to it?
+    Lookup { target: Id },
+    /// Coordinate these for me. `relay`: whoever owns them; else only what you own.
+    Apply { operations: Vec<Operation>, level: Consistency, relay: bool },
+    /// Keep these. `repair`: merge whatever lists we know, a higher version present is fine.
+    Store { items: Vec<StoreItem>, repair: bool },
+    /// What do you know of these keys?
+    Fetch { items: Vec<FetchItem> },
+    /// Compare the contents of slots.
+    Compare { items: Vec<CompareItem> },
+    /// Stream the key digests and versions of a slot.
+    Versions { slot: Slot },
+    /// Stream records.
+    Pull { items: Vec<PullItem> },
+    /// Tell about yourself. `key` only for `Topic::Locate`.
+    Describe { topic: Topic, key: bytes::Bytes },
+}
+
+/// What a node answers.
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// I am here, with news of nodes.
+    Pong { records: Vec<NodeRecord> },
+    /// What came of an indirect probe.
+    Probed { alive: bool },
+    /// What is newer here, what I lack, and my list ids.
+    Synced { records: Vec<NodeRecord>, wanted: Vec<NodeId>, lists: Vec<(Slot, ListId)> },
+    /// You are known to this ring now.
+    Welcome { ring_id: RingId, config: RingConfig, records: Vec<NodeRecord>, wall_ms: u64 },
+    /// Whether you may.
+    Admitted { granted: bool },
+    /// For each position asked, in order.
+    Neighbours { items: Vec<Neighbours>, records: Vec<NodeRecord> },
+    /// `done`: the first pointer owns the target; else the pointers are closer to it, closest first.
+    Route { done: bool, pointers: Vec<Pointer>, records: Vec<NodeRecord> },
+    /// In the order of the operations; `records` of the owners of misrouted ones.
+    Applied { results: Vec<OpResult>, records: Vec<NodeRecord> },
+    /// In the order of the items.
+    Stored { results: Vec<StoreResult> },
+    /// In the order of the items.
+    Fetched { results: Vec<FetchResult> },
+    /// In the order of the items.
+    Compared { results: Vec<CompareResult> },
+    /// A part of a slot's contents.
+    Versions { entries: Vec<(KeyDigest, Version)> },
+    /// A part of what was pulled.
+    Records { items: Vec<(Slot, Record)> },
+    /// JSON text.
+    Described { json: String },
+    /// The request as a whole was not done.
+    Failure(Error),
+}
+
+/// Chord's pointers of one position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbours {
+    pub(crate) predecessor: Option<Pointer>,
+    pub(crate) successors: Vec<Pointer>,
+}

@@ -1,0 +1,21 @@
+//! Pure: what is said, and its bytes. `docs/wire.md` describes the same for other implementations.
+
+pub(crate) mod codec;
+mod convert;
+pub(crate) mod error;
+pub(crate) mod frame;
+pub mod hello;
+mod kind;
+pub(crate) mod limits;
+pub mod message;
+mod proto;
+mod scan;
+
+pub use codec::{decode_call, decode_reply, encode_call, encode_call_framed, encode_reply, encode_reply_framed};
+pub use error::WireError;
+pub use frame::{FrameKind, HEADER_LEN, Header, MAGIC, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
+
+#[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod strategies;

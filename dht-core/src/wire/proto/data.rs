@@ -1,0 +1,296 @@
+//! Bodies about records.
+
+use bytes::Bytes;
+
+use super::ring::{ListId, Lists, NodeRecord};
+
+#[derive(prost::Message)]
+pub(crate) struct Apply {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) operations: Vec<Operation>,
+    #[prost(uint32, tag = "2")]
+    pub(crate) level: u32,
+    #[prost(bool, tag = "3")]
+    pub(crate) relay: bool,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Operation {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) origin: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) sequence: u64,
+    #[prost(uint32, tag = "3")]
+    pub(crate) map: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) key: Bytes,
+    #[prost(uint32, tag = "5")]
+    pub(crate) action: u32,
+    #[prost(uint32, tag = "6")]
+    pub(crate) format: u32,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub(crate) value: Bytes,
+    #[prost(uint64, tag = "8")]
+    pub(crate) ttl_ms: u64,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Applied {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) results: Vec<OpResult>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) records: Vec<NodeRecord>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct OpResult {
+    #[prost(oneof = "OpOutcome", tags = "1, 2, 3, 4")]
+    pub(crate) outcome: Option<OpOutcome>,
+}
+
+#[derive(prost::Oneof)]
+pub(crate) enum OpOutcome {
+    #[prost(message, tag = "1")]
+    Written(Written),
+    #[prost(message, tag = "2")]
+    Read(Read),
+    /// Always true.
+    #[prost(bool, tag = "3")]
+    Misrouted(bool),
+    #[prost(message, tag = "4")]
+    Failed(Error),
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Written {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) version: Option<Version>,
+    #[prost(uint32, tag = "2")]
+    pub(crate) acks: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) wanted: u32,
+    #[prost(uint32, tag = "4")]
+    pub(crate) set_size: u32,
+    #[prost(bool, tag = "5")]
+    pub(crate) degraded: bool,
+    #[prost(bool, tag = "6")]
+    pub(crate) existed: bool,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Read {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) record: Option<Record>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Store {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) items: Vec<StoreItem>,
+    #[prost(bool, tag = "2")]
+    pub(crate) repair: bool,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct StoreItem {
+    #[prost(uint32, tag = "1")]
+    pub(crate) slot: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) list: Option<ListId>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) record: Option<Record>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Stored {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) results: Vec<StoreResult>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct StoreResult {
+    #[prost(oneof = "StoreOutcome", tags = "1, 2, 3, 4")]
+    pub(crate) outcome: Option<StoreOutcome>,
+}
+
+#[derive(prost::Oneof)]
+pub(crate) enum StoreOutcome {
+    /// Whether it counts.
+    #[prost(bool, tag = "1")]
+    Stored(bool),
+    #[prost(message, tag = "2")]
+    Refused(Version),
+    #[prost(message, tag = "3")]
+    Stale(ListId),
+    #[prost(message, tag = "4")]
+    Failed(Error),
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Fetch {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) items: Vec<FetchItem>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct FetchItem {
+    #[prost(uint32, tag = "1")]
+    pub(crate) slot: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) list: Option<ListId>,
+    #[prost(uint32, tag = "3")]
+    pub(crate) map: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) key: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Fetched {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) results: Vec<FetchResult>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct FetchResult {
+    #[prost(oneof = "FetchOutcome", tags = "1, 2, 3, 4")]
+    pub(crate) outcome: Option<FetchOutcome>,
+}
+
+#[derive(prost::Oneof)]
+pub(crate) enum FetchOutcome {
+    #[prost(message, tag = "1")]
+    Found(Found),
+    #[prost(message, tag = "2")]
+    NotReady(ListId),
+    #[prost(message, tag = "3")]
+    Stale(ListId),
+    #[prost(message, tag = "4")]
+    Failed(Error),
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Found {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) list: Option<ListId>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) record: Option<Record>,
+}
+
+/// Arrays of equal length: one element per slot.
+#[derive(prost::Message)]
+pub(crate) struct Compare {
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) slots: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) lists: Option<Lists>,
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) fingerprints: Bytes,
+}
+
+/// Arrays of equal length: one element per slot asked.
+#[derive(prost::Message)]
+pub(crate) struct Compared {
+    /// A byte each.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) standings: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) lists: Option<Lists>,
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) fingerprints: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Versions {
+    #[prost(uint32, tag = "1")]
+    pub(crate) slot: u32,
+}
+
+/// Arrays of equal length: one element per key.
+#[derive(prost::Message)]
+pub(crate) struct VersionsPart {
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) digests: Bytes,
+    /// Packed fixed64.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) hlcs: Bytes,
+    /// Packed fixed64.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) nodes: Bytes,
+    /// Packed fixed64.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) boots: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Pull {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) items: Vec<PullItem>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct PullItem {
+    #[prost(uint32, tag = "1")]
+    pub(crate) slot: u32,
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) digests: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Records {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) items: Vec<RecordItem>,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct RecordItem {
+    #[prost(uint32, tag = "1")]
+    pub(crate) slot: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) record: Option<Record>,
+}
+
+/// Tag 8 is reserved: epoch.
+#[derive(prost::Message)]
+pub(crate) struct Record {
+    #[prost(uint32, tag = "1")]
+    pub(crate) map: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) key: Bytes,
+    /// 0 is a tombstone, which has no value.
+    #[prost(uint32, tag = "3")]
+    pub(crate) format: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) value: Bytes,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) version: Option<Version>,
+    #[prost(uint64, tag = "6")]
+    pub(crate) expires_at_ms: u64,
+    /// 16 bytes each: origin, sequence.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub(crate) operations: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Version {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) hlc: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) node: u64,
+    #[prost(fixed64, tag = "3")]
+    pub(crate) boot: u64,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Error {
+    #[prost(uint32, tag = "1")]
+    pub(crate) code: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) context: Bytes,
+    #[prost(bool, tag = "3")]
+    pub(crate) maybe_applied: bool,
+}

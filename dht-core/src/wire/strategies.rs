@@ -1,0 +1,289 @@
+//! Every message, at random, inside the bounds: for tests.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use smallvec::SmallVec;
+
+use super::limits::{COUNTER_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
+use super::message::{
+    Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, Standing, StoreItem, StoreResult, Topic,
+};
+use crate::config::{Consistency, HashFunction};
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
+use crate::error::{Error, ErrorKind};
+use crate::ring::id::Id;
+use crate::ring::params::{RingConfig, RingParams};
+use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::slot::Slot;
+use crate::transport::{Call, Reply};
+
+pub(super) fn call() -> impl Strategy<Value = Call> {
+    (head(), request()).prop_map(|(head, body)| Call { head, body })
+}
+
+pub(super) fn reply() -> impl Strategy<Value = Reply> {
+    (head(), response()).prop_map(|(head, body)| Reply { head, body })
+}
+
+fn head() -> impl Strategy<Value = Head> {
+    let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>());
+    (option::of(ring_id()), numbers).prop_map(|(ring_id, (sender, deadline_ms, trace_id, attempt, view))| Head {
+        ring_id,
+        sender,
+        deadline_ms,
+        trace_id,
+        attempt,
+        view,
+    })
+}
+
+/// All variants, with equal chance.
+fn request() -> BoxedStrategy<Request> {
+    let sync = (vec(digest(), 0..4), vec((slot(), list()), 0..4));
+    let join = (record_of_node(), params(), 0..=WALL_MS_MAX, any::<bool>());
+    let compare =
+        (slot(), list(), fingerprint()).prop_map(|(slot, list, fingerprint)| CompareItem { slot, list, fingerprint });
+    let levels = Consistency::ALL;
+    let topics = vec![Topic::Node, Topic::Ring, Topic::Statistics, Topic::Health, Topic::Locate];
+    prop_oneof![
+        (any::<u64>(), nodes()).prop_map(|(boot, records)| Request::Ping { boot, records }),
+        (address(), any::<u64>()).prop_map(|(address, boot)| Request::PingFor { address, boot }),
+        sync.prop_map(|(digests, lists)| Request::Sync { digests, lists }),
+        join.prop_map(|(record, params, wall_ms, client)| Request::Join { record, params, wall_ms, client }),
+        (node_id(), 1..=u64::MAX, any::<bool>()).prop_map(|(node_id, boot, release)| Request::Admit {
+            node_id,
+            boot,
+            release
+        }),
+        (ring_id(), nodes()).prop_map(|(ring_id, records)| Request::Merge { ring_id, records }),
+        vec(id(), 0..4).prop_map(|positions| Request::Stabilize { positions }),
+        vec((pointer(), id()), 0..4).prop_map(|pointers| Request::Notify { pointers }),
+        id().prop_map(|target| Request::Lookup { target }),
+        (vec(operation(), 0..4), prop::sample::select(levels), any::<bool>())
+            .prop_map(|(operations, level, relay)| Request::Apply { operations, level, relay }),
+        (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
+        vec(fetch_item(), 0..4).prop_map(|items| Request::Fetch { items }),
+        vec(compare, 0..4).prop_map(|items| Request::Compare { items }),
+        slot().prop_map(|slot| Request::Versions { slot }),
+        vec((slot(), vec(key_digest(), 0..4)), 0..4).prop_map(|items| Request::Pull {
+            items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
+        }),
+        (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),
+    ]
+    .boxed()
+}
+
+fn response() -> BoxedStrategy<Response> {
+    let synced = (nodes(), vec(node_id(), 0..4), vec((slot(), list()), 0..4));
+    let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp];
+    let compared = (list(), prop::sample::select(standings), fingerprint())
+        .prop_map(|(list, standing, fingerprint)| CompareResult { list, standing, fingerprint });
+    let neighbours = (option::of(pointer()), vec(pointer(), 0..4))
+        .prop_map(|(predecessor, successors)| Neighbours { predecessor, successors });
+    prop_oneof![
+        nodes().prop_map(|records| Response::Pong { records }),
+        any::<bool>().prop_map(|alive| Response::Probed { alive }),
+        synced.prop_map(|(records, wanted, lists)| Response::Synced { records, wanted, lists }),
+        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX).prop_map(|(ring_id, config, records, wall_ms)| {
+            Response::Welcome { ring_id, config, records, wall_ms }
+        }),
+        any::<bool>().prop_map(|granted| Response::Admitted { granted }),
+        (vec(neighbours, 0..4), nodes()).prop_map(|(items, records)| Response::Neighbours { items, records }),
+        (any::<bool>(), vec(pointer(), 0..4), nodes()).prop_map(|(done, pointers, records)| Response::Route {
+            done,
+            pointers,
+            records
+        }),
+        (vec(op_result(), 0..4), nodes()).prop_map(|(results, records)| Response::Applied { results, records }),
+        vec(store_result(), 0..4).prop_map(|results| Response::Stored { results }),
+        vec(fetch_result(), 0..4).prop_map(|results| Response::Fetched { results }),
+        vec(compared, 0..4).prop_map(|results| Response::Compared { results }),
+        vec((key_digest(), version()), 0..4).prop_map(|entries| Response::Versions { entries }),
+        vec((slot(), record()), 0..4).prop_map(|items| Response::Records { items }),
+        any::<String>().prop_map(|json| Response::Described { json }),
+        error().prop_map(Response::Failure),
+    ]
+    .boxed()
+}
+
+fn ring_id() -> impl Strategy<Value = RingId> {
+    any::<u128>().prop_map(RingId)
+}
+
+fn node_id() -> impl Strategy<Value = NodeId> {
+    "\\PC{1,60}".prop_map(|text| NodeId::new(&text))
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    "[a-z0-9.]{1,20}:[0-9]{1,5}".prop_map(|text| Address::new(&text))
+}
+
+/// Short and long ones: small spaces have many leading zeros.
+fn id() -> impl Strategy<Value = Id> {
+    (any::<[u8; 32]>(), 0_usize..=32).prop_map(|(mut bytes, zeros)| {
+        bytes[..zeros].fill(0);
+        Id::from_be_bytes(bytes)
+    })
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    (0..1_u32 << 31).prop_map(Slot)
+}
+
+fn list() -> impl Strategy<Value = ListId> {
+    let epoch = prop_oneof![Just(0), any::<u64>()];
+    (0..=COUNTER_MAX, any::<u64>(), epoch).prop_map(|(counter, members, epoch)| ListId { counter, members, epoch })
+}
+
+fn pointer() -> impl Strategy<Value = Pointer> {
+    (id(), node_id(), 0_u32..=200).prop_map(|(id, node_id, index)| Pointer { id, node_id, index })
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop::sample::select(vec![Verdict::Alive, Verdict::Suspect, Verdict::Dead])
+}
+
+fn digest() -> impl Strategy<Value = NodeDigest> {
+    (node_id(), 1..=u64::MAX, 0..=COUNTER_MAX, verdict()).prop_map(|(node_id, boot, incarnation, verdict)| NodeDigest {
+        node_id,
+        boot,
+        incarnation,
+        verdict,
+    })
+}
+
+fn record_of_node() -> impl Strategy<Value = NodeRecord> {
+    let states = vec![NodeState::Joining, NodeState::Active, NodeState::Leaving, NodeState::Left];
+    let identity = (node_id(), 1..=u64::MAX, address(), 0..=COUNTER_MAX, 0..=COUNTER_MAX);
+    let rest = (prop::sample::select(states), verdict(), 0_u32..=200, vec(any::<u8>(), 0..20), "\\PC{0,20}");
+    (identity, rest).prop_map(|(identity, (state, verdict, vnodes, choices, zone))| {
+        let (node_id, boot, address, incarnation, placed_at) = identity;
+        NodeRecord { node_id, boot, address, incarnation, placed_at, state, verdict, vnodes, choices, zone }
+    })
+}
+
+fn nodes() -> impl Strategy<Value = Vec<NodeRecord>> {
+    vec(record_of_node(), 0..4)
+}
+
+fn params() -> impl Strategy<Value = RingParams> {
+    let function = prop::sample::select(HashFunction::ALL);
+    (any::<u32>(), function, 1_u16..=256, 0_u8..=20, any::<bool>()).prop_map(
+        |(format, hash_function, hash_bits, slot_bits, consistent_hashing)| RingParams {
+            format,
+            hash_function,
+            hash_bits,
+            slot_bits,
+            consistent_hashing,
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = RingConfig> {
+    (0..=COUNTER_MAX, 1_u16..=64, 0_u64..=2_592_000_000, 1_usize..=65_536, 1_usize..=1 << 30).prop_map(
+        |(version, replication_factor, grace_ms, max_key_size, max_value_size)| RingConfig {
+            version,
+            replication_factor,
+            tombstone_grace: Duration::from_millis(grace_ms),
+            max_key_size,
+            max_value_size,
+        },
+    )
+}
+
+fn key() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let format = prop::sample::select(vec![Format::Json, Format::Bytes]);
+    (format, vec(any::<u8>(), 0..300)).prop_map(|(format, bytes)| Value { format, bytes: bytes.into() })
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    any::<(u64, u64, u64)>().prop_map(|(hlc, node, boot)| Version { hlc, node, boot })
+}
+
+fn op_id() -> impl Strategy<Value = OpId> {
+    any::<(u64, u64)>().prop_map(|(origin, sequence)| OpId { origin, sequence })
+}
+
+fn key_digest() -> impl Strategy<Value = KeyDigest> {
+    any::<u128>().prop_map(KeyDigest)
+}
+
+fn fingerprint() -> impl Strategy<Value = Fingerprint> {
+    any::<u128>().prop_map(Fingerprint)
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let operations = vec(op_id(), 0..=OPERATIONS_MAX).prop_map(SmallVec::from_vec);
+    (any::<u32>(), key(), option::of(value()), version(), 0..=EXPIRY_MS_MAX, operations).prop_map(
+        |(map, key, value, version, expires_at_ms, operations)| Record {
+            map,
+            key,
+            value,
+            version,
+            expires_at_ms,
+            operations,
+        },
+    )
+}
+
+fn error() -> impl Strategy<Value = Error> {
+    (prop::sample::select(ErrorKind::ALL), "\\PC{0,60}", any::<bool>()).prop_map(|(kind, context, unknown)| {
+        let error = Error::new(kind, context);
+        if unknown { error.unknown_outcome() } else { error }
+    })
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let put = (value(), 0..=WALL_MS_MAX).prop_map(|(value, ttl_ms)| Action::Put { value, ttl_ms });
+    let action = prop_oneof![Just(Action::Get), put, Just(Action::Delete)];
+    (op_id(), any::<u32>(), key(), action).prop_map(|(id, map, key, action)| Operation { id, map, key, action })
+}
+
+fn op_result() -> impl Strategy<Value = OpResult> {
+    let outcome =
+        (version(), any::<(u32, u32, u32, bool)>()).prop_map(|(version, (acks, wanted, set_size, degraded))| {
+            PutOutcome { version, acks, wanted, set_size, degraded }
+        });
+    prop_oneof![
+        (outcome, any::<bool>()).prop_map(|(outcome, existed)| OpResult::Written { outcome, existed }),
+        option::of(record()).prop_map(|record| OpResult::Read { record }),
+        Just(OpResult::Misrouted),
+        error().prop_map(OpResult::Failed),
+    ]
+}
+
+fn store_item() -> impl Strategy<Value = StoreItem> {
+    (slot(), list(), record()).prop_map(|(slot, list, record)| StoreItem { slot, list, record })
+}
+
+fn store_result() -> impl Strategy<Value = StoreResult> {
+    prop_oneof![
+        any::<bool>().prop_map(|counts| StoreResult::Stored { counts }),
+        version().prop_map(|present| StoreResult::Refused { present }),
+        list().prop_map(|list| StoreResult::Stale { list }),
+        error().prop_map(StoreResult::Failed),
+    ]
+}
+
+fn fetch_item() -> impl Strategy<Value = FetchItem> {
+    (slot(), list(), any::<u32>(), key()).prop_map(|(slot, list, map, key)| FetchItem { slot, list, map, key })
+}
+
+fn fetch_result() -> impl Strategy<Value = FetchResult> {
+    prop_oneof![
+        (list(), option::of(record())).prop_map(|(list, record)| FetchResult::Found { list, record }),
+        list().prop_map(|list| FetchResult::NotReady { list }),
+        list().prop_map(|list| FetchResult::Stale { list }),
+        error().prop_map(FetchResult::Failed),
+    ]
+}

@@ -5,7 +5,8 @@
 //! return a write that began before the read ended, unless another write that took effect stands between them: one
 //! that the first precedes and that itself precedes the read. That is the condition for registers of Lamport, "On
 //! interprocess communication" (1986), for many writers, with two additions that quorum operations promise: what a
-//! read returned has taken effect by the end of that read, and versions do not go backwards.
+//! read returned has taken effect by the end of that read, and versions do not go backwards. The version of an
+//! acknowledged write may be that of a later one that stands over it; no version has two values.
 //!
 //! Time is the order of the calls made on the oracle, so equal clock readings cannot blur what was first. Values must
 //! be unique among the writes of a key, or a read cannot be told from another.
@@ -66,22 +67,22 @@ pub struct Violation {
 
 struct History<V> {
     /// In the order of their begins. The first state of a key is as a delete that ended before everything.
-    writes: Vec<Write<V>>,
+    writes: Vec<Write>,
     /// Begins of reads under way.
     reads: BTreeSet<u64>,
     /// (instant, version): every operation that begins after the instant has this version or a higher one. Both
     /// ascend.
     floors: Vec<(u64, V)>,
+    /// The highest version that was read, and its value.
+    newest: Option<(V, Bytes)>,
 }
 
-struct Write<V> {
+struct Write {
     begin: u64,
     /// When it had certainly taken effect: acknowledged, or seen by a read.
     end: Option<u64>,
     /// `None` is a delete.
     value: Option<Bytes>,
-    /// The one it was acknowledged with. A read may show another while the owner restamps.
-    version: Option<V>,
     /// Its caller still waits.
     pending: bool,
 }
@@ -101,23 +102,21 @@ impl<V: Ord + Copy + Debug> Oracle<V> {
     /// A put of `value`, or a delete, is about to be asked for.
     pub fn begin_write(&mut self, key: &Bytes, value: Option<Bytes>) -> WriteToken {
         let begin = self.tick();
-        self.history(key).writes.push(Write { begin, end: None, value, version: None, pending: true });
+        self.history(key).writes.push(Write { begin, end: None, value, pending: true });
         WriteToken { key: key.clone(), begin }
     }
 
     /// The write was acknowledged, with this version if the reply tells it.
     ///
     /// # Errors
-    /// If its version is not above all that were known when it began, or another write has it.
+    /// If its version is not above all that were known when it began.
     pub fn acknowledged(&mut self, write: WriteToken, version: Option<V>) -> Result<(), Violation> {
         let now = self.tick();
         self.counts.acknowledged += 1;
         let history = self.history(&write.key);
         let floor = history.floor(write.begin);
-        let twin = history.writes.iter().any(|w| w.begin != write.begin && version.is_some() && w.version == version);
         if let Some(own) = history.writes.iter_mut().find(|w| w.begin == write.begin) {
             own.end = Some(own.end.map_or(now, |seen| seen.min(now)));
-            own.version = version;
             own.pending = false;
         }
         let Some(version) = version else {
@@ -131,7 +130,6 @@ impl<V: Ord + Copy + Debug> Oracle<V> {
                 &write.key,
                 format!("a write has version {version:?}, but {floor:?} was known before it began"),
             )),
-            _ if twin => Err(violation(&write.key, format!("two writes have version {version:?}"))),
             _ => Ok(()),
         }
     }
@@ -183,8 +181,11 @@ impl<V: Ord + Copy + Debug> Oracle<V> {
         if let Ok(Some(at)) = result {
             history.writes[at].end.get_or_insert(now);
         }
-        if let (Ok(_), Some((_, version))) = (&result, found) {
+        if let (Ok(_), Some((value, version))) = (&result, found) {
             history.learn(now, version);
+            if history.newest.as_ref().is_none_or(|(newest, _)| *newest < version) {
+                history.newest = Some((version, value.clone()));
+            }
         }
         history.forget(now);
         result.map(|_| ())
@@ -216,9 +217,10 @@ impl<V: Ord + Copy + Debug> Oracle<V> {
 
     fn history(&mut self, key: &Bytes) -> &mut History<V> {
         self.keys.entry(key.clone()).or_insert_with(|| History {
-            writes: vec![Write { begin: 0, end: Some(0), value: None, version: None, pending: false }],
+            writes: vec![Write { begin: 0, end: Some(0), value: None, pending: false }],
             reads: BTreeSet::new(),
             floors: Vec::new(),
+            newest: None,
         })
     }
 }
@@ -230,7 +232,7 @@ impl<V: Ord + Copy + Debug> History<V> {
 
     /// No write that ended before this began may be shown by an operation that begins at `instant`.
     fn latest_begin(&self, instant: u64) -> u64 {
-        let before = |w: &&Write<V>| w.end.is_some_and(|end| end < instant);
+        let before = |w: &&Write| w.end.is_some_and(|end| end < instant);
         self.writes.iter().filter(before).map(|w| w.begin).max().unwrap_or(0)
     }
 
@@ -259,6 +261,12 @@ impl<V: Ord + Copy + Debug> History<V> {
             && version < floor
         {
             return Err(format!("{} was read with version {version:?}, but {floor:?} was known before", shown(value)));
+        }
+        if let (Some((value, version)), Some((newest, other))) = (found, &self.newest)
+            && version == *newest
+            && value != other
+        {
+            return Err(format!("version {version:?} was read with {value:?} and with {other:?}"));
         }
         Ok(matching.next().is_none().then_some(first))
     }

@@ -119,10 +119,13 @@ fn versions_are_unique_and_ascend() {
     put(&mut oracle, "a", 5);
     let write = oracle.begin_write(&b("k"), Some(b("b")));
     oracle.acknowledged(write, Some(5)).expect_err("not above");
-    let write = oracle.begin_write(&b("k"), Some(b("c")));
-    let twin = oracle.begin_write(&b("k"), Some(b("d")));
-    oracle.acknowledged(write, Some(7)).expect("above");
-    oracle.acknowledged(twin, Some(7)).expect_err("twice");
+    let one = oracle.begin_write(&b("k"), Some(b("c")));
+    let other = oracle.begin_write(&b("k"), Some(b("d")));
+    oracle.acknowledged(one, Some(7)).expect("above");
+    oracle.acknowledged(other, Some(7)).expect("c stands over it");
+    let (first, second) = (oracle.begin_read(&b("k")), oracle.begin_read(&b("k")));
+    oracle.read(first, Some((&b("c"), 7))).expect("the winner");
+    oracle.read(second, Some((&b("d"), 7))).expect_err("one version, two values");
 }
 
 #[test]

@@ -17,7 +17,11 @@ pub struct Trace {
     bytes: u64,
     tail: VecDeque<Line>,
     tail_max: usize,
+    notes: VecDeque<String>,
 }
+
+/// Notes kept: faults and steps are few, so this is nearly always all of them.
+const NOTES_MAX: usize = 200;
 
 struct Line {
     at_ns: u64,
@@ -33,7 +37,14 @@ enum What {
 impl Trace {
     /// An empty trace that keeps the last `tail_max` lines.
     pub fn new(tail_max: usize) -> Self {
-        Self { hash: Box::new(Xxh3::new()), messages: 0, bytes: 0, tail: VecDeque::new(), tail_max }
+        Self {
+            hash: Box::new(Xxh3::new()),
+            messages: 0,
+            bytes: 0,
+            tail: VecDeque::new(),
+            tail_max,
+            notes: VecDeque::new(),
+        }
     }
 
     /// A message leaves; returns its number.
@@ -78,8 +89,13 @@ impl Trace {
     pub fn note(&mut self, at_ns: u64, text: String) {
         self.hash.update(&at_ns.to_le_bytes());
         self.hash.update(text.as_bytes());
+        let line = Line { at_ns, what: What::Note(text) };
+        if self.notes.len() == NOTES_MAX {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(line.to_string());
         if self.tail_max > 0 {
-            self.keep(Line { at_ns, what: What::Note(text) });
+            self.keep(line);
         }
     }
 
@@ -101,6 +117,11 @@ impl Trace {
     /// The last lines, the newest last.
     pub fn tail(&self) -> Vec<String> {
         self.tail.iter().map(ToString::to_string).collect()
+    }
+
+    /// The last faults and steps of the scenario, the newest last.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.iter().cloned().collect()
     }
 
     fn keep(&mut self, line: Line) {
@@ -167,6 +188,7 @@ mod tests {
             ["    1.500000000 #1 10.0.0.1:1 -> 10.0.0.1:1 ping, 3 bytes", "    1.501000000 #1 lost"]
         );
         assert!(none.tail().is_empty());
+        assert_eq!(none.notes(), ["    0.000000005 -- start"]);
         assert_eq!(long.fingerprint(), none.fingerprint());
         assert_eq!((long.messages(), long.bytes()), (1, 3));
     }

@@ -41,7 +41,7 @@ impl Setup {
 }
 
 /// What a run came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
     /// The run's seed.
     pub seed: u64,
@@ -53,6 +53,8 @@ pub struct Summary {
     pub bytes: u64,
     /// How long the run took on the paused clock.
     pub virtual_time: Duration,
+    /// The last faults and steps of the scenario.
+    pub notes: Vec<String>,
 }
 
 impl fmt::Display for Summary {
@@ -64,7 +66,7 @@ impl fmt::Display for Summary {
 
 /// A run that did not hold.
 #[derive(Debug, thiserror::Error)]
-#[error("scenario {name} failed with {summary}: {reason}\nlast of the trace:\n  {}\nto repeat it: {}", tail.join("\n  "), self.command())]
+#[error("scenario {name} failed with {summary}: {reason}\nlast of the trace:\n{}\nnotes:\n{}\nto repeat it: {}", tail.join("\n"), summary.notes.join("\n"), self.command())]
 pub struct Failure {
     /// The scenario.
     pub name: String,
@@ -152,6 +154,7 @@ impl World {
             messages: trace.messages(),
             bytes: trace.bytes(),
             virtual_time,
+            notes: trace.notes(),
         })
     }
 }
@@ -201,7 +204,10 @@ where
     if result.is_ok() && PANICS.get() != panics_before {
         result = Err("a task panicked".to_owned());
     }
-    result.map(|()| summary).map_err(|reason| Box::new(Failure { name, reason, summary, tail }))
+    match result {
+        Ok(()) => Ok(summary),
+        Err(reason) => Err(Box::new(Failure { name, reason, summary, tail })),
+    }
 }
 
 thread_local! {

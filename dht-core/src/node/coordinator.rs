@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::lines::{Entry, Place};
@@ -22,6 +23,7 @@ use crate::data::record::{KeyDigest, OPERATIONS_MAX, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::Agreement;
 use crate::ring::record::Verdict;
+use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::store::Merged;
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome, Request, Response};
@@ -200,7 +202,9 @@ impl Node {
             }
         }
         let (indices, mut batch): (Vec<_>, Vec<_>) = writes.into_iter().map(|(i, e, w)| ((i, e), w)).unzip();
+        let mut unfinished = Unfinished { node: self, slots: batch.iter().map(Write::slot).collect() };
         self.replicate(&mut batch, level, deadline).await;
+        unfinished.slots.clear();
         for ((index, existed), write) in indices.into_iter().zip(batch) {
             results[index] = Some(match write.into_outcome() {
                 Ok(outcome) => OpResult::Written { outcome, existed },
@@ -337,12 +341,27 @@ impl Node {
     }
 
     /// What this node says of a slot's list when it writes to the others.
-    pub(crate) fn own_agreement(&self, slot: crate::ring::slot::Slot) -> Option<(crate::ring::list::ListId, bool)> {
+    pub(crate) fn own_agreement(&self, slot: Slot) -> Option<(crate::ring::list::ListId, bool)> {
         let mut state = self.state();
         let list = state.table.get(slot).filter(|s| s.listed).map(|s| s.list)?;
         match state.table.agree(slot, list, true) {
             Agreement::Same { counts } => Some((list, counts)),
             Agreement::Stale(_) => None,
+        }
+    }
+}
+
+/// Slots of writes that are kept here but not yet replicated: a caller that gives up and drops its call leaves them to
+/// the repair.
+struct Unfinished<'a> {
+    node: &'a Node,
+    slots: SmallVec<[Slot; 1]>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            self.node.mark_dirty(*slot);
         }
     }
 }

@@ -88,11 +88,11 @@ impl Node {
             }
         }
         if let Some(record) = refuted {
-            tracing::info!(node = %self.node_id, incarnation = record.incarnation, "refutes what was said of it");
+            log!(self, info, incarnation = record.incarnation, "refutes what was said of it");
             self.spread(record);
         }
         if duplicate {
-            tracing::error!(node = %self.node_id, "another living node has this node_id; stopping");
+            log!(self, error, "another living node has this node_id; stopping");
             self.phase.send_if_modified(|phase| {
                 let ends = !phase.ended();
                 if ends {
@@ -155,14 +155,18 @@ impl Node {
                 return Err(super::serve::unexpected(peer));
             };
             self.learn(&records);
+            let mut raised = false;
             let lacking = {
                 let mut state = self.state();
                 for (slot, list) in lists {
-                    state.table.raise_counter(slot, list);
+                    raised |= state.table.raise_counter(slot, list);
                 }
                 let known = wanted.iter().filter_map(|id| state.members.get(id));
                 known.map(|k| k.record().clone()).collect::<Vec<_>>()
             };
+            if raised {
+                self.progress.send_modify(|n| *n += 1);
+            }
             if lacking.is_empty() {
                 return Ok(());
             }
@@ -227,7 +231,7 @@ pub(crate) async fn exchange(node: Arc<Node>) {
                 continue;
             };
             if let Err(error) = node.sync(&peer, &[]).await {
-                tracing::debug!(node = %node.node_id, peer = %peer.node_id, %error, "no exchange of node records");
+                log!(node, debug, peer = %peer.node_id, %error, "no exchange of node records");
             }
         }
         // News that is still on its way looks like disagreement: one breath, and most of it has arrived.

@@ -52,7 +52,7 @@ impl Node {
             }
             self.view.store(view);
         }
-        tracing::info!(node = %self.node_id, "founded a ring");
+        log!(self, info, "founded a ring");
         self.enter_phase(Phase::Active);
     }
 
@@ -75,7 +75,7 @@ impl Node {
                         return;
                     }
                     Err(error) => {
-                        tracing::debug!(node = %node.node_id, %error, "not joined yet");
+                        log!(node, debug, %error, "not joined yet");
                         node.stats.error(error.kind());
                         if final_for_join(error.kind()) {
                             tell.take().map(|tell| tell.send(Err(error)));
@@ -136,6 +136,11 @@ impl Node {
                     return Ok(());
                 }
                 Ok(welcome) if self.state().members.others().next().is_some() => {
+                    if welcome.config != self.ring().config {
+                        let (ours, theirs) = (self.ring().config, welcome.config);
+                        let context = format!("the two rings have different settings: here {ours:?}, there {theirs:?}");
+                        return Err(Error::new(ErrorKind::IncompatibleRing, context));
+                    }
                     self.unite(welcome.ring_id, &welcome.records, &addresses, deadline).await;
                     return Ok(());
                 }
@@ -323,7 +328,7 @@ impl Node {
             self.announce(&active, &self.announced_to(&affected)).await;
             self.spread(active);
         }
-        tracing::info!(node = %self.node_id, "joined");
+        log!(self, info, "joined");
         self.enter_phase(Phase::Active);
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
@@ -364,7 +369,7 @@ impl Node {
         for (source, slots) in sources {
             if let Err(error) = self.pull_slots(&source, &slots).await {
                 // What is missing is caught up after the switch, from whoever is there then.
-                tracing::debug!(node = %self.node_id, peer = %source.node_id, %error, "copied ahead in part");
+                log!(self, debug, peer = %source.node_id, %error, "copied ahead in part");
             }
         }
         affected

@@ -4,6 +4,9 @@
 //! Invariants: what decides lies in `State` behind one short lock that is never held over an await; readers of the
 //! view take no lock; the view, the replica lists and the readable bits change together, in `refresh`.
 
+#[macro_use]
+mod log;
+
 mod admission;
 mod coordinator;
 mod describe;

@@ -131,7 +131,7 @@ impl Node {
             news
         };
         if let Some(record) = news {
-            tracing::debug!(node = %self.node_id, peer = %peer.node_id, refused, "suspects");
+            log!(self, debug, peer = %peer.node_id, refused, "suspects");
             self.spread(record);
         }
     }

@@ -67,7 +67,7 @@ impl Node {
             dead
         };
         for record in dead {
-            tracing::info!(node = %self.node_id, peer = %record.node_id, "gave up a node");
+            log!(self, info, peer = %record.node_id, "gave up a node");
             self.spread(record);
         }
     }

@@ -51,6 +51,10 @@ impl Write {
         Self { slot, record, list: None, set_size: 0, wanted: 0, degraded: false, tally, silent: false, decided: None }
     }
 
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
     pub(crate) fn into_outcome(self) -> Result<PutOutcome> {
         let acks = self.acks();
         match self.decided {

@@ -68,9 +68,9 @@ impl Node {
     async fn look_for_dead(&self, peer: &Peer) {
         let Some(reply) = self.greet(&peer.address).await else { return };
         if reply.head.ring_id == self.ring().id && reply.head.sender == peer.boot {
-            tracing::info!(node = %self.node_id, peer = %peer.node_id, "a node that was given up answers again");
+            log!(self, info, peer = %peer.node_id, "a node that was given up answers again");
             if let Err(error) = self.sync(peer, &[]).await {
-                tracing::debug!(node = %self.node_id, peer = %peer.node_id, %error, "no exchange with it yet");
+                log!(self, debug, peer = %peer.node_id, %error, "no exchange with it yet");
             }
         }
     }
@@ -89,17 +89,26 @@ impl Node {
         let ask = Request::Join { record, params: self.params, wall_ms: self.env.wall_ms(), client: true };
         let deadline = self.env.now() + self.config.request_timeout;
         match self.call_address(seed, ask, deadline).await {
+            Ok(Reply { body: Response::Welcome { config, .. }, .. }) if config != self.ring().config => {
+                log!(self, warn, %seed, "another ring at a seed has other settings and stays apart");
+            }
             Ok(Reply { body: Response::Welcome { ring_id, records, .. }, .. }) => {
                 self.unite(ring_id, &records, std::slice::from_ref(seed), deadline).await;
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(node = %self.node_id, %seed, %error, "another ring at a seed stays apart"),
+            Err(error) => log!(self, debug, %seed, %error, "another ring at a seed stays apart"),
         }
     }
 
     /// Makes one ring of this one and the one that `their_records` describe.
     pub(crate) async fn unite(&self, theirs: RingId, their_records: &[NodeRecord], at: &[Address], deadline: Instant) {
         let Some(ours) = self.ring().id else { return };
+        if self.is_client() {
+            // A client is no part of any ring: it goes where its seed is.
+            self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
+            self.learn(their_records);
+            return;
+        }
         if theirs < ours {
             self.serve_merge(theirs, their_records);
             return;
@@ -112,7 +121,7 @@ impl Node {
                     self.learn(their_records);
                     return;
                 }
-                Err(error) => tracing::debug!(node = %self.node_id, %address, %error, "did not merge"),
+                Err(error) => log!(self, debug, %address, %error, "did not merge"),
             }
         }
     }
@@ -129,7 +138,7 @@ impl Node {
             (taken, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
         };
         if taken {
-            tracing::info!(node = %self.node_id, "this ring merges into another");
+            log!(self, info, "this ring merges into another");
             let ours: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
             let all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
             for address in others {

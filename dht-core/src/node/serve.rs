@@ -132,7 +132,11 @@ impl Node {
                     Agreement::Stale(list) => return StoreResult::Stale { list },
                 },
             };
-            match self.take_in(item.slot, item.record) {
+            let taken = match repair {
+                true => self.take_in_repaired(item.slot, item.record),
+                false => self.take_in(item.slot, item.record),
+            };
+            match taken {
                 Ok(None) => StoreResult::Stored { counts },
                 Ok(Some(present)) => StoreResult::Refused { present },
                 Err(error) => StoreResult::Failed(error),
@@ -150,6 +154,16 @@ impl Node {
             Merged::Kept(present) if present == version => None,
             Merged::Kept(present) => Some(present),
         })
+    }
+
+    /// The same for a record that a repair brought: two versions may meet that knew nothing of each other, as after a
+    /// split. The higher one wins, and that is counted.
+    pub(crate) fn take_in_repaired(&self, slot: Slot, record: Record) -> Result<Option<Version>> {
+        let present = self.store.get(slot, record.map, &record.key)?;
+        let conflict = present.is_some_and(|present| in_conflict(&present, &record));
+        let taken = self.take_in(slot, record)?;
+        self.stats.conflicts_resolved.add(u64::from(conflict));
+        Ok(taken)
     }
 
     pub(crate) fn serve_fetch(&self, items: &[FetchItem]) -> Response {
@@ -211,6 +225,14 @@ impl Node {
             Err(error) => self.now(Response::Failure(error)),
         }
     }
+}
+
+/// Two coordinators stamped these, and the newer write did not build upon the older one. A record remembers only its
+/// last operations: a replica that missed more than those looks like a conflict if the owner changed meanwhile.
+fn in_conflict(a: &Record, b: &Record) -> bool {
+    let (older, newer) = if a.version < b.version { (a, b) } else { (b, a) };
+    let writer = |record: &Record| (record.version.node, record.version.boot);
+    writer(older) != writer(newer) && older.operations.last().is_some_and(|last| !newer.operations.contains(last))
 }
 
 /// The versions of one slot, in parts.

@@ -207,13 +207,16 @@ impl SlotTable {
 
     /// Takes over a higher counter for the same members from a node whose records are all known here: what this node
     /// missed between is in those records and was weighed when they were merged.
-    pub(crate) fn raise_counter(&mut self, slot: Slot, theirs: ListId) {
+    /// Returns whether it did.
+    pub(crate) fn raise_counter(&mut self, slot: Slot, theirs: ListId) -> bool {
         if let Some(state) = self.states.get_mut(&slot)
             && state.list.members == theirs.members
             && state.list.counter < theirs.counter
         {
             state.list.counter = theirs.counter;
+            return true;
         }
+        false
     }
 
     /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
@@ -332,7 +335,7 @@ impl Arcs {
         let after = switch.after.replica_list(slot, switch.replicas);
         let members = switch.after.list_fingerprint(&after);
         let is_me = |view: &RingView, list: &ListMembers| list.iter().any(|&m| view.member(m).node_id == *switch.me);
-        let was_listed = is_me(switch.before, &before) && same_boot(switch);
+        let was_listed = is_me(switch.before, &before) && never_out(switch);
         let listed = is_me(switch.after, &after);
         let listed_between = match &between.0 {
             Some(view) => is_me(view, &view.replica_list(slot, switch.replicas.min(switch.replicas_before))),
@@ -351,9 +354,14 @@ impl Arcs {
     }
 }
 
-fn same_boot(switch: &Switch<'_>) -> bool {
-    let boot = |view: &RingView| view.member_index(switch.me).map(|m| view.member(m).boot);
-    boot(switch.before) == boot(switch.after) || boot(switch.after).is_none()
+/// This node was in the lists all the time: it neither restarted nor had to refute its death, which put it out of the
+/// others' lists although never out of its own view.
+fn never_out(switch: &Switch<'_>) -> bool {
+    let placed = |view: &RingView| {
+        let record = view.member(view.member_index(switch.me)?);
+        Some((record.boot, record.placed_at))
+    };
+    placed(switch.before) == placed(switch.after) || placed(switch.after).is_none()
 }
 
 #[cfg(test)]

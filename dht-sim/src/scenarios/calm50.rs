@@ -43,8 +43,10 @@ async fn calm(world: World) -> Result<(), String> {
     let text = |error: dht_core::Error| format!("a node does not start: {error}");
     nodes.start(0, &[]).await.map_err(text)?;
     for first in (1..NODES).step_by(WAVE) {
+        world.note(&format!("nodes {first} and following start"));
         nodes.start_together(first..(first + WAVE).min(NODES), &[0]).await.map_err(text)?;
     }
+    world.note("all nodes were started");
     for (number, dht) in nodes.running() {
         dht.wait_ready(PATIENCE).await.map_err(|error| format!("node {number} is not ready: {error}"))?;
     }

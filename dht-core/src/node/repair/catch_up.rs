@@ -63,7 +63,7 @@ impl Node {
         let compared = match self.compare(&peer, &slots).await {
             Ok(compared) => compared,
             Err(error) => {
-                tracing::debug!(node = %self.node_id, peer = %peer.node_id, %error, "cannot catch up from it yet");
+                log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
                 return;
             }
         };
@@ -90,7 +90,7 @@ impl Node {
         self.merged(&peer, &equal);
         match self.pull_slots(&peer, &empty).await {
             Ok(()) => self.merged(&peer, &empty),
-            Err(error) => tracing::debug!(node = %self.node_id, peer = %peer.node_id, %error, "catch-up broke off"),
+            Err(error) => log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off"),
         }
         let reconciled = self.reconcile(&peer, &differing, Direction::Here).await;
         self.merged(&peer, &reconciled);
@@ -131,8 +131,7 @@ impl Node {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }
         if !given_up.is_empty() {
-            tracing::warn!(
-                node = %self.node_id, slots = given_up.len(),
+            log!(self, warn, slots = given_up.len(),
                 "lost too many replicas at once: these slots go on with what is left"
             );
             drop(state);

@@ -51,7 +51,7 @@ pub(crate) async fn sweep(node: Arc<Node>) {
         // A slot at a time, so that calls get their turn between two of them.
         for slot in node.store.occupied().unwrap_or_default() {
             if let Err(error) = node.store.sweep(slot, now_ms, now_ms.saturating_sub(grace_ms)) {
-                tracing::warn!(node = %node.node_id, %error, "a sweep failed");
+                log!(node, warn, %error, "a sweep failed");
                 node.stats.error(error.kind());
                 break;
             }
@@ -67,7 +67,7 @@ impl Node {
             return false;
         }
         let catching_up = self.catch_up().await;
-        let comparing = self.config.backup_replicas && self.compare_replicas(full).await;
+        let comparing = self.compare_replicas(full && self.config.backup_replicas).await;
         let handing_over = self.hand_over().await;
         catching_up || comparing || handing_over
     }

@@ -20,7 +20,7 @@ impl Node {
         let record = &behind.record;
         for peer in &behind.peers {
             if peer.boot == self.boot {
-                self.store.merge(behind.slot, record.clone())?;
+                self.take_in_repaired(behind.slot, record.clone())?;
                 continue;
             }
             // A repair merges whatever the lists are.

@@ -75,7 +75,7 @@ impl Node {
             match result {
                 Ok(()) => done.push(slot),
                 Err(error) => {
-                    tracing::debug!(node = %self.node_id, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
+                    log!(self, debug, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
                 }
             }
         }
@@ -86,6 +86,8 @@ impl Node {
     async fn reconcile_slot(&self, peer: &Peer, slot: Slot, direction: Direction) -> Result<()> {
         let theirs: BTreeMap<KeyDigest, Version> = self.versions_of(peer, slot).await?.into_iter().collect();
         let ours: BTreeMap<KeyDigest, Version> = self.store.versions(slot)?.into_iter().collect();
+        let differs = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest).is_some_and(|v| v != *version);
+        self.stats.conflicts_resolved.add(theirs.iter().filter(differs).count() as u64);
         if direction != Direction::There {
             let newer = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest) < Some(*version);
             let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
@@ -128,7 +130,7 @@ impl Node {
             match reply.map_err(crate::transport::call_error)?.body {
                 Response::Records { items } => {
                     for (slot, record) in items {
-                        self.take_in(slot, record)?;
+                        self.take_in_repaired(slot, record)?;
                     }
                 }
                 Response::Failure(error) => return Err(error),

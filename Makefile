@@ -1,0 +1,57 @@
+# The tasks of this project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+CARGO ?= cargo
+# What the workspace needs; see rust-version in Cargo.toml.
+RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+SEEDS ?= 20
+SECONDS_ ?= 60
+
+.PHONY: help demo test check fmt clippy unit sim-quick sim examples readme doc bench chaos clean tools python3
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+tools: ## check for what everything needs, and say what is missing
+	@scripts/check-tools "$(RUST_MIN)"
+
+demo: tools ## five processes, real files, one SIGKILL: nothing is lost (DEMO="--nodes 9" and more)
+	$(CARGO) run --locked --release --quiet -p dht-cli --bin dht -- demo $(DEMO)
+
+test: tools check sim-quick examples readme doc ## everything a commit must pass
+	@echo "make test: all suites passed"
+
+check: fmt clippy unit
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## unit, property, contract and integration tests of every crate
+	$(CARGO) test --locked --workspace
+
+sim-quick: ## one simulated scenario of each kind, fixed seeds
+	$(CARGO) run --locked --release --quiet -p dht-sim -- --seeds 2 --seed 1
+
+sim: ## SEEDS=n fresh seeds of every scenario
+	$(CARGO) run --locked --release --quiet -p dht-sim -- --seeds $(SEEDS)
+
+examples: ## the Rust examples run and print what they should
+	$(CARGO) build --locked --workspace --examples
+
+readme: ## the README's code blocks run
+	$(CARGO) test --locked --doc -p dht-core
+
+doc: ## the documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+bench: ## every benchmark, ratios within one run
+	$(CARGO) bench --locked -p dht-core
+
+chaos: ## SECONDS=n of kill -9 on real processes under load
+	$(CARGO) test --locked --release -p dht-cli --test chaos -- --nocapture
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,226 @@
+//! The keys of the configuration whose effect takes time, on the paused clock. The others, and the table of all, are in
+//! `dht-core/tests/config_acts.rs`.
+
+mod common;
+mod held;
+
+use std::time::Duration;
+
+use common::calm;
+use dht_core::{Config, Consistency, ErrorKind, PutOptions, Statistics};
+use dht_sim::{Crash, World};
+use held::{Start, key_of, pass, ring};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Nothing happens by itself for an hour.
+fn idle() -> Config {
+    Config {
+        stabilize_interval: HOUR,
+        fix_finger_interval: HOUR,
+        check_predecessor: HOUR,
+        heartbeat_interval: HOUR,
+        backup_replicas: false,
+        ..Config::default()
+    }
+}
+
+/// How much a counter of one of two nodes rises in 20 seconds.
+async fn risen(world: &World, config: &Config, counter: fn(&Statistics) -> u64) -> u64 {
+    let nodes = ring(world, config, 2).await;
+    let count = || counter(&nodes[0].statistics().expect("it runs"));
+    pass(SECOND).await;
+    let before = count();
+    pass(20 * SECOND).await;
+    count() - before
+}
+
+#[test]
+fn heartbeat_interval_is_the_period_of_heartbeats() {
+    for (ms, expected) in [(1_000, 16..=25), (250, 66..=100), (3_600_000, 0..=0)] {
+        calm(|world| async move {
+            let config = Config { heartbeat_interval: Duration::from_millis(ms), ..idle() };
+            let sent = risen(&world, &config, |s| s.heartbeats_sent).await;
+            assert!(expected.contains(&sent), "every {ms} ms: {sent} in 20 s");
+        });
+    }
+}
+
+#[test]
+fn stabilize_interval_is_the_period_of_stabilize() {
+    for (ms, expected) in [(1_000, 16..=25), (250, 66..=100), (3_600_000, 0..=0)] {
+        calm(|world| async move {
+            let stabilize_interval = Duration::from_millis(ms);
+            let config = Config { stabilize_interval, virtual_nodes: Some(1), ..idle() };
+            let done = risen(&world, &config, |s| s.stabilize_operations).await;
+            assert!(expected.contains(&done), "every {ms} ms: {done} in 20 s");
+        });
+    }
+}
+
+#[test]
+fn fix_finger_interval_is_the_period_of_fix_fingers() {
+    for (interval, fixed) in [(SECOND, true), (10 * SECOND, false)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { fix_finger_interval: interval, ..idle() }, 3).await;
+            pass(5 * SECOND).await;
+            let updates = nodes[0].statistics().expect("it runs").finger_table_updates;
+            let fingers = nodes[0].finger_table().expect("it runs");
+            assert_eq!((updates > 0, !fingers.is_empty()), (fixed, fixed), "every {interval:?}, after 5 s");
+        });
+    }
+}
+
+#[test]
+fn check_predecessor_notices_that_it_is_gone() {
+    for (check_predecessor, state) in [(SECOND, "suspect"), (HOUR, "active")] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { check_predecessor, ..idle() }, 2).await;
+            pass(SECOND).await;
+            assert_eq!(nodes[0].predecessor().expect("it runs").map(|p| p.id), Some(nodes[1].node_id()));
+            world.network().crash(&world.address(1), Crash::Machine);
+            pass(10 * SECOND).await;
+            let seen = nodes[0].members().expect("it runs")[1].state.clone();
+            assert_eq!(seen, state, "checked every {check_predecessor:?}");
+        });
+    }
+}
+
+#[test]
+fn successor_list_size_bounds_the_list() {
+    for (successor_list_size, expected) in [(1, 1), (3, 3), (16, 4)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { successor_list_size, ..Config::default() }, 5).await;
+            pass(30 * SECOND).await;
+            for node in &nodes {
+                let ids: Vec<_> = node.successor_list().expect("it runs").into_iter().map(|n| n.id).collect();
+                assert_eq!(ids.len(), expected, "{ids:?}, at most {successor_list_size} of 4 others");
+                assert!(!ids.contains(&node.node_id()), "{ids:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn backup_replicas_mends_in_the_background() {
+    for (backup_replicas, mended) in [(true, 1), (false, 0)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { backup_replicas, ..Config::default() }, 2).await;
+            pass(5 * SECOND).await;
+            let key = key_of(&nodes[0], &nodes[0]);
+            // Cut off for less than it takes to give the other up: the replica lists stay as they are.
+            let (a, b) = (world.address(0), world.address(1));
+            world.network().partition(&[&[a], &[b]]);
+            let one = PutOptions { consistency: Some(Consistency::One), ..PutOptions::default() };
+            nodes[0].put_with(&key, &1, one).await.expect("one is enough");
+            pass(SECOND).await;
+            world.network().heal();
+            pass(90 * SECOND).await;
+            let items = nodes[1].statistics().expect("it runs").data_items_stored;
+            assert_eq!(items, mended, "backup_replicas = {backup_replicas}");
+        });
+    }
+}
+
+#[test]
+fn request_timeout_bounds_a_call() {
+    for ms in [300, 2_000] {
+        calm(|world| async move {
+            let request_timeout = Duration::from_millis(ms);
+            let begin = world.now();
+            let config = Config { request_timeout, ..Config::default() };
+            let node = Start::new(&world, &config, &[7]).node(0).await.expect("it goes on trying");
+            assert_eq!(world.now() - begin, request_timeout, "the start");
+            for (len, extra_s) in [(1, 0), (1 << 20, 0), (3 << 20, 2)] {
+                let begin = world.now();
+                let put = node.put_bytes("k", vec![0; len], PutOptions::default()).await;
+                assert_eq!(put.expect_err("in no ring").kind(), ErrorKind::NotJoined);
+                assert_eq!(world.now() - begin, request_timeout + extra_s * SECOND, "{len} bytes");
+            }
+            let begin = world.now();
+            assert_eq!(node.get::<i32>("k").await.expect_err("in no ring").kind(), ErrorKind::NotJoined);
+            assert_eq!(world.now() - begin, request_timeout);
+            let begin = world.now();
+            let timeout = Some(Duration::from_millis(77));
+            let put = node.put_with("k", &1, PutOptions { timeout, ..PutOptions::default() }).await;
+            assert!(put.is_err() && world.now() - begin == Duration::from_millis(77), "a call may have its own");
+        });
+    }
+}
+
+#[test]
+fn max_retries_is_how_often_a_call_tries_again() {
+    for max_retries in [0, 1, 3] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { max_retries, ..idle() }, 3).await;
+            let key = key_of(&nodes[1], &nodes[0]);
+            // The owner dies, and the first that hears of it is this call.
+            world.network().crash(&world.address(1), Crash::Process);
+            let put = nodes[0].put(&key, &1).await;
+            match max_retries {
+                0 => assert_eq!(put.expect_err("its one attempt").kind(), ErrorKind::Unreachable),
+                _ => drop(put.expect("the next in the list takes it")),
+            }
+        });
+        calm(|world| async move {
+            let config = Config { max_retries, ..Config::default() };
+            let nodes = [
+                Start::new(&world, &config, &[]).node(0).await.expect("it starts"),
+                Start::new(&world, &config, &[]).node(1).await.expect("it starts"),
+            ];
+            world.network().crash(&world.address(1), Crash::Machine);
+            let begin = world.now();
+            let joined = nodes[0].join(&[world.address(1).as_str()]).await;
+            assert_eq!(joined.expect_err("nobody is there").kind(), ErrorKind::Unreachable);
+            assert_eq!(world.now() - begin, config.request_timeout * (max_retries + 1));
+        });
+    }
+}
+
+#[test]
+fn tombstone_grace_is_how_long_a_deletion_is_remembered() {
+    for (tombstone_grace, remembered) in [(30 * SECOND, false), (HOUR, true)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { tombstone_grace, ..Config::default() }, 1).await;
+            nodes[0].put("key", &1).await.expect("alone");
+            assert!(nodes[0].delete("key").await.expect("alone"));
+            let bytes = || {
+                let statistics = nodes[0].statistics().expect("it runs");
+                assert_eq!(statistics.data_items_stored, 0, "a deletion is no item");
+                statistics.data_bytes_stored
+            };
+            pass(20 * SECOND).await;
+            assert!(bytes() > 0, "the key is remembered");
+            pass(20 * SECOND).await;
+            assert_eq!(bytes() > 0, remembered, "after 40 s with {tombstone_grace:?}");
+        });
+    }
+}
+
+#[test]
+fn max_clock_offset_refuses_a_wrong_clock() {
+    for (max_clock_offset, clock_ms, refused) in [
+        (5 * SECOND, 3_000, false),
+        (5 * SECOND, -3_000, false),
+        (SECOND, 3_000, true),
+        (SECOND, -3_000, true),
+        (5 * SECOND, 6_000, true),
+    ] {
+        calm(|world| async move {
+            let first = Start::new(&world, &Config::default(), &[]).node(0).await.expect("it starts");
+            let config = Config { max_clock_offset, ..Config::default() };
+            let second = Start { clock_ms, ..Start::new(&world, &config, &[0]) }.node(1).await;
+            if refused {
+                let error = second.expect_err("a wrong clock");
+                assert_eq!(error.kind(), ErrorKind::ClockSkew);
+                let seconds = (dht_sim::world::WALL_START_MS / 1000).to_string();
+                let clocks = error.context().matches(&seconds[..8]).count();
+                assert_eq!(clocks, 2, "names both clocks: {error}");
+                assert_eq!(first.members().expect("it runs").len(), 1, "nothing changed");
+            } else {
+                assert_eq!(second.expect("near enough").members().expect("it runs").len(), 2);
+            }
+        });
+    }
+}

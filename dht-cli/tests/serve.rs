@@ -30,6 +30,25 @@ async fn leaves_on_a_signal_with_status_0() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_the_leave() {
+    let first = Served::new().await;
+    let mut second = first.joined_by_another().await;
+    common::until("the two have found each other", async || {
+        let nodes = second.client(&["ring", "--json"]).await.json();
+        nodes["nodes"]
+            .as_array()
+            .is_some_and(|nodes| nodes.iter().filter(|node| node["state"] == "active").count() == 2)
+    })
+    .await;
+    // Nobody takes over what the second has, so its leave goes on for seconds; two kinds of signal never become one.
+    common::signal("STOP", first.pid()).await;
+    common::signal("TERM", second.pid()).await;
+    common::signal("INT", second.pid()).await;
+    assert_eq!(second.status().await.code(), Some(130));
+}
+
 #[tokio::test]
 async fn stops_when_its_input_ends_if_it_was_asked_to() {
     let mut served = Served::with(|command| command.arg("--exit-with-stdin").stdin(std::process::Stdio::piped())).await;

@@ -15,7 +15,8 @@ async fn worker_threads_is_the_number_of_threads() {
         let args = configured.map(|threads| ["--worker-threads", threads]);
         let served = Served::with(|command| command.args(args.iter().flatten())).await;
         let tasks = std::fs::read_dir(format!("/proc/{}/task", served.pid())).expect("it runs");
-        let name = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.ok()?.path().join("comm")).ok();
+        let name =
+            |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.ok()?.path().join("comm")).ok();
         // The main thread, and those that tokio started for what blocks, have other names or end again.
         let names: Vec<_> = tasks.filter_map(name).collect();
         let workers = names.iter().filter(|name| name.starts_with("tokio-rt-worker")).count();

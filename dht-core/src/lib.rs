@@ -54,3 +54,8 @@ pub use ring::id::Id;
 pub use ring::record::Address;
 pub use shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
 pub use wire::message::{PutOutcome, Topic};
+
+/// The README's Rust code runs as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

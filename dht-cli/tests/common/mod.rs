@@ -91,7 +91,16 @@ impl Served {
 
     /// Serves after `change` had its way with the command.
     pub async fn with(change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        let cluster = format!("test-{:x}", Env::system().random_u64());
+        Self::start(format!("test-{:x}", Env::system().random_u64()), change).await
+    }
+
+    /// Serves another node of the same ring, joined through this one.
+    pub async fn joined_by_another(&self) -> Self {
+        Self::start(self.cluster.clone(), |command| command.args(["--seeds", &self.address])).await
+    }
+
+    /// Serves a node of `cluster` after `change` had its way with the command.
+    pub async fn start(cluster: String, change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = dht();
         command.args(["serve", "--port", "0", "--cluster-name", &cluster]).stderr(Stdio::inherit());
         change(&mut command);

@@ -75,12 +75,17 @@ impl Node {
         let mut state = self.state();
         let Some(vnode) = state.vnodes.first().cloned() else { return Vec::new() };
         let Some(successor) = vnode.successors.first().cloned() else { return Vec::new() };
+        let before = Span::open(vnode.id, successor.id);
+        let own: Vec<Id> = state.vnodes.iter().map(|v| v.id).filter(|id| before.contains(*id)).collect();
         let bits = usize::from(self.ids.bits());
         let mut far = Vec::new();
         for k in 0..bits {
             let start = self.ids.add_power_of_two(vnode.id, k as u16);
             if Span::half_open(vnode.id, successor.id).contains(start) {
-                if state.fingers.set(k, Some(successor.clone())) {
+                // The successor is the next *other* node: up to the last of our own positions before it we own the
+                // start ourselves.
+                let ours = own.iter().any(|id| Span::half_open(vnode.id, *id).contains(start));
+                if state.fingers.set(k, Some(successor.clone()).filter(|_| !ours)) {
                     self.stats.finger_table_updates.add(1);
                 }
             } else {

@@ -351,9 +351,13 @@ impl Node {
     pub(crate) async fn announce(&self, record: &NodeRecord, to: &BTreeSet<Peer>) {
         let deadline = self.env.now() + self.config.request_timeout / 2;
         let tell = |peer: Peer| async move {
-            let news = Request::Ping { boot: 0, records: vec![record.clone()] };
-            if let Ok(Response::Pong { records }) = self.call(&peer, news, deadline, 0).await {
-                self.learn(&records);
+            while self.env.now() < deadline {
+                let news = Request::Ping { boot: 0, records: vec![record.clone()] };
+                match self.call(&peer, news, self.attempt_deadline(&peer, deadline), 0).await {
+                    Ok(Response::Pong { records }) => return self.learn(&records),
+                    Err(error) if error.kind() == ErrorKind::Timeout => {}
+                    _ => return,
+                }
             }
         };
         futures_util::future::join_all(to.iter().cloned().map(tell)).await;
@@ -402,14 +406,18 @@ impl Node {
     /// One pending join per slot: every node whose lists change must let us in, asked in one order by all.
     async fn wait_for_admission(&self, affected: &BTreeSet<Peer>) {
         for peer in affected {
+            // Whoever does not answer for a whole call's time has no say: it is dead, or will hear of the switch like
+            // everybody. A refusal is an answer.
+            let mut give_up = self.env.now() + self.config.request_timeout;
             loop {
-                let deadline = self.env.now() + self.config.request_timeout;
+                let until = self.attempt_deadline(peer, give_up);
                 let ask = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: false };
-                match self.call(peer, ask, deadline, 0).await {
+                match self.call(peer, ask, until, 0).await {
                     Ok(Response::Admitted { granted: false }) => {
+                        give_up = self.env.now() + self.config.request_timeout;
                         tokio::time::sleep(self.env.jittered(ADMISSION_RETRY)).await;
                     }
-                    // Whoever does not answer has no say: it is dead, or will hear of the switch like everybody.
+                    Err(error) if error.kind() == ErrorKind::Timeout && self.env.now() < give_up => {}
                     _ => break,
                 }
             }

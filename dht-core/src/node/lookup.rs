@@ -72,16 +72,24 @@ impl Node {
             index: index as u32,
         };
         let alone = state.vnodes.iter().all(|v| v.successors.is_empty());
+        // Of our own positions, the first at or after the target.
+        let nearest = state.vnodes.iter().enumerate().min_by_key(|(_, v)| self.ids.distance(target, v.id));
         for (index, vnode) in state.vnodes.iter().enumerate() {
             let owns = vnode.predecessor.as_ref().is_some_and(|p| Span::half_open(p.id, vnode.id).contains(target));
             if owns || alone {
-                // Between the predecessor and this vnode other vnodes of ours may lie: the first after the target.
-                let nearest = state.vnodes.iter().enumerate().min_by_key(|(_, v)| self.ids.distance(target, v.id));
+                // Between the predecessor and this vnode other vnodes of ours may lie.
                 return Step::Owner(nearest.map_or_else(|| own(vnode, index), |(i, v)| own(v, i)));
             }
         }
         if let Some(owner) = state.vnodes.iter().find_map(|v| v.successor_owns(target)) {
-            return Step::Owner(owner.clone());
+            // Successor lists name other nodes only: a vnode of ours may lie between the target and that one. It has no
+            // predecessor of its own to tell, since the node before it notifies the first of ours.
+            let between =
+                |v: &crate::ring::vnode::VNode| self.ids.distance(target, v.id) < self.ids.distance(target, owner.id);
+            return Step::Owner(match nearest.filter(|(_, v)| between(v)) {
+                Some((index, vnode)) => own(vnode, index),
+                None => owner.clone(),
+            });
         }
         let mut pointers: Vec<Pointer> = state.vnodes.iter().flat_map(|v| v.successors.iter().cloned()).collect();
         pointers.extend(state.fingers.pointers().cloned());

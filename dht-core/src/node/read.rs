@@ -45,6 +45,8 @@ struct Reading {
     wanted: usize,
     done: bool,
     failure: Option<Error>,
+    /// Replicas lack the newest version and could not be brought to it.
+    not_mended: Option<Error>,
 }
 
 type Answered = (Option<Peer>, Vec<usize>, Result<Response>);
@@ -96,6 +98,7 @@ impl Node {
             wanted: 0,
             done: false,
             failure: None,
+            not_mended: None,
         }
     }
 
@@ -254,6 +257,11 @@ impl Node {
 
 impl Reading {
     pub(super) fn into_result(self) -> Result<Option<Record>> {
+        if let Some(error) = self.not_mended {
+            let context =
+                format!("the newest version of {} could not be brought to a quorum: {error}", shown(&self.key));
+            return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
+        }
         if self.done {
             return Ok(self.newest);
         }
@@ -289,8 +297,7 @@ impl Node {
         for (reading, behind) in readings.iter_mut().zip(found) {
             let Some(behind) = behind else { continue };
             if let Err(error) = self.mend(&behind, deadline).await {
-                reading.done = false;
-                reading.failure = Some(error);
+                reading.not_mended = Some(error);
             }
         }
     }

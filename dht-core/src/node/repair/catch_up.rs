@@ -131,7 +131,10 @@ impl Node {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }
         if !given_up.is_empty() {
-            log!(self, warn, slots = given_up.len(),
+            log!(
+                self,
+                warn,
+                slots = given_up.len(),
                 "lost too many replicas at once: these slots go on with what is left"
             );
             drop(state);

@@ -5,6 +5,7 @@ CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SEEDS ?= 20
+SECONDS ?= 60
 
 .PHONY: help demo test check fmt clippy unit sim-quick sim readme doc bench chaos clean tools
 
@@ -48,7 +49,7 @@ bench: ## every benchmark, ratios within one run
 	$(CARGO) bench --locked -p dht-core
 
 chaos: ## SECONDS=n of kill -9 on real processes under load
-	$(CARGO) test --locked --release -p dht-cli --test chaos -- --nocapture
+	CHAOS_SECONDS=$(SECONDS) $(CARGO) test --locked --release -p dht-cli --test chaos -- --nocapture
 
 clean:
 	$(CARGO) clean

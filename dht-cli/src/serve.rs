@@ -23,6 +23,10 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     let config = settings::resolve(args.config.as_deref(), std::env::vars_os(), &args.flags)?;
     // Before the runtime, whose threads the configuration decides.
     config.validate()?;
+    if config.enable_logging {
+        // Standard output is for the one line that others read. A second subscriber cannot be: this is the program.
+        let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers(&config))
         .enable_all()

@@ -339,8 +339,10 @@ impl Dht {
     /// As [`Dht::get_versioned`].
     pub async fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Option<Duration>> {
         let Some(found) = self.get_versioned(key, GetOptions::default()).await? else { return Ok(None) };
-        let now = self.0.node.env.wall_ms() as f64 / 1000.0;
-        Ok(found.expires_at.map(|at| Duration::from_secs_f64((at - now).max(0.0))))
+        let now_ms = self.0.node.env.wall_ms();
+        // Back to the whole milliseconds that it was made of: never more than was given.
+        let left = |at: f64| Duration::from_millis(((at * 1000.0).round() as u64).saturating_sub(now_ms));
+        Ok(found.expires_at.map(left))
     }
 
     /// Stores many values, grouped per owner; the results stand in the order of the entries. Of a key that is there

@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{check_table, join, keys_of, ring, source, start, stop, until};
@@ -14,6 +15,9 @@ use dht_core::{
     Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
     PutOptions, Remote, Routing, Secret, TlsConfig, Value,
 };
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record as SpanRecord};
+use tracing::{Event, Metadata, Subscriber};
 
 /// Which test shows that a key acts, in the order of the documentation.
 const TESTS: &[(&str, &str)] = &[
@@ -47,10 +51,10 @@ const TESTS: &[(&str, &str)] = &[
     ("max_clock_offset", "max_clock_offset_refuses_a_wrong_clock"),
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
+    ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
     // Refused away from their default.
     ("min_replicas", "later_keys_are_refused"),
     ("network_protocol", "later_keys_are_refused"),
-    ("enable_logging", "ENABLE_LOGGING_TEST"),
     ("routing", "later_keys_are_refused"),
     ("max_table_nodes", "later_keys_are_refused"),
     ("data_dir", "later_keys_are_refused"),
@@ -410,15 +414,63 @@ async fn enable_metrics_false_drops_histograms_but_no_counter() {
     }
 }
 
+/// The nodes that told of anything.
+static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+struct Listener;
+
+impl Subscriber for Listener {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut NodeField);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &SpanRecord<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct NodeField;
+
+impl Visit for NodeField {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "node" {
+            LOGGED.lock().unwrap().insert(format!("{value:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn enable_logging_makes_a_node_tell_of_itself() {
+    // For the whole process: a node's tasks run on whatever thread there is.
+    tracing::subscriber::set_global_default(Listener).expect("no library sets one");
+    for (node_id, enable_logging) in [("talks", true), ("is silent", false)] {
+        let config = Config { node_id: node_id.to_owned(), enable_logging, ..Config::default() };
+        let node = start(config.clone()).await;
+        let other = join(&node, Config { node_id: format!("{node_id} too"), ..config }).await;
+        other.leave(common::PATIENCE).await.unwrap();
+        node.stop().await;
+    }
+    let logged = LOGGED.lock().unwrap().clone();
+    assert!(logged.contains("talks") && logged.contains("talks too"), "{logged:?}");
+    assert!(!logged.iter().any(|node| node.starts_with("is silent")), "{logged:?}");
+}
+
 #[tokio::test]
 async fn max_key_size_and_max_value_size_refuse_more() {
     let node = start(Config { max_key_size: 10, max_value_size: 100, ..Config::default() }).await;
     // The ring's bounds hold, whatever a later node brings along.
     let other = join(&node, Config::default()).await;
     for node in [&node, &other] {
-        let put = |key: usize, value: usize| {
-            node.put_bytes("k".repeat(key), vec![0; value], PutOptions::default())
-        };
+        let put = |key: usize, value: usize| node.put_bytes("k".repeat(key), vec![0; value], PutOptions::default());
         put(10, 100).await.unwrap();
         put(0, 0).await.unwrap();
         for (key, value, name) in [(11, 1, "max_key_size is 10"), (1, 101, "max_value_size is 100")] {

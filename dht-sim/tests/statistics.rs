@@ -21,23 +21,29 @@ fn stats(node: &Dht) -> Statistics {
 
 #[test]
 fn finger_table_accuracy_falls_with_newcomers_and_recovers() {
-    calm(|world| async move {
-        let config = Config { fix_finger_interval: 20 * SECOND, ..Config::default() };
-        let mut nodes = ring(&world, &config, 2).await;
-        assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0, "an empty table has no mistake");
-        pass(200 * SECOND).await;
-        assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0);
-        let updates = stats(&nodes[0]).finger_table_updates;
-        assert!(updates > 0);
-        for number in 2..7 {
-            nodes.push(Start::new(&world, &config, &[0]).node(number).await.expect("it joins"));
-        }
-        let accuracy = stats(&nodes[0]).finger_table_accuracy;
-        assert!((0.0..1.0).contains(&accuracy), "{accuracy}");
-        pass(400 * SECOND).await;
-        assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0);
-        assert!(stats(&nodes[0]).finger_table_updates > updates);
-    });
+    for virtual_nodes in [4, 16] {
+        calm(|world| async move {
+            // Long, so that the newcomers are all there before the next time.
+            let fix_finger_interval = 100 * SECOND;
+            let config = Config { fix_finger_interval, virtual_nodes: Some(virtual_nodes), ..Config::default() };
+            let mut nodes = ring(&world, &config, 2).await;
+            assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0, "an empty table has no mistake");
+            pass(350 * SECOND).await;
+            assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0);
+            let updates = stats(&nodes[0]).finger_table_updates;
+            assert!(updates > 0);
+            for number in 2..10 {
+                nodes.push(Start::new(&world, &config, &[0]).node(number).await.expect("it joins"));
+            }
+            let accuracy = stats(&nodes[0]).finger_table_accuracy;
+            // With many positions a node owns most of its near fingers itself, and the few others may stay right.
+            assert!(virtual_nodes > 4 || accuracy < 1.0, "{accuracy}");
+            assert!((0.0..=1.0).contains(&accuracy), "{accuracy}");
+            pass(400 * SECOND).await;
+            assert_eq!(stats(&nodes[0]).finger_table_accuracy, 1.0);
+            assert!(accuracy == 1.0 || stats(&nodes[0]).finger_table_updates > updates);
+        });
+    }
 }
 
 #[test]

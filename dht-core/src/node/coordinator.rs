@@ -148,8 +148,12 @@ impl Node {
         let count = operations.len();
         let bytes: usize = operations.iter().map(|o| o.key.len() + value_len(o)).sum();
         let request = Request::Apply { operations, level, relay: false };
-        // A large batch takes its time on the way; only small ones are worth an early second try.
-        let until = if bytes > 64 << 10 { deadline } else { self.attempt_deadline(peer, deadline) };
+        // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
+        // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
+        let now = self.env.now();
+        let tries_left = self.config.max_retries.saturating_sub(attempt) + 1;
+        let share = deadline.saturating_duration_since(now) / tries_left;
+        let until = if bytes > 64 << 10 { deadline } else { now + share };
         match self.call(peer, request, until, attempt).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {
                 self.learn(&records);
@@ -275,6 +279,11 @@ impl Node {
         if let Some(record) = present.as_ref().filter(|r| r.operations.contains(&operation.id)) {
             // Applied before, through another owner or an answer that got lost: only its replicas are left to do. A
             // delete writes only where something was, so it had existed.
+            if record.operations.last() != Some(&operation.id) {
+                // The record keeps the version of its newest operation only, and no two writes may claim one version.
+                let context = "the write was applied, and overwritten before its retry: its version is not known";
+                return Err(Error::new(ErrorKind::Quorum, context).unknown_outcome());
+            }
             return Ok(Prepared::Write { record: record.clone(), existed: true });
         }
         let existed = present.as_ref().is_some_and(|r| r.live_value(now_ms).is_some());

@@ -40,6 +40,7 @@ impl Node {
             match self.call(&peer, Request::Lookup { target }, until, 0).await {
                 Ok(Response::Route { done, pointers, records }) => {
                     self.learn(&records);
+                    let pointers: Vec<Pointer> = pointers.into_iter().filter(|p| self.ids.contains(p.id)).collect();
                     if done && let Some(owner) = pointers.first() {
                         return Ok(owner.clone());
                     }

@@ -128,6 +128,7 @@ impl Node {
         let view = self.view();
         let replicas = self.replicas();
         let mut batches: BTreeMap<Peer, Vec<(StoreItem, usize)>> = BTreeMap::new();
+        let mut missed = Vec::new();
         for (index, write) in writes.iter_mut().enumerate().filter(|(_, w)| w.decided.is_none()) {
             let members = view.replica_list(write.slot, replicas);
             let Some((list, counts)) = self.own_agreement(write.slot) else {
@@ -154,12 +155,18 @@ impl Node {
             for member in members {
                 let record = view.member(member);
                 let absent = record.verdict == Verdict::Suspect && write.decided.is_some();
+                if absent {
+                    missed.push(write.slot);
+                }
                 if record.boot == self.boot || write.tally.has(record.boot, list) || absent {
                     continue;
                 }
                 let item = StoreItem { slot: write.slot, list, record: write.record.clone() };
                 batches.entry(Peer::from(record)).or_default().push((item, index));
             }
+        }
+        for slot in missed {
+            self.mark_dirty(slot);
         }
         let running = FuturesUnordered::new();
         let cut = |(peer, items): (Peer, Vec<(StoreItem, usize)>)| {

@@ -51,6 +51,10 @@ impl Node {
             }
             Request::Admit { node_id, boot, release } => self.now(self.serve_admit(&node_id, boot, release)),
             Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
+            Request::Lookup { target } if !self.ids.contains(target) => {
+                let context = format!("the target is no id of {} bits", self.ids.bits());
+                self.now(Response::Failure(Error::new(ErrorKind::InvalidArgument, context)))
+            }
             Request::Stabilize { positions } => self.now(self.serve_stabilize(&positions)),
             Request::Notify { pointers } => {
                 self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })

@@ -134,7 +134,8 @@ impl Node {
         match self.call(&peer, ask, deadline, 0).await {
             Ok(Response::Neighbours { items, records }) => {
                 self.learn(&records);
-                items.into_iter().next()
+                let ours = |n: &Neighbours| n.predecessor.iter().chain(&n.successors).all(|p| self.ids.contains(p.id));
+                items.into_iter().next().filter(ours)
             }
             _ => None,
         }
@@ -159,7 +160,7 @@ impl Node {
 
     /// Answers `Notify`: each candidate is asked whether it lives before it is adopted, and so is the one it replaces.
     pub(crate) async fn serve_notify(self: &Arc<Self>, pointers: Vec<(Pointer, Id)>) -> Response {
-        for (candidate, at) in pointers {
+        for (candidate, at) in pointers.into_iter().filter(|(candidate, _)| self.ids.contains(candidate.id)) {
             let present = {
                 let state = self.state();
                 let Some(vnode) = state.vnodes.iter().find(|v| v.id == at) else { continue };

@@ -44,15 +44,19 @@ pub(crate) type Incarnate = (NodeId, u64);
 
 /// Earlier lists that a newcomer may catch up from: more than this many switches during one catch-up and the oldest
 /// is dropped, which can only make the catch-up slower.
-const SOURCES_MAX: usize = 4;
+const SOURCES_MAX: usize = 8;
 
 /// What a node that is not caught up still needs.
 #[derive(Clone, Debug)]
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
+    /// When a caught-up source last answered.
+    pub(crate) source_seen: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
+    /// The present list: a quorum of its caught-up members has, between them, everything that was ever acknowledged.
+    pub(crate) present: Arc<[Incarnate]>,
     /// Whom the slot was merged from.
     pub(crate) merged: SmallVec<[Incarnate; 2]>,
 }
@@ -68,6 +72,8 @@ pub(crate) struct SlotState {
     /// Every member of the list was seen caught up and with equal contents since the list last changed. Only kept up
     /// by the first member.
     pub(crate) in_sync: bool,
+    /// How often this node has switched the list since it began to hold the slot.
+    pub(crate) switches: u32,
 }
 
 /// How a data message's list compares to ours.
@@ -105,7 +111,8 @@ impl SlotTable {
             let members = view.list_fingerprint(&view.replica_list(slot, replicas));
             let list = ListId { counter: 1, members, epoch: 0 };
             let standing = Standing::CaughtUp;
-            self.states.insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true });
+            self.states
+                .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
         }
     }
 
@@ -144,17 +151,23 @@ impl SlotTable {
         }
         // Without a state the counter is unknown: it is learnt from those who know.
         let counter = held.map_or(0, |s| if s.list.counter == 0 { 0 } else { s.list.counter + 1 });
+        let switches = held.map_or(0, |s| s.switches.wrapping_add(1));
         let list = ListId { counter, members: lists.members, epoch: 0 };
         let caught_up = held.is_some_and(|s| s.standing == Standing::CaughtUp);
         let stays = lists.listed && lists.was_listed && lists.listed_between && caught_up;
         let (standing, catch_up) = if stays {
             (Standing::CaughtUp, None)
         } else if lists.listed {
-            let fresh = || Box::new(CatchUp { since: now, sources: SmallVec::new(), merged: SmallVec::new() });
+            let fresh = || {
+                let present = lists.present.clone();
+                let (sources, merged) = (SmallVec::new(), SmallVec::new());
+                Box::new(CatchUp { since: now, source_seen: None, sources, present, merged })
+            };
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
+            catch_up.present = lists.present.clone();
             // What was merged was merged before this switch: the sources must have adopted the new list first.
             catch_up.merged.clear();
-            catch_up.since = now;
+            (catch_up.since, catch_up.source_seen) = (now, None);
             if !catch_up.sources.contains(&lists.former) && !lists.former.is_empty() {
                 if catch_up.sources.len() == SOURCES_MAX {
                     catch_up.sources.remove(0);
@@ -162,12 +175,13 @@ impl SlotTable {
                 catch_up.sources.push(lists.former.clone());
             }
             (Standing::Newcomer, Some(catch_up))
-        } else if caught_up {
+        } else if caught_up && lists.was_listed {
+            // Only for the list that it has just lost: what is written after that is not its to know.
             (Standing::CaughtUp, None)
         } else {
             (Standing::Outsider, None)
         };
-        let state = SlotState { list, listed: lists.listed, standing, catch_up, in_sync: false };
+        let state = SlotState { list, listed: lists.listed, standing, catch_up, in_sync: false, switches };
         self.states.insert(slot, state);
         self.states.get(&slot)
     }
@@ -219,6 +233,13 @@ impl SlotTable {
         false
     }
 
+    /// Notes that a caught-up source of the slot answered.
+    pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
+        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
+            catch_up.source_seen = Some(now);
+        }
+    }
+
     /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
     pub(crate) fn merged_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
@@ -230,7 +251,8 @@ impl SlotTable {
         let met = |former: &Arc<[Incarnate]>| {
             former.iter().filter(|m| merged.contains(m)).count() > former.len() - quorum(former.len())
         };
-        if !catch_up.sources.iter().any(met) {
+        let present = catch_up.present.iter().filter(|m| merged.contains(m)).count();
+        if !catch_up.sources.iter().any(met) && present < quorum(catch_up.present.len()) {
             return false;
         }
         state.promote();
@@ -327,6 +349,7 @@ struct Arcs {
     was_listed: bool,
     listed_between: bool,
     former: Arc<[Incarnate]>,
+    present: Arc<[Incarnate]>,
 }
 
 impl Arcs {
@@ -341,7 +364,9 @@ impl Arcs {
             Some(view) => is_me(view, &view.replica_list(slot, switch.replicas.min(switch.replicas_before))),
             None => true,
         };
-        let differs = members != switch.before.list_fingerprint(&before);
+        // A list that went and came back looks the same, but has been without this node.
+        let returned = was_listed && listed && !listed_between;
+        let differs = returned || members != switch.before.list_fingerprint(&before);
         Self {
             starts,
             differs,
@@ -350,6 +375,7 @@ impl Arcs {
             was_listed,
             listed_between,
             former: incarnates(switch.before, &before),
+            present: incarnates(switch.after, &after),
         }
     }
 }

@@ -98,10 +98,13 @@ impl Members {
             return Learnt::Nothing;
         }
         let was_present = before.is_some_and(|known| known.record().present());
-        if before.is_none() && !record.present() {
-            if self.gone().count() >= GRAVEYARD_LEN_MAX {
-                return Learnt::Nothing;
-            }
+        if before.is_none() && !record.present() && self.gone().count() >= GRAVEYARD_LEN_MAX {
+            return Learnt::Nothing;
+        }
+        // It entered the lists (`placed_at` says when) and left them again, and this node saw neither.
+        let entered = record.placed_at > 0
+            && before.is_none_or(|k| (k.record().boot, k.record().placed_at) != (record.boot, record.placed_at));
+        if entered && !record.placed() {
             self.missed.push(self.member(record.clone()));
         }
         match (was_present, record.present()) {

@@ -91,6 +91,7 @@ impl RingView {
     }
 
     /// Ascending by id.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare them to a model"))]
     pub(crate) fn positions(&self) -> &[Position] {
         &self.positions
     }
@@ -105,6 +106,7 @@ impl RingView {
     }
 
     /// The last position strictly before `id`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the mirror of successor; tests hold the two against each other"))]
     pub(crate) fn predecessor(&self, id: Id) -> Option<&Position> {
         let at = self.successor_index(id)?;
         self.positions.get(at.checked_sub(1).unwrap_or(self.positions.len() - 1))

@@ -193,8 +193,7 @@ proptest! {
             prop_assert_eq!(successor, walk(&held, id).next().map(|(p, _)| *p), "successor of {:?}", id);
             // The radix index finds what a binary search finds.
             let searched = ring.view.positions().partition_point(|p| p.id < id);
-            let wrapped = (!held.is_empty()).then(|| if searched == held.len() { 0 } else { searched });
-            prop_assert_eq!(ring.view.successor_index(id), wrapped);
+            prop_assert_eq!(ring.view.successor_index(id), searched.checked_rem(held.len()), "around the ring");
             let predecessor = ring.view.predecessor(id).map(|p| p.id);
             prop_assert_eq!(predecessor, walk(&held, id).last().map(|(p, _)| *p), "predecessor of {:?}", id);
 

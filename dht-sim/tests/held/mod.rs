@@ -86,23 +86,25 @@ pub(crate) struct Start<'a> {
     /// How far the wall clock is ahead.
     pub(crate) clock_ms: i64,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 impl<'a> Start<'a> {
     pub(crate) fn new(world: &'a World, config: &Config, seeds: &'a [usize]) -> Self {
-        Self { world, config: config.clone(), seeds, clock_ms: 0, gate: Arc::default() }
+        let slot_count = 1 << u16::from(config.slot_bits).min(config.hash_bits);
+        let store = Arc::new(MemoryStore::new(slot_count));
+        Self { world, config: config.clone(), seeds, clock_ms: 0, gate: Arc::default(), store }
     }
 
     /// Starts node `number`.
     pub(crate) async fn node(self, number: usize) -> Result<Dht, Error> {
-        let Self { world, config, seeds, clock_ms, gate } = self;
+        let Self { world, config, seeds, clock_ms, gate, store } = self;
         let env = world.node_env_with_offset(&format!("node {number}"), clock_ms);
         let address = world.address(number);
         let seeds = seeds.iter().map(|&seed| world.address(seed).as_str().to_owned()).collect();
-        let slot_count = 1 << u16::from(config.slot_bits).min(config.hash_bits);
         let foundation = Foundation {
             transport: Arc::new(Gated { inner: world.network().endpoint(address.clone()), gate }),
-            store: Arc::new(MemoryStore::new(slot_count)),
+            store,
             boot: env.random_u64().max(1),
             env,
             address,

@@ -1,7 +1,7 @@
 //! A newcomer catches up: it merges its slot from enough caught-up members of the list before, each of which must have
 //! adopted the new list, so that none of them acknowledges under the old one any more (DESIGN.md §4, list change).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +9,54 @@ use super::reconcile::{Compared, Direction};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::Node;
 use crate::node::peers::Peer;
-use crate::ring::list::{SlotState, Standing, quorum};
+use crate::ring::list::{Incarnate, ListId, SlotState, Standing, quorum};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 
 /// A newcomer whose sources are dead goes on without them after this, marked degraded.
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
-/// The same if they live but do not get anywhere either.
-const STUCK_MAX: Duration = Duration::from_secs(15);
+/// The same if they live, but none of them has been caught up for so long: they wait for each other.
+const STUCK_MAX: Duration = Duration::from_secs(3);
+/// A source that was caught up is waited for this much longer, and one that still answers four times as long: the copy,
+/// or the nodes that the list pushed out, may be slow to come.
+const SOURCE_MAX: Duration = Duration::from_secs(15);
+
+/// What one pass needs to know of one slot.
+struct Needs {
+    /// Our list when the pass began, and how often it had been switched: what is merged counts for this one only.
+    list: ListId,
+    switches: u32,
+    /// Present nodes that the list has pushed out. Until all of them go by it, one that a death brings back could
+    /// take itself for a member all along, and miss what was written without it.
+    pushed_out: BTreeSet<u64>,
+}
+
+/// The slots of one peer that can be caught up from it, by what that takes.
+#[derive(Default)]
+struct Offers {
+    equal: Vec<Slot>,
+    /// Nothing of them is here yet.
+    empty: Vec<Slot>,
+    differing: Vec<Slot>,
+}
 
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
-        let plan = self.catch_up_plan();
-        let work = plan.into_iter().map(|(peer, slots)| self.catch_up_from(peer, slots));
+        let (plan, mut needs) = self.catch_up_plan();
+        let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
+            let compared = self.compare(&peer, &slots).await;
+            (peer, compared)
+        };
+        let mut offers = Vec::new();
+        for (peer, compared) in futures_util::future::join_all(plan.into_iter().map(ask)).await {
+            match compared {
+                Ok(compared) => offers.push((self.weigh(&peer, compared, &mut needs).await, peer)),
+                Err(error) => log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet"),
+            }
+        }
+        let needs = &needs;
+        let work = offers.into_iter().map(|(offers, peer)| self.catch_up_from(peer, offers, needs));
         futures_util::future::join_all(work).await;
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
@@ -32,98 +66,123 @@ impl Node {
         left
     }
 
-    /// Whom to ask about which slots: members of the lists before and of the present one.
-    fn catch_up_plan(&self) -> BTreeMap<Peer, Vec<Slot>> {
-        let mut plan: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+    /// Whom to ask about which slots: members of the lists before and of the present one, and the next node behind it.
+    fn catch_up_plan(&self) -> (BTreeMap<Peer, Vec<Slot>>, BTreeMap<Slot, Needs>) {
+        let (mut plan, mut needs) = (BTreeMap::<Peer, Vec<Slot>>::new(), BTreeMap::new());
         let view = self.view();
         let replicas = self.replicas();
         let state = self.state();
         for slot in state.table.slots_where(|s| s.catch_up.is_some()) {
-            let Some(catch_up) = state.table.get(slot).and_then(|s| s.catch_up.as_ref()) else { continue };
-            let present = view.replica_list(slot, replicas);
-            let current = present.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
-            let mut sources: Vec<_> = catch_up.sources.iter().flat_map(|l| l.iter().cloned()).chain(current).collect();
-            sources.sort();
-            sources.dedup();
-            for source in sources {
-                let known = state.members.get(&source.0).map(|k| k.record());
-                let reachable = known.filter(|r| r.boot == source.1 && r.present() && r.verdict == Verdict::Alive);
-                if let Some(record) = reachable
-                    && record.boot != self.boot
-                    && !catch_up.merged.contains(&source)
-                {
+            let Some(held) = state.table.get(slot) else { continue };
+            let Some(catch_up) = &held.catch_up else { continue };
+            let beyond = view.replica_list(slot, replicas + 1);
+            let listed: BTreeSet<u64> = beyond.iter().take(replicas).map(|m| view.member(*m).boot).collect();
+            let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
+            let asked: BTreeSet<Incarnate> =
+                catch_up.sources.iter().flat_map(|list| list.iter().cloned()).chain(near).collect();
+            let mut pushed_out = BTreeSet::new();
+            for (node_id, boot) in asked {
+                let known = state.members.get(&node_id).map(|k| k.record());
+                let Some(record) = known.filter(|r| r.boot == boot && r.present() && boot != self.boot) else {
+                    continue;
+                };
+                if !listed.contains(&boot) {
+                    pushed_out.insert(boot);
+                }
+                if record.verdict == Verdict::Alive {
                     plan.entry(Peer::from(record)).or_default().push(slot);
                 }
             }
+            needs.insert(slot, Needs { list: held.list, switches: held.switches, pushed_out });
         }
-        plan
+        (plan, needs)
     }
 
-    async fn catch_up_from(self: &Arc<Self>, peer: Peer, slots: Vec<Slot>) {
-        let compared = match self.compare(&peer, &slots).await {
-            Ok(compared) => compared,
-            Err(error) => {
-                log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
-                return;
-            }
-        };
-        let (mut equal, mut empty, mut differing, mut strangers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    /// Sorts what a peer answered; brings it to our records where it goes by another list.
+    async fn weigh(&self, peer: &Peer, compared: Vec<Compared>, needs: &mut BTreeMap<Slot, Needs>) -> Offers {
+        let (mut offers, mut strangers) = (Offers::default(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
-            let mut state = self.state();
-            let Some(list) = state.table.list(slot) else { continue };
-            if list.members != theirs.list.members {
+            let Some(needs) = needs.get_mut(&slot) else { continue };
+            if theirs.list.members == 0 {
+                // It holds no part of the slot and knows no list of it.
+                needs.pushed_out.remove(&peer.boot);
+                continue;
+            }
+            if theirs.list.members != needs.list.members {
                 strangers.push(slot);
                 continue;
             }
+            needs.pushed_out.remove(&peer.boot);
             // A newcomer counts for nothing yet, so it may learn the counter from anybody.
-            state.table.raise_counter(slot, theirs.list);
+            let mut state = self.state();
+            if state.table.raise_counter(slot, theirs.list) {
+                needs.list.counter = theirs.list.counter;
+            }
+            if theirs.standing == Standing::CaughtUp {
+                state.table.saw_source(slot, self.env.now());
+            }
             match theirs.standing {
-                Standing::CaughtUp if ours == theirs.fingerprint => equal.push(slot),
-                Standing::CaughtUp if ours == Fingerprint::EMPTY => empty.push(slot),
-                Standing::CaughtUp => differing.push(slot),
+                Standing::CaughtUp if ours == theirs.fingerprint => offers.equal.push(slot),
+                Standing::CaughtUp if ours == Fingerprint::EMPTY => offers.empty.push(slot),
+                Standing::CaughtUp => offers.differing.push(slot),
                 Standing::Newcomer | Standing::Outsider => {}
             }
         }
         if !strangers.is_empty() {
-            let _ = self.sync(&peer, &strangers).await;
+            // Whether or not they agree now: the next pass finds out.
+            let _ = self.sync(peer, &strangers).await;
         }
-        self.merged(&peer, &equal);
-        match self.pull_slots(&peer, &empty).await {
-            Ok(()) => self.merged(&peer, &empty),
+        offers
+    }
+
+    async fn catch_up_from(self: &Arc<Self>, peer: Peer, offers: Offers, needs: &BTreeMap<Slot, Needs>) {
+        self.merged(&peer, &offers.equal, needs);
+        match self.pull_slots(&peer, &offers.empty).await {
+            Ok(()) => self.merged(&peer, &offers.empty, needs),
             Err(error) => log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off"),
         }
-        let reconciled = self.reconcile(&peer, &differing, Direction::Here).await;
-        self.merged(&peer, &reconciled);
+        let reconciled = self.reconcile(&peer, &offers.differing, Direction::Here).await;
+        self.merged(&peer, &reconciled, needs);
     }
 
     /// Notes what was merged from `peer`; slots that are caught up thereby answer reads from now on.
-    fn merged(&self, peer: &Peer, slots: &[Slot]) {
+    fn merged(&self, peer: &Peer, slots: &[Slot], needs: &BTreeMap<Slot, Needs>) {
         let mut state = self.state();
         let source = (peer.node_id.clone(), peer.boot);
-        for &slot in slots {
-            let Some(list) = state.table.list(slot) else { continue };
-            if state.table.merged_from(slot, list, &source) {
-                self.readable.set(slot, state.table.get(slot).is_some_and(SlotState::readable));
+        for slot in slots {
+            let Some(needs) = needs.get(slot).filter(|needs| needs.pushed_out.is_empty()) else { continue };
+            // After a switch meanwhile, the source may have acknowledged under the list before.
+            let switched = state.table.get(*slot).is_none_or(|s| s.switches != needs.switches);
+            if !switched && state.table.merged_from(*slot, needs.list, &source) {
+                self.readable.set(*slot, state.table.get(*slot).is_some_and(SlotState::readable));
             }
         }
         drop(state);
         self.progress.send_modify(|n| *n += 1);
     }
 
+    /// Newcomers that nobody is left for go on with what there is.
     fn give_up_on_the_dead(&self) {
         let now = self.env.now();
         let mut state = self.state();
         let super::super::State { table, members, .. } = &mut *state;
-        let lives = |source: &(crate::ring::record::NodeId, u64)| {
+        let lives = |source: &Incarnate| {
             let known = members.get(&source.0).map(|k| k.record());
             source.1 != self.boot && known.is_some_and(|r| r.boot == source.1 && r.present())
         };
         let hopeless = |s: &SlotState| {
             s.catch_up.as_ref().is_some_and(|c| {
-                let lost = |list: &std::sync::Arc<[_]>| {
-                    list.iter().filter(|m| lives(m)).count() < list.len() - quorum(list.len()) + 1
-                };
-                now >= c.since + if c.sources.iter().all(lost) { HOPELESS_MAX } else { STUCK_MAX }
+                let count = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
+                let lost = |list: &Arc<[Incarnate]>| count(list) < list.len() - quorum(list.len()) + 1;
+                let dead = c.sources.iter().all(lost) && count(&c.present) < quorum(c.present.len());
+                match c.source_seen {
+                    _ if dead => now >= c.since + HOPELESS_MAX,
+                    Some(seen) => {
+                        let silent = now >= seen + STUCK_MAX && now >= c.since + SOURCE_MAX;
+                        silent || now >= c.since + SOURCE_MAX * 4
+                    }
+                    None => now >= c.since + STUCK_MAX,
+                }
             })
         };
         let given_up = table.give_up_waiting(hopeless);

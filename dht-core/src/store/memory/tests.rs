@@ -61,7 +61,7 @@ fn a_key_in_the_frame_of_its_value_is_no_other_owner() {
 }
 
 /// Bytes whose release can be seen.
-struct Watched(Arc<()>, Vec<u8>);
+struct Watched(#[expect(dead_code, reason = "counted by its drops")] Arc<()>, Vec<u8>);
 
 impl AsRef<[u8]> for Watched {
     fn as_ref(&self) -> &[u8] {

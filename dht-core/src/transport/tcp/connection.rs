@@ -135,7 +135,9 @@ impl Connection {
         self.touch();
         match self.outbound.push(frame, Weight::Ordinary) {
             Ok(()) => {
-                self.flush(self.lock().table.is_empty());
+                // The lock is let go first: a write that fails ends the connection, which takes it again.
+                let alone = self.lock().table.is_empty();
+                self.flush(alone);
                 Ok(())
             }
             Err(Unqueued::Full) => Err(TransportError::Overloaded(self.peer.clone())),

@@ -19,7 +19,7 @@ use super::peers::Peer;
 use super::replicate::Write;
 use super::{Node, Phase, shown, stopped};
 use crate::config::Consistency;
-use crate::data::record::{KeyDigest, OPERATIONS_MAX, Record};
+use crate::data::record::{KeyDigest, OPERATIONS_MAX, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::Agreement;
 use crate::ring::record::Verdict;
@@ -199,7 +199,10 @@ impl Node {
         for index in mine {
             if results[index].is_none() {
                 match self.prepare(&operations[index]) {
-                    Ok(Prepared::Write { record, existed }) => writes.push((index, existed, Write::new(self, record))),
+                    Ok(Prepared::Write { record, existed, replayed }) => {
+                        self.recent.applied(operations[index].id, replayed.unwrap_or(record.version));
+                        writes.push((index, (existed, replayed), Write::new(self, record)));
+                    }
                     Ok(Prepared::Done(result)) => results[index] = Some(result),
                     Err(error) => results[index] = Some(OpResult::Failed(error)),
                 }
@@ -209,9 +212,13 @@ impl Node {
         let mut unfinished = Unfinished { node: self, slots: batch.iter().map(Write::slot).collect() };
         self.replicate(&mut batch, level, deadline).await;
         unfinished.slots.clear();
-        for ((index, existed), write) in indices.into_iter().zip(batch) {
+        for ((index, (existed, replayed)), write) in indices.into_iter().zip(batch) {
             results[index] = Some(match write.into_outcome() {
-                Ok(outcome) => OpResult::Written { outcome, existed },
+                Ok(outcome) => {
+                    let version = replayed.unwrap_or(outcome.version);
+                    self.recent.applied(operations[index].id, version);
+                    OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed }
+                }
                 Err(error) => OpResult::Failed(error),
             });
         }
@@ -276,15 +283,8 @@ impl Node {
         let slot = self.slot_of(&operation.key);
         let present = self.store.get(slot, operation.map, &operation.key)?;
         let now_ms = self.env.wall_ms();
-        if let Some(record) = present.as_ref().filter(|r| r.operations.contains(&operation.id)) {
-            // Applied before, through another owner or an answer that got lost: only its replicas are left to do. A
-            // delete writes only where something was, so it had existed.
-            if record.operations.last() != Some(&operation.id) {
-                // The record keeps the version of its newest operation only, and no two writes may claim one version.
-                let context = "the write was applied, and overwritten before its retry: its version is not known";
-                return Err(Error::new(ErrorKind::Quorum, context).unknown_outcome());
-            }
-            return Ok(Prepared::Write { record: record.clone(), existed: true });
+        if let Some(replay) = self.replay(operation, present.as_ref()) {
+            return replay;
         }
         let existed = present.as_ref().is_some_and(|r| r.live_value(now_ms).is_some());
         let (value, expires_at_ms) = match &operation.action {
@@ -307,7 +307,29 @@ impl Node {
         let mut record =
             Record { map: operation.map, key: operation.key.clone(), value, version, expires_at_ms, operations };
         self.keep_above(&mut record)?;
-        Ok(Prepared::Write { record, existed })
+        Ok(Prepared::Write { record, existed, replayed: None })
+    }
+
+    /// An operation that was applied before, by this owner or another: only its replicas are left to do. A delete writes
+    /// only where something was, so it had existed.
+    fn replay(&self, operation: &Operation, present: Option<&Record>) -> Option<Result<Prepared>> {
+        let record = present?;
+        let known = self.recent.version_of(operation.id);
+        let newest = record.operations.last() == Some(&operation.id);
+        if let Some(version) = known.filter(|version| newest || *version < record.version) {
+            // Overwritten since, or not: the present record on the replicas is as good as this operation on them.
+            let version = if newest { record.version } else { version };
+            return Some(Ok(Prepared::Write { record: record.clone(), existed: true, replayed: Some(version) }));
+        }
+        if newest {
+            return Some(Ok(Prepared::Write { record: record.clone(), existed: true, replayed: None }));
+        }
+        record.operations.contains(&operation.id).then(|| {
+            // Another owner applied it. The record keeps the version of its newest operation only, and no two writes
+            // may claim one version.
+            let context = "the write was applied, and overwritten before its retry: its version is not known";
+            Err(Error::new(ErrorKind::Quorum, context).unknown_outcome())
+        })
     }
 
     /// Keeps `record` here, stamped above whatever is here already.
@@ -339,7 +361,7 @@ impl Node {
             return None;
         }
         Some(match self.prepare(operation) {
-            Ok(Prepared::Write { record, existed }) => {
+            Ok(Prepared::Write { record, existed, .. }) => {
                 let degraded = self.replicas() > 1;
                 let outcome = PutOutcome { version: record.version, acks: 1, wanted: 1, set_size: 1, degraded };
                 OpResult::Written { outcome, existed }
@@ -377,7 +399,12 @@ impl Drop for Unfinished<'_> {
 
 /// What one operation comes to at the owner.
 enum Prepared {
-    Write { record: Record, existed: bool },
+    /// `replayed`: the version to report for an operation that was applied before, where that is known.
+    Write {
+        record: Record,
+        existed: bool,
+        replayed: Option<Version>,
+    },
     Done(OpResult),
 }
 

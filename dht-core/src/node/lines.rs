@@ -23,7 +23,8 @@ pub(crate) struct Lines {
 
 /// The head of one line.
 pub(crate) struct Place {
-    lines: Arc<Lines>,
+    /// `None` once the place has been handed on.
+    lines: Option<Arc<Lines>>,
     key: KeyDigest,
 }
 
@@ -47,7 +48,7 @@ impl Lines {
         match queues.get_mut(&key) {
             None => {
                 queues.insert(key, VecDeque::new());
-                Entry::Free(Place { lines: self.clone(), key })
+                Entry::Free(Place { lines: Some(self.clone()), key })
             }
             Some(queue) if queue.len() >= self.waiting_max => Entry::Full,
             Some(queue) => {
@@ -66,9 +67,10 @@ impl Lines {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let Some(lines) = self.lines.take() else { return };
         loop {
             let next = {
-                let mut queues = self.lines.shard(self.key);
+                let mut queues = lines.shard(self.key);
                 let next = queues.get_mut(&self.key).and_then(VecDeque::pop_front);
                 if next.is_none() {
                     queues.remove(&self.key);
@@ -76,11 +78,11 @@ impl Drop for Place {
                 next
             };
             let Some(next) = next else { return };
-            let place = Self { lines: self.lines.clone(), key: self.key };
+            let place = Self { lines: Some(lines.clone()), key: self.key };
             match next.send(place) {
                 Ok(()) => return,
-                // That one gave up waiting. Its place comes back: forgotten here, since this loop goes on for it.
-                Err(place) => std::mem::forget(place),
+                // That one gave up waiting. Its place comes back and is emptied, since this loop goes on for it.
+                Err(mut place) => place.lines = None,
             }
         }
     }

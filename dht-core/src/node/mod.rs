@@ -23,6 +23,7 @@ mod probe;
 mod quorum;
 mod read;
 mod readable;
+mod recent;
 mod relay;
 mod repair;
 mod replicate;
@@ -82,6 +83,7 @@ pub(crate) struct Node {
     ring: ArcSwap<Ring>,
     readable: readable::Readable,
     lines: Arc<lines::Lines>,
+    recent: recent::Recent,
     phase: watch::Sender<Phase>,
     /// Counts what calls in trouble wait for: a new view, a newcomer caught up.
     progress: watch::Sender<u64>,
@@ -191,6 +193,7 @@ impl Node {
             view: ArcSwap::from_pointee(view),
             ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),
             readable: readable::Readable::new(slots.count()),
+            recent: recent::Recent::default(),
             lines: Arc::new(lines::Lines::new(config.buffer_size)),
             phase: watch::Sender::new(Phase::Joining),
             progress: watch::Sender::new(0),

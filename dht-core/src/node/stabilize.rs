@@ -62,8 +62,8 @@ impl Node {
         let state = self.state();
         let Some(vnode) = state.vnodes.get(index) else { return false };
         let me = view.member_index(&self.node_id);
-        let next = view.distinct_after(vnode.id, me, 1);
-        next.first().map(|p| p.id) != vnode.successors.first().map(|p| p.id)
+        let next = view.distinct_after(vnode.id, me, self.config.successor_list_size);
+        !next.iter().map(|p| p.id).eq(vnode.successors.iter().map(|p| p.id))
     }
 
     /// One round of one vnode.
@@ -177,8 +177,10 @@ impl Node {
                 None => false,
             };
             let mut state = self.state();
-            if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at && v.predecessor == present) {
-                vnode.rectify(candidate, predecessor_answers);
+            if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at) {
+                // Another notify may have been quicker; whom it brought has just answered.
+                let answers = predecessor_answers || vnode.predecessor != present;
+                vnode.rectify(candidate, answers);
             }
         }
         Response::Pong { records: Vec::new() }

@@ -16,10 +16,10 @@ use crate::ring::slot::Slot;
 /// A newcomer whose sources are dead goes on without them after this, marked degraded.
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
 /// The same if they live, but none of them has been caught up for so long: they wait for each other.
-const STUCK_MAX: Duration = Duration::from_secs(3);
-/// A source that was caught up is waited for this much longer, and one that still answers four times as long: the copy,
-/// or the nodes that the list pushed out, may be slow to come.
-const SOURCE_MAX: Duration = Duration::from_secs(15);
+const STUCK_MAX: Duration = Duration::from_secs(15);
+/// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
+/// longer than this.
+const SOURCE_MAX: Duration = Duration::from_secs(60);
 
 /// What one pass needs to know of one slot.
 struct Needs {
@@ -177,10 +177,7 @@ impl Node {
                 let dead = c.sources.iter().all(lost) && count(&c.present) < quorum(c.present.len());
                 match c.source_seen {
                     _ if dead => now >= c.since + HOPELESS_MAX,
-                    Some(seen) => {
-                        let silent = now >= seen + STUCK_MAX && now >= c.since + SOURCE_MAX;
-                        silent || now >= c.since + SOURCE_MAX * 4
-                    }
+                    Some(seen) => now >= seen + STUCK_MAX || now >= c.since + SOURCE_MAX,
                     None => now >= c.since + STUCK_MAX,
                 }
             })

@@ -53,8 +53,9 @@ impl Node {
                 items.push(CompareItem { slot, list, fingerprint });
             }
             let ours: Vec<Fingerprint> = items.iter().map(|i| i.fingerprint).collect();
-            let deadline = self.env.now() + self.config.request_timeout;
-            let Response::Compared { results } = self.call(peer, Request::Compare { items }, deadline, 0).await? else {
+            // A lost message costs a moment, not a whole call's time: the next pass asks again.
+            let until = self.attempt_deadline(peer, self.env.now() + self.config.request_timeout);
+            let Response::Compared { results } = self.call(peer, Request::Compare { items }, until, 0).await? else {
                 return Err(crate::node::serve::unexpected(peer));
             };
             if results.len() != chunk.len() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -10,8 +11,8 @@ from typing import Any, Callable
 import dht
 import pytest
 
-# More than any test needs; stacks of all threads are printed then, and the run ends.
-HANG = 120.0
+# More than any test needs; stacks of all threads are printed then, and the run ends. Some run PROCESS_RUNS processes.
+HANG = 120.0 + 10.0 * int(os.environ.get("PROCESS_RUNS", "20"))
 
 
 @pytest.fixture(autouse=True)

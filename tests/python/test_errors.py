@@ -168,6 +168,9 @@ def test_arguments(alone: dht.DHT) -> None:
             with pytest.raises(dht.InvalidArgument) as caught:
                 call()
             assert isinstance(caught.value, ValueError)
+    for timeout in [3601, 0.0001, "2h"]:
+        with pytest.raises(dht.InvalidArgument, match="1 ms and 1 h"):
+            alone.get("k", timeout=timeout)
     level: Any = "most"
     with pytest.raises(dht.InvalidArgument, match="one, quorum, all"):
         alone.get("k", consistency=level)

@@ -106,7 +106,7 @@ def test_everything_is_exported() -> None:
 
 def test_import_is_light() -> None:
     """What is slow to import stays out until it is wanted."""
-    code = "import sys, dht; print([name for name in ('asyncio', 'dataclasses', 'logging') if name in sys.modules])"
+    code = "import sys, dht; print([name for name in ('asyncio', 'dataclasses', 'logging', 'typing') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-S", "-c", "import sys; sys.path[:0] = %r; %s" % (sys.path, code)],
                           capture_output=True, text=True)  # fmt: skip
     assert done.stdout == "[]\n", done.stdout + done.stderr

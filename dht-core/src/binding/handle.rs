@@ -43,6 +43,7 @@ pub struct Running {
     // Before the lease, so that the node goes before its runtime.
     dht: Dht,
     lease: Lease,
+    stage: watch::Receiver<Stage>,
 }
 
 impl Running {
@@ -58,12 +59,42 @@ impl Running {
         &self.lease
     }
 
-    /// [`Lease::block_on`] of its runtime.
+    /// `future`, or, once the handle has ended, that it has: a call under way ends with its node, not with its own
+    /// deadline. To be awaited on the runtime of [`Running::lease`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of `future`; `Stopped`, with an unknown outcome if the call writes.
+    pub async fn until_end<T>(&self, effect: Effect, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let ends = async {
+            // It fails when the handle is gone, which is an end too.
+            let _ = self.stage.clone().wait_for(|stage| *stage == Stage::Ended).await;
+        };
+        tokio::select! {
+            biased;
+            result = future => result.map_err(|error| self.of_the_end(error)),
+            () = ends => Err(if effect == Effect::Writes { ended().unknown_outcome() } else { ended() }),
+        }
+    }
+
+    /// Beneath a call the node may have ended before the handle has: what the call then met is not what matters.
+    fn of_the_end(&self, error: Error) -> Error {
+        let loses_its_node = matches!(
+            error.kind(),
+            ErrorKind::NotJoined | ErrorKind::Unreachable | ErrorKind::Quorum | ErrorKind::Overloaded
+        );
+        if !loses_its_node || self.dht.predecessor().is_ok() {
+            return error;
+        }
+        let stopped = ended().with_source(error.clone());
+        if error.maybe_applied() { stopped.unknown_outcome() } else { stopped }
+    }
+
+    /// [`Running::until_end`] for a thread that may block.
+    ///
+    /// # Errors
+    /// As there, and as [`Lease::block_on`].
     pub fn block_on<T>(&self, effect: Effect, future: impl Future<Output = Result<T>>, tick: Tick<'_>) -> Result<T> {
-        self.lease.block_on(effect, future, tick)
+        self.lease.block_on(effect, self.until_end(effect, future), tick)
     }
 }
 
@@ -145,7 +176,7 @@ impl NodeHandle {
         }
         let undo = Undo(self);
         let dht = Dht::start(self.config.clone()).await?;
-        let running = Arc::new(Running { dht, lease: lease.clone() });
+        let running = Arc::new(Running { dht, lease: lease.clone(), stage: self.stage.subscribe() });
         self.running.store(Some(running.clone()));
         let before = self.step(Stage::Starting, Stage::Running);
         drop(undo);

@@ -74,6 +74,21 @@ fn many_threads_start_and_stop_one_node() {
 }
 
 #[test]
+fn a_call_under_way_ends_with_its_node() {
+    let node = NodeHandle::new(Config::default()).unwrap();
+    node.start_blocking(None).unwrap();
+    let running = node.running().unwrap();
+    std::thread::scope(|threads| {
+        let call = threads.spawn(|| running.block_on(Effect::Writes, never(), None));
+        node.stop_blocking().unwrap();
+        let error = call.join().unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Stopped, true));
+    });
+    drop(node);
+    assert_eq!(kind(running.block_on(Effect::Reads, never(), None)), ErrorKind::Stopped);
+}
+
+#[test]
 fn a_blocked_call_asks_and_is_given_up() {
     let lease = Lease::acquire(1).unwrap();
     let mut asked = 0;

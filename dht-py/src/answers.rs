@@ -155,7 +155,7 @@ fn made<'py, T: Serialize>(maker: &Bound<'py, PyAny>, shape: &T) -> PyResult<Bou
     maker.call1((from_json(maker.py(), &text)?,))
 }
 
-/// The results of a batch by key; `BatchError` if some of them are errors.
+/// The results of a batch by key, of a key that is there twice the first; `BatchError` if some of them are errors.
 pub(crate) fn by_key<T>(
     py: Python<'_>,
     keys: &Bound<'_, PyTuple>,
@@ -166,7 +166,9 @@ pub(crate) fn by_key<T>(
     for (key, result) in keys.iter().zip(results) {
         match result {
             Ok(value) => {
-                if let Some(value) = converted(py, value)? {
+                if let Some(value) = converted(py, value)?
+                    && !reached.contains(&key)?
+                {
                     reached.set_item(key, value)?;
                 }
             }

@@ -49,7 +49,7 @@ impl FromPyObject<'_, '_> for Level {
     }
 }
 
-/// A time above 0 (of a `ttl` or `timeout`).
+/// A `ttl`: a time above 0.
 #[derive(Clone, Copy)]
 pub(crate) struct Seconds(pub(crate) Duration);
 
@@ -61,6 +61,20 @@ impl FromPyObject<'_, '_> for Seconds {
             time if time.is_zero() => Err(no_time(&object, "must be above 0")),
             time => Ok(Self(time)),
         }
+    }
+}
+
+/// The `timeout` of a call, within the bounds that all languages have.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeout(pub(crate) Duration);
+
+impl FromPyObject<'_, '_> for Timeout {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let time = time(&object)?;
+        let options = Options { timeout: Some(time), ..Options::default() };
+        options.check().map(|()| Self(time)).map_err(|error| raised(object.py(), &error))
     }
 }
 
@@ -79,12 +93,9 @@ impl FromPyObject<'_, '_> for Wait {
 /// Seconds as a number, or text like "250ms".
 fn time(object: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if let Ok(text) = object.cast::<PyString>() {
-        let options = serde_json::json!({ "timeout": text.to_string_lossy() }).to_string();
-        let time = Options::read(Some(&options)).and_then(|options| options.get());
-        return time
-            .ok()
-            .and_then(|options| options.timeout)
-            .ok_or_else(|| no_time(object, "must be like 250ms or 1h"));
+        let options = serde_json::json!({ "ttl": text.to_string_lossy() }).to_string();
+        let time = Options::read(Some(&options)).ok().and_then(|options| options.put().ttl);
+        return time.ok_or_else(|| no_time(object, "must be like 250ms or 1h"));
     }
     if object.is_instance_of::<PyBool>() {
         return Err(no_time(object, "must be a number"));
@@ -100,12 +111,12 @@ fn no_time(object: &Bound<'_, PyAny>, must: &str) -> PyErr {
 }
 
 #[inline]
-pub(crate) fn get_options(consistency: Option<Level>, timeout: Option<Seconds>) -> GetOptions {
+pub(crate) fn get_options(consistency: Option<Level>, timeout: Option<Timeout>) -> GetOptions {
     GetOptions { consistency: consistency.map(|level| level.0), timeout: timeout.map(|time| time.0) }
 }
 
 #[inline]
-pub(crate) fn put_options(ttl: Option<Seconds>, consistency: Option<Level>, timeout: Option<Seconds>) -> PutOptions {
+pub(crate) fn put_options(ttl: Option<Seconds>, consistency: Option<Level>, timeout: Option<Timeout>) -> PutOptions {
     PutOptions {
         ttl: ttl.map(|time| time.0),
         consistency: consistency.map(|level| level.0),

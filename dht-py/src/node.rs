@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple};
 
 use crate::answers::{by_key, found, outcome, shape, shapes};
-use crate::arguments::{Key, Level, Seconds, Settings, Wait, addresses, config, get_options, put_options};
+use crate::arguments::{Key, Level, Seconds, Settings, Timeout, Wait, addresses, config, get_options, put_options};
 use crate::calls::{begin, released, wait};
 use crate::errors::{not_found, raised};
 use crate::values::{decoded, encoded};
@@ -236,7 +236,7 @@ impl Node {
     /// Stores ``value`` under ``key`` (str or bytes), for ``ttl`` or for ever.
     ///
     /// A value is a str, bool, None, int, finite float, list, dict with str keys (kept as JSON), or bytes (kept as they
-    /// are). ``consistency`` is "one", "quorum" or "all"; ``timeout`` bounds the whole call. Times are seconds, or text
+    /// are). ``consistency`` is "one", "quorum" or "all"; ``timeout`` (1 ms to 1 h) bounds the whole call. Times are seconds, or text
     /// like "250ms".
     ///
     /// Raises InvalidValue (NaN, infinities, lone surrogates), TypeError, TooLarge, InvalidArgument; NotJoined,
@@ -255,7 +255,7 @@ impl Node {
         value: &Bound<'_, PyAny>,
         ttl: Option<Seconds>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         let value = encoded(value)?;
         let options = put_options(ttl, consistency, timeout);
@@ -278,7 +278,7 @@ impl Node {
         value: &Bound<'_, PyAny>,
         ttl: Seconds,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         self.put(py, key, value, Some(ttl), consistency, timeout)
     }
@@ -299,7 +299,7 @@ impl Node {
         key: Key<'_>,
         default: Option<Py<PyAny>>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         self.read(py, key, get_options(consistency, timeout), move |py, found| match found {
             Some(found) => decoded(py, &found.value),
@@ -320,7 +320,7 @@ impl Node {
         py: Python<'_>,
         key: Key<'_>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         self.read(py, key, get_options(consistency, timeout), found)
     }
@@ -337,7 +337,7 @@ impl Node {
         py: Python<'_>,
         key: Key<'_>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         self.read(py, key, get_options(consistency, timeout), |py, found| flag(py, found.is_some()))
     }
@@ -369,7 +369,7 @@ impl Node {
         py: Python<'_>,
         key: Key<'_>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         self.remove(py, key, get_options(consistency, timeout), flag)
     }
@@ -389,7 +389,7 @@ impl Node {
         mapping: &Bound<'_, PyAny>,
         ttl: Option<Seconds>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         let items = if mapping.is_instance_of::<PyDict>() { mapping.clone() } else { dict_of(mapping)? };
         let (mut keys, mut entries) = (Vec::new(), Vec::new());
@@ -412,7 +412,7 @@ impl Node {
         py: Python<'_>,
         keys: &Bound<'_, PyAny>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         let (names, keys) = listed(keys)?;
         let options = get_options(consistency, timeout);
@@ -437,7 +437,7 @@ impl Node {
         py: Python<'_>,
         keys: &Bound<'_, PyAny>,
         consistency: Option<Level>,
-        timeout: Option<Seconds>,
+        timeout: Option<Timeout>,
     ) -> PyResult<Py<PyAny>> {
         let (names, keys) = listed(keys)?;
         let options = get_options(consistency, timeout);

@@ -14,7 +14,6 @@ ring: no server, no leader.
 from __future__ import annotations
 
 import atexit as _atexit
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import _dht
 from ._async import AsyncDHT
@@ -52,7 +51,9 @@ from .errors import (
     WrongFormat,
 )
 
-if _TYPE_CHECKING:
+# See `_sync`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from .types import Finger, Health, NodeInfo, RingInfo, RingNode, Statistics
 
 __all__ = [
@@ -104,8 +105,9 @@ _atexit.register(_dht.end_all)
 
 def __getattr__(name: str) -> object:
     # Half of the time of an import would go into dataclasses that most programs never see.
-    if name in ("Finger", "Health", "NodeInfo", "RingInfo", "RingNode", "Statistics"):
-        from . import types
+    if name in ("Finger", "Health", "NodeInfo", "RingInfo", "RingNode", "Statistics", "types"):
+        from importlib import import_module
 
-        return getattr(types, name)
+        types = import_module(".types", __name__)
+        return types if name == "types" else getattr(types, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from . import _dht
 from ._dht import Call
 from ._sync import log_failed_leave, settings_of_environment
 from .errors import DHTError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
+    from typing import Any, TypeVar
 
     from typing_extensions import Self, Unpack
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         Versioned,
     )
 
-K = TypeVar("K", bound="Key")
-T = TypeVar("T")
+    K = TypeVar("K", bound=Key)
+    T = TypeVar("T")
 
 
 async def _settled(reply: T) -> T:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from . import _dht
 from .errors import DHTError
 
+# The name is known to type checkers; importing it from typing would take longer than all of this package.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Any
 
     from typing_extensions import Self, Unpack
 

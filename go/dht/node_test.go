@@ -141,12 +141,18 @@ func TestARingOfThree(t *testing.T) {
 	nodes := []*Node{first, second, third}
 	for _, node := range nodes {
 		ok(t, node.WaitReady(bg))
-		others, err := node.SuccessorList()
-		ok(t, err)
-		before, err := node.Predecessor()
-		ok(t, err)
-		if len(others) != 2 || before == nil {
-			t.Fatal(others, before)
+		// Word of a newcomer takes a moment to reach those whom it did not join through.
+		for until := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			others, err := node.SuccessorList()
+			ok(t, err)
+			before, err := node.Predecessor()
+			ok(t, err)
+			if len(others) == 2 && before != nil {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatal(others, before)
+			}
 		}
 	}
 	var all sync.WaitGroup

@@ -20,6 +20,9 @@
 //! conversations) → `transport`, `store` (the ports) → `wire` (messages and their bytes) → `data` (records, versions)
 //! → `ring` (who owns what). `docs/architecture.md` draws the map.
 
+#[cfg(feature = "binding")]
+#[doc(hidden)]
+pub mod binding;
 mod config;
 mod data;
 mod dht;

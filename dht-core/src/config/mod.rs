@@ -9,7 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) use endpoint::is_endpoint;
 mod kinds;
 mod parse;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;

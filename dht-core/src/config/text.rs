@@ -93,7 +93,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Cuts what an error repeats, since it may be megabytes long, and says so.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}… (cut, {} bytes)", &text[..end], text.len()),
@@ -101,7 +101,7 @@ pub(super) fn cut(text: &str) -> String {
 }
 
 /// serde: seconds as a number, or text.
-pub(super) mod duration {
+pub(crate) mod duration {
     use super::{Deserializer, Duration, DurationVisitor};
     use serde::Serializer;
 
@@ -109,7 +109,7 @@ pub(super) mod duration {
         to.serialize_f64(value.as_secs_f64())
     }
 
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         from.deserialize_any(DurationVisitor)
     }
 }

@@ -1,0 +1,101 @@
+//! Many keys in one call, grouped per owner. That some keys failed is told per key and is no failure of the call.
+
+use std::ffi::c_char;
+
+use bytes::Bytes;
+use dht_core::binding::{Effect, json};
+use dht_core::{GetOptions, PutOptions, Value};
+
+use crate::boundary::{Out, call, text};
+use crate::error::dht_error_t;
+use crate::registry::{self, dht_t};
+use crate::status::dht_status;
+
+/// Stores the entries of a JSON object, {key: value, ...}. `results_json` gets {key: {"ok": outcome} or {"error":
+/// {"code", "name", "message", "maybe_applied"}}, ...}. Of a key that is there twice the later value counts.
+///
+/// Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_put_many(
+    d: *mut dht_t,
+    entries_json: *const c_char,
+    results_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_put_many", err, || {
+            let (entries, out) = (text("entries_json", entries_json)?, Out::needed("results_json", results_json)?);
+            let entry = registry::find(d)?;
+            let (keys, values): (Vec<String>, Vec<Value>) = json::entries(entries)?.into_iter().unzip();
+            let running = entry.node.running()?;
+            let entries: Vec<(Bytes, Value)> = keys.iter().map(|key| copied(key)).zip(values).collect();
+            let call = running.dht().put_many(entries, PutOptions::default());
+            let results = running.block_on(Effect::Writes, call, None)?;
+            out.set_text(json::outcomes(&keys, &results)).map(|()| true)
+        })
+    }
+}
+
+/// The values of the keys of a JSON list. `values_json` gets {key: {"ok": value} or {"error": {"code", "name",
+/// "message", "maybe_applied"}}, ...} in the order asked, without the keys that have no value.
+///
+/// Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_get_many(
+    d: *mut dht_t,
+    keys_json: *const c_char,
+    values_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_get_many", err, || {
+            let (keys, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
+            let entry = registry::find(d)?;
+            let keys = json::keys(keys)?;
+            let running = entry.node.running()?;
+            let call = running.dht().get_many(keys.iter().map(|key| copied(key)), GetOptions::default());
+            let results = running.block_on(Effect::Reads, call, None)?;
+            out.set_text(json::found(&keys, &results)).map(|()| true)
+        })
+    }
+}
+
+/// Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
+/// "maybe_applied"}}, ...}.
+///
+/// Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_delete_many(
+    d: *mut dht_t,
+    keys_json: *const c_char,
+    results_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_delete_many", err, || {
+            let (keys, out) = (text("keys_json", keys_json)?, Out::needed("results_json", results_json)?);
+            let entry = registry::find(d)?;
+            let keys = json::keys(keys)?;
+            let running = entry.node.running()?;
+            let call = running.dht().delete_many(keys.iter().map(|key| copied(key)), GetOptions::default());
+            let results = running.block_on(Effect::Writes, call, None)?;
+            out.set_text(json::deleted(&keys, &results)).map(|()| true)
+        })
+    }
+}
+
+fn copied(key: &str) -> Bytes {
+    Bytes::copy_from_slice(key.as_bytes())
+}

@@ -1,0 +1,36 @@
+//! The C interface: what `include/dht.h` declares. Each exported function converts what comes in, does one call of
+//! `dht_core::binding`, and converts what goes out.
+//!
+//! Invariants: no pointer of the caller is read before it was checked for NULL, none is kept; a `dht_t *` is a number
+//! that is looked up, never an address that is followed; no panic crosses the border (`boundary::call`).
+#![allow(non_camel_case_types, reason = "types have their names in C")]
+
+mod batch;
+mod boundary;
+mod data;
+mod error;
+mod life;
+mod log;
+mod registry;
+mod status;
+mod topology;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{dht_delete_many, dht_get_many, dht_put_many};
+pub use boundary::{dht_bytes_free, dht_string_free};
+pub use data::{
+    dht_contains, dht_delete, dht_get, dht_get_bytes, dht_get_with, dht_put, dht_put_bytes, dht_put_with,
+    dht_put_with_ttl, dht_ttl_ms,
+};
+pub use error::{dht_error_code, dht_error_free, dht_error_maybe_applied, dht_error_message, dht_error_t};
+pub use life::{dht_free, dht_join, dht_leave, dht_new, dht_start, dht_stop, dht_wait_ready};
+pub use registry::dht_t;
+pub use status::{dht_status, dht_status_name};
+pub use topology::{
+    dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_members, dht_node_info, dht_predecessor, dht_ring,
+    dht_statistics, dht_successor_list,
+};
+pub use version::{DHT_ABI_VERSION, dht_abi_version, dht_version};

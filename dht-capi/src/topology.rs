@@ -1,0 +1,183 @@
+//! Where keys lie, who is there, how it goes. All answered from memory.
+
+use std::ffi::c_char;
+
+use dht_core::binding::json;
+use dht_core::{Dht, Result};
+
+use crate::boundary::{Out, call, text};
+use crate::error::dht_error_t;
+use crate::registry::{self, dht_t};
+use crate::status::dht_status;
+
+/// The id of `key` on the ring, lower-case hexadecimal of ceil(hash_bits / 4) digits. Works before dht_start too.
+///
+/// Errors: DHT_TOO_LARGE.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_hash_key(
+    d: *mut dht_t,
+    key: *const c_char,
+    hex: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_hash_key", err, || {
+            let (key, out) = (text("key", key)?, Out::needed("hex", hex)?);
+            out.set_text(registry::find(d)?.node.hash_key(key.as_bytes())?).map(|()| true)
+        })
+    }
+}
+
+/// The nodes that keep `key`, owner first, as this node sees the ring: a list of NodeInfo.
+///
+/// Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_locate(
+    d: *mut dht_t,
+    key: *const c_char,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_locate", err, || {
+            let key = text("key", key)?;
+            show(d, json, |dht| json::shape(&dht.locate(key)?))
+        })
+    }
+}
+
+/// This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
+/// dht_join of another node takes.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_node_info(
+    d: *mut dht_t,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_node_info", err, || show(d, json, |dht| json::shape(&dht.node_info()?))) }
+}
+
+/// The first other node before this node's position 0, a NodeInfo; null alone.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_predecessor(
+    d: *mut dht_t,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_predecessor", err, || show(d, json, |dht| json::shape(&dht.predecessor()?))) }
+}
+
+/// The next distinct others clockwise, a list of NodeInfo; empty alone.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_successor_list(
+    d: *mut dht_t,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_successor_list", err, || show(d, json, |dht| json::shape(&dht.successor_list()?))) }
+}
+
+/// The fingers of position 0 that are known, ascending: a list of {"index", "start", "node"}.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_finger_table(
+    d: *mut dht_t,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_finger_table", err, || show(d, json, |dht| json::shape(&dht.finger_table()?))) }
+}
+
+/// The ring as this node sees it: {"hash_bits", "slot_bits", "replication_factor", "view", "nodes"}, each node a NodeInfo
+/// with "positions" and "share".
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_ring(d: *mut dht_t, json: *mut *mut c_char, err: *mut *mut dht_error_t) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_ring", err, || show(d, json, |dht| json::shape(&dht.ring()?))) }
+}
+
+/// All nodes that this node remembers, those that are gone included: a list of NodeInfo.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_members(d: *mut dht_t, json: *mut *mut c_char, err: *mut *mut dht_error_t) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_members", err, || show(d, json, |dht| json::shape(&dht.members()?))) }
+}
+
+/// What was counted and measured, a flat object.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_statistics(
+    d: *mut dht_t,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_statistics", err, || show(d, json, |dht| json::shape(&dht.statistics()?))) }
+}
+
+/// Whether this node and its part of the ring are well: {"joined", "handed_over", "fully_replicated",
+/// "under_replicated_slots", "bytes_to_go", "storage_ok"}.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_health(d: *mut dht_t, json: *mut *mut c_char, err: *mut *mut dht_error_t) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_health", err, || show(d, json, |dht| json::shape(&dht.health()?))) }
+}
+
+/// # Safety
+/// `json` is NULL or writable.
+unsafe fn show(d: *const dht_t, json: *mut *mut c_char, tell: impl FnOnce(&Dht) -> Result<String>) -> Result<bool> {
+    // SAFETY: promised by the caller.
+    let out = unsafe { Out::needed("json", json) }?;
+    let running = registry::find(d)?.node.running()?;
+    out.set_text(tell(running.dht())?).map(|()| true)
+}

@@ -1,0 +1,3 @@
+module dht
+
+go 1.19

@@ -1,0 +1,621 @@
+/*
+ * dht.h: an embeddable, replicated, self-healing distributed hash table.
+ *
+ * Made from the source of dht-capi by cbindgen; do not edit. `make header` makes it anew.
+ *
+ * Rules for all functions
+ *
+ * Order      the handle first, then what goes in, then what comes out, last `err`.
+ * Result     DHT_OK (0) or the number of what went wrong. Outputs are written only on DHT_OK.
+ * Errors     `err` may be NULL. Else `*err` is set on every failure except DHT_NOT_FOUND, and overwritten without being
+ *            freed: free it with dht_error_free before using it again. dht_error_maybe_applied tells whether the
+ *            operation may have taken effect all the same.
+ * Text in    NUL-terminated UTF-8, copied before the call returns. Keys with NUL bytes, or that are no UTF-8, go
+ *            through the functions that end in _bytes.
+ * Text out   belongs to the caller: dht_string_free. Bytes: dht_bytes_free with their length.
+ * NULL       DHT_INVALID_ARGUMENT, unless the function says that it may be NULL. Frees take NULL.
+ * Values     JSON text, checked once and stored as it is, or bytes. Reading a bytes value as JSON is DHT_WRONG_FORMAT;
+ *            reading a JSON value as bytes gives its text.
+ * Options    a JSON object {"ttl", "consistency", "timeout"}, each of which may be missing; NULL: none of them. ttl and
+ *            timeout are seconds as a number, or text as "250ms"; ttl above 0, timeout 1 ms to 1 h; consistency is
+ *            "one", "quorum" or "all".
+ * Units      names that end in _ms are milliseconds; times in JSON are seconds, instants Unix seconds.
+ * Threads    every function may be called from any thread at any time, on one handle too. dht_free may be called while
+ *            other threads are inside calls: they end by themselves; later calls with the handle are
+ *            DHT_INVALID_ARGUMENT. Calls block.
+ * Processes  a handle works in the process that made it: in a forked child its calls are DHT_FORKED. Make new handles
+ *            there.
+ * Defects    a panic inside the library ends the call with DHT_INTERNAL, not the program.
+ */
+
+#ifndef DHT_H
+#define DHT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/*
+ Raised when programs must be built anew: the number in the name libdht.so.0.
+ */
+#define DHT_ABI_VERSION 0
+
+/*
+ What became of a call: 0 or what went wrong. More may be added; none changes.
+ */
+enum dht_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /*
+     It succeeded.
+     */
+    DHT_OK = 0,
+    /*
+     There is no such key, where a language has no other way to say so (Rust answers `None`). Nothing to repair.
+     */
+    DHT_NOT_FOUND = 1,
+    /*
+     An argument is outside what the operation takes. Correct the call; repeating it fails again.
+     */
+    DHT_INVALID_ARGUMENT = 2,
+    /*
+     The configuration is wrong; the text names key, value and bound. Correct it and make the node again.
+     */
+    DHT_CONFIG = 3,
+    /*
+     The node was not started. Call `start` first.
+     */
+    DHT_NOT_STARTED = 4,
+    /*
+     The node was stopped or has left; a handle is never restarted. Make a new one.
+     */
+    DHT_STOPPED = 5,
+    /*
+     The node did not get into a ring within the deadline; it keeps trying. Call again later, or check the seeds.
+     */
+    DHT_NOT_JOINED = 6,
+    /*
+     The deadline passed. Where `maybe_applied` is true, read before deciding to write again.
+     */
+    DHT_TIMEOUT = 7,
+    /*
+     Fewer replicas answered than the level needs. Try again, take a lower level, or bring nodes back.
+     */
+    DHT_QUORUM = 8,
+    /*
+     A queue is full here or at the peer. Wait a little and send less at once; nothing was queued.
+     */
+    DHT_OVERLOADED = 9,
+    /*
+     The ring has other immutable parameters, or another name; the text says both values. Configure this node alike.
+     */
+    DHT_INCOMPATIBLE_RING = 10,
+    /*
+     Every position of this node is held by another one. Take more `hash_bits` or another node_id.
+     */
+    DHT_RING_FULL = 11,
+    /*
+     Key or value is longer than `max_key_size` or `max_value_size`. Split it, or raise the limit on all nodes.
+     */
+    DHT_TOO_LARGE = 12,
+    /*
+     The value cannot be stored in the format asked for, such as NaN in JSON. Change the value.
+     */
+    DHT_INVALID_VALUE = 13,
+    /*
+     The stored value has another format than the one asked for. Read it as bytes.
+     */
+    DHT_WRONG_FORMAT = 14,
+    /*
+     An address cannot be bound or resolved. Choose another address or port, or check the name service.
+     */
+    DHT_ADDRESS = 15,
+    /*
+     No peer answered at the address. Check that it runs and that the network lets us through; then try again.
+     */
+    DHT_UNREACHABLE = 16,
+    /*
+     The node would be open to anyone who reaches its port. The text says which ways out exist.
+     */
+    DHT_INSECURE = 17,
+    /*
+     The peer does not prove that it belongs to the ring, or we do not to it. Check keys and certificates.
+     */
+    DHT_AUTH = 18,
+    /*
+     `max_memory` is used up and the policy is to refuse. Delete, raise it, or let it evict.
+     */
+    DHT_MEMORY_FULL = 19,
+    /*
+     The disk failed or is full. Mend it and restart the node; the replicas keep the data meanwhile.
+     */
+    DHT_STORAGE = 20,
+    /*
+     Clocks differ by more than `max_clock_offset`; the text says both. Set the clock, then join again.
+     */
+    DHT_CLOCK_SKEW = 21,
+    /*
+     This release, or the peer's, does not have the feature. Leave the key at its default, or upgrade.
+     */
+    DHT_UNSUPPORTED = 22,
+    /*
+     The process was forked after `start`; the child has no runtime. Start a node in the child instead.
+     */
+    DHT_FORKED = 23,
+    /*
+     The caller gave the call up. Where `maybe_applied` is true, read before deciding to write again.
+     */
+    DHT_CANCELLED = 24,
+    /*
+     A blocking call was made from inside a callback of the library. Make it from another thread.
+     */
+    DHT_REENTRANT = 25,
+    /*
+     A live node has this node_id. Choose another, or stop the other node first.
+     */
+    DHT_NODE_ID_IN_USE = 26,
+    /*
+     A defect of this library. Report it with its text; the node may be restarted.
+     */
+    DHT_INTERNAL = 27,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum dht_status dht_status;
+#else
+typedef int32_t dht_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/*
+ Why a call failed. Free it with dht_error_free. It may be read from many threads.
+ */
+typedef struct dht_error_t dht_error_t;
+
+/*
+ A node. Only pointers to it exist; what they point to is nothing to look at.
+ */
+typedef struct dht_t dht_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ The `DHT_ABI_VERSION` of the library that is linked. Compare it with that of the header.
+ */
+uint32_t dht_abi_version(void);
+
+/*
+ The release, such as "0.1.0". Static: not to be freed. Never NULL.
+ */
+const char *dht_version(void);
+
+/*
+ The name of a status without the prefix: "NOT_FOUND", "OK" for 0, "UNKNOWN" for a number that is none. Static: not
+ to be freed. Never NULL.
+ */
+const char *dht_status_name(int32_t status);
+
+/*
+ The status that the call returned; DHT_OK for NULL.
+
+ # Safety
+ `error` is NULL or from this library and not yet freed.
+ */
+dht_status dht_error_code(const dht_error_t *error);
+
+/*
+ What was attempted and what was in the way, beginning with the name of the status. Lives as long as the error; never
+ NULL, and empty for NULL.
+
+ # Safety
+ `error` is NULL or from this library and not yet freed.
+ */
+const char *dht_error_message(const dht_error_t *error);
+
+/*
+ True where the outcome is unknown: the operation may have been applied, or may still be. False means that nothing
+ was changed; false for NULL.
+
+ # Safety
+ `error` is NULL or from this library and not yet freed.
+ */
+bool dht_error_maybe_applied(const dht_error_t *error);
+
+/*
+ Frees an error; NULL is allowed.
+
+ # Safety
+ `error` is NULL or from this library and not yet freed.
+ */
+void dht_error_free(dht_error_t *error);
+
+/*
+ Makes a node that is not started. `config_json` is an object with the keys of the configuration; NULL: the defaults.
+ Until dht_start only dht_hash_key works; other calls are DHT_NOT_STARTED. Free the handle with dht_free.
+
+ Errors: DHT_CONFIG naming key, value and bound; DHT_UNSUPPORTED; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_new(const char *config_json,
+                   dht_t **out,
+                   dht_error_t **err);
+
+/*
+ Starts the node. Without seeds it founds a ring and serves at once; with seeds it returns after joining, or after
+ `request_timeout`, and goes on trying. A no-op if it runs.
+
+ Errors: DHT_ADDRESS, DHT_INCOMPATIBLE_RING, DHT_NODE_ID_IN_USE, DHT_RING_FULL, DHT_CLOCK_SKEW: nothing runs then, and
+ it may be started again. DHT_STOPPED after dht_stop or dht_leave.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_start(dht_t *d,
+                     dht_error_t **err);
+
+/*
+ Ends the node at once, within a second, without hand-over or goodbye: to the ring, a crash. Later calls succeed.
+
+ Errors: DHT_NOT_STARTED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_stop(dht_t *d,
+                    dht_error_t **err);
+
+/*
+ Hands over what only this node holds, says goodbye and ends. Later calls succeed.
+
+ Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has left nevertheless.
+ DHT_NOT_STARTED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_leave(dht_t *d, uint64_t timeout_ms, dht_error_t **err);
+
+/*
+ Waits until the node is joined, agrees with its neighbours on who is there, and has caught up with all that it
+ should hold.
+
+ Errors: DHT_TIMEOUT after `timeout_ms`; DHT_NOT_STARTED; DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_wait_ready(dht_t *d,
+                          uint64_t timeout_ms,
+                          dht_error_t **err);
+
+/*
+ Joins the ring of one of `addresses`, "host:port" separated by commas. Returns when this node is active there; data
+ of both rings merges by version. A no-op in the ring it is in.
+
+ Errors: DHT_INVALID_ARGUMENT for what is no address and for this node's own alone; DHT_ADDRESS; DHT_UNREACHABLE;
+ DHT_INCOMPATIBLE_RING, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
+ it was let in and is still copying. DHT_NOT_STARTED; DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_join(dht_t *d,
+                    const char *addresses,
+                    dht_error_t **err);
+
+/*
+ Frees a handle; a node that runs is stopped as by dht_stop. Other threads may be inside calls with it. NULL, and a
+ handle that was freed, are allowed.
+
+ # Safety
+ The rules at the top.
+ */
+void dht_free(dht_t *d);
+
+/*
+ Stores JSON under `key`, for ever. `outcome_json` may be NULL, else it gets {"version", "acks", "wanted",
+ "set_size", "degraded"}.
+
+ Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+ DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT: see dht_error_maybe_applied.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put(dht_t *d, const char *key, const char *value_json, char **outcome_json, dht_error_t **err);
+
+/*
+ As dht_put, for `ttl_ms` milliseconds, which must be above 0.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put_with_ttl(dht_t *d,
+                            const char *key,
+                            const char *value_json,
+                            uint64_t ttl_ms,
+                            char **outcome_json,
+                            dht_error_t **err);
+
+/*
+ As dht_put, with options, which may be NULL.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_put.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put_with(dht_t *d,
+                        const char *key,
+                        const char *value_json,
+                        const char *options_json,
+                        char **outcome_json,
+                        dht_error_t **err);
+
+/*
+ The JSON of `key`.
+
+ Errors: DHT_NOT_FOUND if there is no value, and then no error is set; DHT_WRONG_FORMAT if it is bytes;
+ DHT_TOO_LARGE (the key), DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_QUORUM, DHT_TIMEOUT.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get(dht_t *d, const char *key, char **value_json, dht_error_t **err);
+
+/*
+ As dht_get, with options, which may be NULL and have no ttl.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_get.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_with(dht_t *d,
+                        const char *key,
+                        const char *options_json,
+                        char **value_json,
+                        dht_error_t **err);
+
+/*
+ Stores bytes under a key of bytes. `key` and `value` may be NULL where their length is 0; `options_json` and
+ `outcome_json` may be NULL.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_put.
+
+ # Safety
+ The rules at the top; the lengths are those of what is there.
+ */
+dht_status dht_put_bytes(dht_t *d,
+                         const uint8_t *key,
+                         size_t key_len,
+                         const uint8_t *value,
+                         size_t value_len,
+                         const char *options_json,
+                         char **outcome_json,
+                         dht_error_t **err);
+
+/*
+ The value of a key of bytes: its bytes, or the text of its JSON. `options_json` may be NULL; `key` where its length
+ is 0. After the bytes stands a NUL that `value_len` does not count. Free them with dht_bytes_free.
+
+ Errors: as dht_get_with, without DHT_WRONG_FORMAT.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_bytes(dht_t *d,
+                         const uint8_t *key,
+                         size_t key_len,
+                         const char *options_json,
+                         uint8_t **value,
+                         size_t *value_len,
+                         dht_error_t **err);
+
+/*
+ Deletes `key`; `existed`, which may be NULL, tells whether it had a value. That it had none is no error.
+
+ Errors: as dht_put.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_delete(dht_t *d, const char *key, bool *existed, dht_error_t **err);
+
+/*
+ Whether `key` has a value.
+
+ Errors: as dht_get, without DHT_NOT_FOUND and DHT_WRONG_FORMAT.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_contains(dht_t *d, const char *key, bool *contains, dht_error_t **err);
+
+/*
+ How many milliseconds `key` still lives, rounded up; -1 if it has no value or never expires.
+
+ Errors: as dht_contains.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_ttl_ms(dht_t *d, const char *key, int64_t *ttl_ms, dht_error_t **err);
+
+/*
+ Stores the entries of a JSON object, {key: value, ...}. `results_json` gets {key: {"ok": outcome} or {"error":
+ {"code", "name", "message", "maybe_applied"}}, ...}. Of a key that is there twice the later value counts.
+
+ Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put_many(dht_t *d,
+                        const char *entries_json,
+                        char **results_json,
+                        dht_error_t **err);
+
+/*
+ The values of the keys of a JSON list. `values_json` gets {key: {"ok": value} or {"error": {"code", "name",
+ "message", "maybe_applied"}}, ...} in the order asked, without the keys that have no value.
+
+ Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_many(dht_t *d, const char *keys_json, char **values_json, dht_error_t **err);
+
+/*
+ Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
+ "maybe_applied"}}, ...}.
+
+ Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_delete_many(dht_t *d,
+                           const char *keys_json,
+                           char **results_json,
+                           dht_error_t **err);
+
+/*
+ The id of `key` on the ring, lower-case hexadecimal of ceil(hash_bits / 4) digits. Works before dht_start too.
+
+ Errors: DHT_TOO_LARGE.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_hash_key(dht_t *d,
+                        const char *key,
+                        char **hex,
+                        dht_error_t **err);
+
+/*
+ The nodes that keep `key`, owner first, as this node sees the ring: a list of NodeInfo.
+
+ Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_locate(dht_t *d, const char *key, char **json, dht_error_t **err);
+
+/*
+ This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
+ dht_join of another node takes.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_node_info(dht_t *d,
+                         char **json,
+                         dht_error_t **err);
+
+/*
+ The first other node before this node's position 0, a NodeInfo; null alone.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_predecessor(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ The next distinct others clockwise, a list of NodeInfo; empty alone.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_successor_list(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ The fingers of position 0 that are known, ascending: a list of {"index", "start", "node"}.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_finger_table(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ The ring as this node sees it: {"hash_bits", "slot_bits", "replication_factor", "view", "nodes"}, each node a NodeInfo
+ with "positions" and "share".
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_ring(dht_t *d,
+                    char **json,
+                    dht_error_t **err);
+
+/*
+ All nodes that this node remembers, those that are gone included: a list of NodeInfo.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_members(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ What was counted and measured, a flat object.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_statistics(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ Whether this node and its part of the ring are well: {"joined", "handed_over", "fully_replicated",
+ "under_replicated_slots", "bytes_to_go", "storage_ok"}.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_health(dht_t *d, char **json, dht_error_t **err);
+
+/*
+ Frees text of this library; NULL is allowed.
+
+ # Safety
+ `text` is NULL or from this library, unchanged in length and not yet freed.
+ */
+void dht_string_free(char *text);
+
+/*
+ Frees bytes of this library, `len` being the length that came with them; NULL is allowed.
+
+ # Safety
+ `bytes` is NULL or from this library, with its length, and not yet freed.
+ */
+void dht_bytes_free(uint8_t *bytes, size_t len);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* DHT_H */

@@ -1,0 +1,283 @@
+"""The face for asyncio: `AsyncDHT`."""
+
+from __future__ import annotations
+
+from . import _dht
+from ._dht import Call
+from ._sync import log_failed_leave, settings_of_environment
+from .errors import DHTError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    from typing_extensions import Self, Unpack
+
+    from .types import (
+        Consistency,
+        Duration,
+        Finger,
+        Health,
+        Key,
+        NodeInfo,
+        Path,
+        PutOutcome,
+        RingInfo,
+        Settings,
+        Statistics,
+        Versioned,
+    )
+
+    K = TypeVar("K", bound=Key)
+    T = TypeVar("T")
+
+
+async def _settled(reply: T) -> T:
+    """The result of an operation that is done, or is waited for here.
+
+    To the type checker the node is a blocking one, whose methods return their results; this one's may return a `Call`.
+    """
+    if type(reply) is not Call:
+        return reply
+    # Here, because it takes longer to import than all of this package; in a coroutine somebody has done so.
+    from asyncio import get_running_loop
+
+    call: Any = reply
+    loop = get_running_loop()
+    future: Future[T] = loop.create_future()
+    call.begin(loop, future)
+    try:
+        return await future
+    finally:
+        # Of a cancelled task; otherwise it is done.
+        call.cancel()
+
+
+class AsyncDHT:
+    """One node of the ring, in this process, for asyncio: the operations of `DHT` with ``await``.
+
+    The process's own threads drive the calls, so any number of them may wait at once, and of any event loop. A cancelled
+    call is given up; a write may have been applied then.
+
+    >>> import asyncio, dht
+    >>> async def main():
+    ...     async with dht.AsyncDHT() as node:
+    ...         await node.put("answer", 42)
+    ...         return await asyncio.gather(*(node.get("answer") for _ in range(3)))
+    >>> asyncio.run(main())
+    [42, 42, 42]
+    """
+
+    __slots__ = ("__weakref__", "_node")
+
+    def __init__(self, **settings: Unpack[Settings]) -> None:
+        """Checks the configuration; `start`, or ``async with``, starts the node."""
+        self._node = _dht.Node(_asynchronous=True, **settings)
+
+    @classmethod
+    def _made(cls, settings: _dht.Settings) -> Self:
+        made = cls.__new__(cls)
+        made._node = _dht.Node(_asynchronous=True, _settings=settings)
+        return made
+
+    @classmethod
+    def from_config(cls, path: Path) -> Self:
+        """A node configured by a file, TOML or JSON by the end of its name. Raises ConfigError with path and line."""
+        return cls._made(_dht.Settings.from_file(path))
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A node configured by DHT_* variables; see `DHT.from_env`."""
+        return cls._made(settings_of_environment())
+
+    @property
+    def address(self) -> str:
+        """What others dial and `join` takes: "host:port". Raises NotStarted before `start`."""
+        return self._node.address
+
+    @property
+    def node_id(self) -> str:
+        """This node's name on the ring. Raises NotStarted before `start`."""
+        return self._node.node_id
+
+    async def start(self) -> None:
+        """Starts the node; see `DHT.start`."""
+        await _settled(self._node.start())  # type: ignore[func-returns-value]
+
+    async def join(self, addresses: str | Sequence[str]) -> None:
+        """Joins the ring of ``addresses``; see `DHT.join`."""
+        await _settled(self._node.join(addresses))  # type: ignore[func-returns-value]
+
+    async def wait_ready(self, timeout: Duration = 30.0) -> None:
+        """Waits until this node has joined and caught up; see `DHT.wait_ready`."""
+        await _settled(self._node.wait_ready(timeout))  # type: ignore[func-returns-value]
+
+    async def leave(self, timeout: Duration = 10.0) -> None:
+        """Hands over, says goodbye and ends; see `DHT.leave`."""
+        await _settled(self._node.leave(timeout))  # type: ignore[func-returns-value]
+
+    async def stop(self) -> None:
+        """Ends the node at once; see `DHT.stop`."""
+        await _settled(self._node.stop())  # type: ignore[func-returns-value]
+
+    async def close(self) -> None:
+        """`leave`, then `stop`; a failed leave is logged, never raised."""
+        try:
+            await self.leave()
+        except DHTError as error:
+            log_failed_leave(error)
+        await self.stop()
+
+    async def put(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> PutOutcome:
+        """Stores ``value`` under ``key``; see `DHT.put`."""
+        return await _settled(
+            self._node.put(key, value, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    async def put_with_ttl(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> PutOutcome:
+        """Stores ``value`` under ``key`` for ``ttl`` seconds; see `DHT.put`."""
+        return await _settled(
+            self._node.put_with_ttl(key, value, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    async def get(
+        self,
+        key: Key,
+        default: Any = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """The value of ``key``, or ``default`` if there is none; see `DHT.get`."""
+        return await _settled(self._node.get(key, default, consistency=consistency, timeout=timeout))
+
+    async def get_versioned(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> Versioned | None:
+        """The value of ``key`` with its version and expiry, or None; see `DHT.get_versioned`."""
+        return await _settled(
+            self._node.get_versioned(key, consistency=consistency, timeout=timeout)
+        )
+
+    async def contains(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool:
+        """Whether ``key`` has a value."""
+        return await _settled(self._node.contains(key, consistency=consistency, timeout=timeout))
+
+    async def ttl(self, key: Key) -> float | None:
+        """Seconds that ``key`` still lives; None if it has no value or never expires."""
+        return await _settled(self._node.ttl(key))
+
+    async def delete(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool:
+        """Deletes ``key``; True if it had a value; see `DHT.delete`."""
+        return await _settled(self._node.delete(key, consistency=consistency, timeout=timeout))
+
+    async def put_many(
+        self,
+        mapping: Mapping[K, Any],
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> dict[K, PutOutcome]:
+        """Stores a mapping of keys to values; see `DHT.put_many`."""
+        return await _settled(
+            self._node.put_many(mapping, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    async def get_many(
+        self, keys: Iterable[K], *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> dict[K, Any]:
+        """The values of those of ``keys`` that have one; see `DHT.get_many`."""
+        return await _settled(self._node.get_many(keys, consistency=consistency, timeout=timeout))
+
+    async def delete_many(
+        self, keys: Iterable[K], *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> dict[K, bool]:
+        """Deletes ``keys``; for each, whether it had a value; see `DHT.delete_many`."""
+        return await _settled(
+            self._node.delete_many(keys, consistency=consistency, timeout=timeout)
+        )
+
+    async def hash_key(self, key: Key) -> int:
+        """The id of ``key`` on the ring. Works before `start` too."""
+        return self._node.hash_key(key)
+
+    async def locate(self, key: Key) -> list[NodeInfo]:
+        """The nodes that keep ``key``, its owner first."""
+        return self._node.locate(key)
+
+    async def node_info(self) -> NodeInfo:
+        """This node."""
+        return self._node.node_info()
+
+    async def predecessor(self) -> NodeInfo | None:
+        """The first other node before this node's position 0; None alone."""
+        return self._node.predecessor()
+
+    async def successor_list(self) -> list[NodeInfo]:
+        """The next other nodes clockwise; [] alone."""
+        return self._node.successor_list()
+
+    async def finger_table(self) -> list[Finger]:
+        """The fingers of position 0 that are known, ascending."""
+        return self._node.finger_table()
+
+    async def ring(self) -> RingInfo:
+        """The ring as this node sees it."""
+        return self._node.ring()
+
+    async def members(self) -> list[NodeInfo]:
+        """All nodes that this node remembers, those that are gone included."""
+        return self._node.members()
+
+    async def statistics(self) -> Statistics:
+        """What this node has counted and measured since it started."""
+        return self._node.statistics()
+
+    async def health(self) -> Health:
+        """Whether this node and its part of the ring are well."""
+        return self._node.health()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        try:
+            return f"<AsyncDHT {self.node_id} at {self.address}>"
+        except DHTError as error:
+            return f"<AsyncDHT: {error}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a node belongs to its process: make one in each")

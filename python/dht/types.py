@@ -1,0 +1,239 @@
+"""What nodes tell about themselves and the ring: frozen dataclasses. Times are seconds, instants Unix seconds, ids
+lower-case hexadecimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
+
+from ._dht import PutOutcome, Versioned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Consistency",
+    "Duration",
+    "Finger",
+    "Health",
+    "Key",
+    "NodeInfo",
+    "PutOutcome",
+    "RingInfo",
+    "RingNode",
+    "Settings",
+    "Statistics",
+    "TlsFiles",
+    "Versioned",
+]
+
+Key = Union[str, bytes]
+"""``"k"`` and ``b"k"`` are one key."""
+
+Consistency = Literal["one", "quorum", "all"]
+"""How many replicas answer before a call returns."""
+
+Duration = Union[float, str]
+"""Seconds, or text like "250ms"."""
+
+Size = Union[int, str]
+"""Bytes, or text like "16MiB"."""
+
+Path = Union[str, "PathLike[str]"]
+
+
+class TlsFiles(TypedDict):
+    """The files of mutual TLS, all PEM."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `dht.DHT`; what is left out keeps its default."""
+
+    node_id: str
+    address: str
+    port: int
+    advertise: str
+    seeds: Sequence[str]
+    cluster_name: str
+    hash_function: Literal["fnv1", "fnv1a", "crc32", "md5", "sha1", "sha256", "consistent"]
+    hash_bits: int
+    slot_bits: int
+    replication_factor: int
+    min_replicas: int
+    consistency: Consistency
+    successor_list_size: int
+    virtual_nodes: int | None
+    consistent_hashing: bool
+    backup_replicas: bool
+    stabilize_interval: Duration
+    fix_finger_interval: Duration
+    check_predecessor: Duration
+    heartbeat_interval: Duration
+    request_timeout: Duration
+    max_retries: int
+    buffer_size: int
+    max_connections: int
+    network_protocol: Literal["tcp", "udp"]
+    enable_logging: bool
+    enable_metrics: bool
+    routing: Literal["one_hop", "chord"]
+    max_table_nodes: int
+    data_dir: Path | None
+    durability: Literal["none", "interval", "always"]
+    max_memory: Size | None
+    eviction: Literal["reject", "lru"]
+    max_key_size: Size
+    max_value_size: Size
+    tombstone_grace: Duration
+    max_clock_offset: Duration
+    cluster_key: str | None
+    tls: TlsFiles | None
+    allow_insecure: bool
+    zone: str
+    worker_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """One node as another one sees it."""
+
+    id: str
+    """Its node_id."""
+    address: str
+    """"host:port": what ``join`` takes."""
+    state: str
+    """joining, active, suspect, leaving, left or dead."""
+    last_seen: float
+    """When it last answered, Unix seconds; 0 if it never did."""
+    incarnation: int
+    """Raised by the node itself whenever it has something new to say."""
+    vnodes: int
+    """Positions on the ring."""
+    zone: str
+    """Failure domain; empty: none."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> NodeInfo:
+        return cls(**told)
+
+
+@dataclass(frozen=True, slots=True)
+class RingNode(NodeInfo):
+    """One member of the ring with its part of the key space."""
+
+    positions: tuple[str, ...]
+    """Its ids on the ring, by index."""
+    share: float
+    """Fraction of the key space that it owns; 0 while it is not active."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> RingNode:
+        return cls(**{**told, "positions": tuple(told["positions"])})
+
+
+@dataclass(frozen=True, slots=True)
+class RingInfo:
+    """The ring as one node sees it."""
+
+    hash_bits: int
+    """Width of an id."""
+    slot_bits: int
+    """The key space has 2 ** min(hash_bits, slot_bits) slots."""
+    replication_factor: int
+    """Copies of each record, on distinct nodes."""
+    view: str
+    """Fingerprint of the set of nodes: equal on nodes that know the same."""
+    nodes: tuple[RingNode, ...]
+    """All present nodes, ascending by id."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> RingInfo:
+        return cls(**{**told, "nodes": tuple(RingNode._of(node) for node in told["nodes"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Finger:
+    """One entry of a finger table."""
+
+    index: int
+    """k, from 0: the finger of 2 ** k."""
+    start: str
+    """Position 0 + 2 ** k."""
+    node: NodeInfo
+    """The node that owns ``start``."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> Finger:
+        return cls(**{**told, "node": NodeInfo._of(told["node"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a node and its part of the ring are well: what a readiness probe asks."""
+
+    joined: bool
+    """The node is active in a ring."""
+    handed_over: bool
+    """It has all that it should hold and nothing that others should."""
+    fully_replicated: bool
+    """Every slot that it owns has all its replicas, as many as the ring has nodes for, caught up and equal."""
+    under_replicated_slots: int
+    """Slots that it owns of which that is not so."""
+    bytes_to_go: int
+    """Bytes that it still has to hand over."""
+    storage_ok: bool
+    """The store takes writes."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> Health:
+        return cls(**told)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a node has counted and measured since it started. Counted per key, at the node called."""
+
+    start_time: float
+    uptime: float
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    stores_successful: int
+    stores_failed: int
+    lookups_successful: int
+    lookups_failed: int
+    lookups_not_found: int
+    average_store_time: float
+    average_lookup_time: float
+    store_time_p50: float
+    store_time_p99: float
+    lookup_time_p50: float
+    lookup_time_p99: float
+    data_items_stored: int
+    data_bytes_stored: int
+    nodes_joined: int
+    nodes_left: int
+    network_errors: int
+    stabilize_operations: int
+    finger_table_updates: int
+    heartbeats_sent: int
+    replications_sent: int
+    lookup_success_rate: float
+    store_success_rate: float
+    node_availability: float
+    finger_table_accuracy: float
+    conflicts_resolved: int
+    under_replicated_slots: int
+    errors: dict[str, int]
+    """Errors by name."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> Statistics:
+        return cls(**told)

@@ -1,0 +1,102 @@
+/* What a node tells: shapes and units. */
+#include "check.h"
+#include "json.h"
+
+typedef dht_status (*tell)(dht_t *, char **, dht_error_t **);
+
+static json told(dht_t *d, tell ask) {
+    char *text = NULL;
+    json read;
+    OK(ask(d, &text, &err));
+    read = json_read(text);
+    /* `from` is not needed here. */
+    dht_string_free(text);
+    return read;
+}
+
+static void is_node_info(const json *info) {
+    static const char *const members[] = {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"};
+    size_t i;
+    for (i = 0; i < sizeof members / sizeof members[0]; i++) {
+        CHECK(json_member(info, members[i]) != NULL);
+    }
+}
+
+static void statistics(dht_t *d) {
+    static const char *const members[] = {
+        "start_time", "uptime", "messages_sent", "messages_received", "bytes_sent", "bytes_received",
+        "stores_successful", "stores_failed", "lookups_successful", "lookups_failed", "lookups_not_found",
+        "average_store_time", "average_lookup_time", "store_time_p50", "store_time_p99", "lookup_time_p50",
+        "lookup_time_p99", "data_items_stored", "data_bytes_stored", "nodes_joined", "nodes_left", "network_errors",
+        "stabilize_operations", "finger_table_updates", "heartbeats_sent", "replications_sent",
+        "lookup_success_rate", "store_success_rate", "node_availability", "finger_table_accuracy",
+        "conflicts_resolved", "under_replicated_slots",
+    };
+    char *text = NULL;
+    json all;
+    size_t i;
+    OK(dht_put(d, "s", "1", NULL, &err));
+    CHECK(holds(d, "s", "1"));
+    STATUS(dht_get(d, "no such key", &text, NULL), DHT_NOT_FOUND);
+    all = told(d, dht_statistics);
+    for (i = 0; i < sizeof members / sizeof members[0]; i++) {
+        CHECK(json_member(&all, members[i]) != NULL && json_member(&all, members[i])->kind == JSON_NUMBER);
+    }
+    CHECK(json_at(&all, "errors")->kind == JSON_OBJECT);
+    CHECK(json_at(&all, "stores_successful")->number == 1 && json_at(&all, "data_items_stored")->number == 1);
+    CHECK(json_at(&all, "lookups_successful")->number == 2 && json_at(&all, "lookups_not_found")->number == 1);
+    json_free(&all);
+}
+
+void topology(void) {
+    dht_t *d = started("{\"node_id\": \"alone\"}"), *other;
+    char *address = address_of(d), *text = NULL, config[128];
+    json all = told(d, dht_node_info);
+    is_node_info(&all);
+    CHECK(strcmp(json_text(&all, "id"), "alone") == 0 && strcmp(json_text(&all, "state"), "active") == 0);
+    CHECK(json_at(&all, "vnodes")->number == 16 && strcmp(json_text(&all, "zone"), "") == 0);
+    json_free(&all);
+    all = told(d, dht_predecessor);
+    CHECK(all.kind == JSON_NULL);
+    json_free(&all);
+    all = told(d, dht_successor_list);
+    CHECK(all.kind == JSON_LIST && all.len == 0);
+    json_free(&all);
+    statistics(d);
+
+    snprintf(config, sizeof config, "{\"node_id\": \"other\", \"seeds\": [\"%s\"]}", address);
+    other = started(config);
+    OK(dht_wait_ready(other, 30000, &err));
+    OK(dht_wait_ready(d, 30000, &err));
+    all = told(d, dht_predecessor);
+    is_node_info(&all);
+    CHECK(strcmp(json_text(&all, "id"), "other") == 0);
+    json_free(&all);
+    all = told(other, dht_successor_list);
+    CHECK(all.len == 1 && strcmp(json_text(&all.items[0], "address"), address) == 0);
+    json_free(&all);
+    all = told(d, dht_finger_table);
+    CHECK(all.kind == JSON_LIST);
+    json_free(&all);
+    all = told(d, dht_members);
+    CHECK(all.len == 2);
+    json_free(&all);
+    all = told(d, dht_ring);
+    CHECK(json_at(&all, "hash_bits")->number == 160 && json_at(&all, "slot_bits")->number == 14);
+    CHECK(json_at(&all, "nodes")->len == 2);
+    is_node_info(&json_at(&all, "nodes")->items[0]);
+    CHECK(json_at(&json_at(&all, "nodes")->items[0], "positions")->len == 16);
+    json_free(&all);
+    all = told(d, dht_health);
+    CHECK(json_at(&all, "joined")->number == 1 && json_at(&all, "storage_ok")->number == 1);
+    json_free(&all);
+    OK(dht_locate(d, "k", &text, &err));
+    all = json_read(text);
+    CHECK(all.len == 2);
+    is_node_info(&all.items[0]);
+    json_free(&all);
+    dht_string_free(text);
+    dht_free(other);
+    dht_free(d);
+    free(address);
+}

@@ -1,0 +1,124 @@
+// The C++ face: what it adds to the C one, which has its own tests.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <dht.hpp>
+
+#define CHECK(condition)                                                                    \
+    do {                                                                                    \
+        if (!(condition)) {                                                                 \
+            std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
+            std::abort();                                                                   \
+        }                                                                                   \
+    } while (0)
+
+template <typename Function>
+static void throws(dht_status code, Function function) {
+    try {
+        function();
+    } catch (const dht::Error &error) {
+        CHECK(error.code() == code);
+        CHECK(std::string(error.what()).rfind(dht_status_name(static_cast<std::int32_t>(code)), 0) == 0);
+        return;
+    }
+    CHECK(!"it threw nothing");
+}
+
+static std::string address_of(const dht::Node &node) {
+    std::string info = node.node_info();
+    std::size_t begin = info.find("\"address\":\"") + 11;
+    return info.substr(begin, info.find('"', begin) - begin);
+}
+
+static void data() {
+    using namespace std::chrono_literals;
+    dht::Node node;
+    CHECK(node.hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a3");
+    throws(DHT_NOT_STARTED, [&] { node.get("k"); });
+    node.start();
+    CHECK(!node.get("k"));
+    CHECK(node.put("k", "[1, 2]").find("\"version\"") != std::string::npos);
+    CHECK(node.get("k") == "[1, 2]" && node.get("k", "{\"consistency\": \"one\"}") == "[1, 2]");
+    CHECK(node.contains("k") && !node.ttl("k"));
+    CHECK(node.erase("k") && !node.erase("k") && !node.contains("k"));
+    node.put_with_ttl("t", "1", 1h);
+    CHECK(node.ttl("t") && *node.ttl("t") > 59min && *node.ttl("t") <= 1h);
+    std::string bytes("\0\xff\0", 3);
+    node.put_bytes(bytes, bytes);
+    node.put_bytes("", "");
+    CHECK(node.get_bytes(bytes) == bytes && node.get_bytes("") == "" && !node.get_bytes("none"));
+    throws(DHT_WRONG_FORMAT, [&] { node.get(""); });
+    throws(DHT_INVALID_VALUE, [&] { node.put("k", "NaN"); });
+    throws(DHT_INVALID_VALUE, [&] { node.put("k", std::string("1\0", 2)); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.put(bytes, "1"); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.put("k", "1", "{\"ttl\": 0}"); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.put_with_ttl("k", "1", -1s); });
+    throws(DHT_TOO_LARGE, [&] { node.get(std::string(5000, 'k')); });
+    throws(DHT_CONFIG, [] { dht::Node wrong("{\"prot\": 1}"); });
+    CHECK(node.put_many("{\"a\": 1, \"b\": 2}").find("\"ok\"") != std::string::npos);
+    CHECK(node.get_many("[\"b\", \"none\"]") == "{\"b\":{\"ok\":2}}");
+    CHECK(node.delete_many("[\"b\"]") == "{\"b\":{\"ok\":true}}");
+    CHECK(node.predecessor() == "null" && node.successor_list() == "[]");
+    CHECK(node.statistics().find("stores_successful") != std::string::npos);
+    CHECK(node.health().find("\"joined\":true") != std::string::npos);
+    CHECK(!node.ring().empty() && !node.members().empty() && !node.finger_table().empty() && !node.locate("k").empty());
+    node.stop();
+    node.leave();
+    throws(DHT_STOPPED, [&] { node.get("k"); });
+    throws(DHT_STOPPED, [&] { node.start(); });
+}
+
+static void moves() {
+    static_assert(!std::is_copy_constructible_v<dht::Node> && !std::is_copy_assignable_v<dht::Node>);
+    static_assert(std::is_nothrow_move_constructible_v<dht::Node> && std::is_nothrow_move_assignable_v<dht::Node>);
+    dht::Node first;
+    first.start();
+    first.put("k", "1");
+    dht::Node second(std::move(first));
+    CHECK(second.get("k") == "1");
+    throws(DHT_INVALID_ARGUMENT, [&] { first.get("k"); });
+    dht::Node third;
+    third = std::move(second);
+    CHECK(third.get("k") == "1");
+    std::vector<dht::Node> many;
+    for (int i = 0; i < 10; i++) {
+        many.emplace_back();
+        many.back().start();
+    }
+}
+
+static void joins() {
+    dht::Node first("{\"node_id\": \"first\"}"), second("{\"node_id\": \"second\"}");
+    first.start();
+    second.start();
+    second.join(address_of(first));
+    second.wait_ready();
+    first.wait_ready();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; i++) {
+        threads.emplace_back([&, i] {
+            for (int k = 0; k < 20; k++) {
+                std::string key = std::to_string(i) + "/" + std::to_string(k);
+                (k % 2 ? first : second).put(key, std::to_string(k));
+                CHECK((k % 2 ? second : first).get(key) == std::to_string(k));
+            }
+        });
+    }
+    for (auto &thread : threads) {
+        thread.join();
+    }
+    throws(DHT_INVALID_ARGUMENT, [&] { second.join("nonsense"); });
+    second.leave();
+    CHECK(first.get("0/0") == "0");
+}
+
+int main() {
+    data();
+    moves();
+    joins();
+    std::puts("ok");
+}

@@ -1,0 +1,182 @@
+"""The face for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import dht
+import pytest
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 60))
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[dht.AsyncDHT, dht.AsyncDHT]]:
+    async with dht.AsyncDHT(node_id="first") as first, dht.AsyncDHT(seeds=[first.address]) as second:
+        await asyncio.gather(first.wait_ready(), second.wait_ready())
+        yield first, second
+
+
+def test_the_same_operations() -> None:
+    """Every public method of DHT but the mapping sugar is there, awaitable, with the same parameters."""
+    for name, member in inspect.getmembers(dht.DHT):
+        if name.startswith("_"):
+            continue
+        other = getattr(dht.AsyncDHT, name)
+        if callable(member) and name not in ("from_config", "from_env"):
+            assert inspect.iscoroutinefunction(other), name
+            left, right = (list(inspect.signature(face).parameters) for face in (member, other))
+            assert left == right, name
+    assert not hasattr(dht.AsyncDHT, "__getitem__") and not hasattr(dht.AsyncDHT, "__contains__")
+
+
+def test_operations() -> None:
+    async def main() -> None:
+        async with pair() as (first, second):
+            for value in [None, 1, "é", [1, {"a": 2.5}], b"\0\xff"]:
+                assert await first.put("k", value)
+                assert await second.get("k", consistency="all") == value
+            assert await second.get("none", 7) == 7
+            found = await second.get_versioned("k")
+            assert found is not None and found.value == b"\0\xff"
+            assert await second.contains("k") and not await first.contains("none")
+            await first.put_with_ttl("t", 1, 100)
+            left = await second.ttl("t")
+            assert left is not None and 99 < left <= 100
+            assert await first.delete("k") and not await second.delete("k")
+            many = {f"m{i}": i for i in range(100)}
+            assert list(await first.put_many(many)) == list(many)
+            assert await second.get_many(many) == many
+            assert await second.delete_many(["m1", "none"]) == {"m1": True, "none": False}
+            assert (await first.node_info()).id == "first"
+            assert len((await first.ring()).nodes) == 2 and len(await first.members()) == 2
+            assert len(await first.locate("k")) == 2 and (await first.health()).joined
+            assert (await first.statistics()).stores_successful > 100
+            before = await first.predecessor()
+            assert before is not None and before.id == second.node_id
+            assert [node.id for node in await first.successor_list()] == [second.node_id]
+            assert isinstance(await first.finger_table(), list)
+            assert await first.hash_key("k") == dht.DHT().hash_key("k")
+
+    run(main())
+
+
+def test_ten_thousand_at_once() -> None:
+    async def main() -> None:
+        async with pair() as (first, second):
+            await first.put_many({f"k{i}": i for i in range(10_000)})
+            got = await asyncio.gather(*(second.get(f"k{i}", consistency="all", timeout=30) for i in range(10_000)))
+            assert got == list(range(10_000))
+
+    run(main())
+
+
+def test_errors() -> None:
+    async def main() -> None:
+        node = dht.AsyncDHT(max_key_size=3)
+        with pytest.raises(dht.NotStarted):
+            await node.get("k")
+        await node.start()
+        with pytest.raises(dht.TooLarge):
+            await node.get("long")
+        with pytest.raises(dht.InvalidValue):
+            await node.put("k", float("nan"))
+        with pytest.raises(TypeError):
+            await node.put("k", ())
+        with pytest.raises(dht.BatchError) as caught:
+            await node.put_many({"k": 1, "long": 2})
+        assert list(caught.value.results) == ["k"]
+        with pytest.raises(dht.InvalidArgument):
+            await node.join("nowhere")
+        await node.stop()
+        await node.stop()
+        await node.leave()
+        with pytest.raises(dht.NodeStopped):
+            await node.get("k")
+        lonely = dht.AsyncDHT(seeds=["127.0.0.1:1"], request_timeout=0.1)
+        await lonely.start()
+        with pytest.raises(dht.NotJoined):
+            await lonely.get("k")
+        await lonely.stop()
+
+    run(main())
+
+
+def test_cancelled_and_timed_out() -> None:
+    async def main() -> None:
+        async with dht.AsyncDHT(seeds=["127.0.0.1:1"], request_timeout=0.1) as node:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(node.get("k", timeout=30), 0.05)
+            task = asyncio.create_task(node.put("k", 1, timeout=30))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(main())
+
+
+def test_the_loop_runs_on() -> None:
+    async def main() -> None:
+        async with dht.AsyncDHT(seeds=["127.0.0.1:1"], request_timeout=0.1) as node:
+            waiting = asyncio.ensure_future(node.wait_ready(0.5))
+            turns = 0
+            while not waiting.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns > 100
+            with pytest.raises(dht.OperationTimeout):
+                await waiting
+
+    run(main())
+
+
+def test_a_closed_loop_is_not_missed() -> None:
+    """The loop ends with a call under way: its reply goes nowhere, and the next loop is served."""
+    node = dht.AsyncDHT(seeds=["127.0.0.1:1"], request_timeout=0.1)
+
+    async def first() -> None:
+        await node.start()
+        waiting = asyncio.ensure_future(node.get("k", timeout=0.3))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+
+    async def second() -> None:
+        with pytest.raises(dht.NotJoined):
+            await node.get("k", timeout=0.3)
+        await node.stop()
+
+    run(first())
+    run(second())
+
+
+def test_several_loops() -> None:
+    node = dht.DHT()
+    node.start()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        async def main() -> None:
+            async with dht.AsyncDHT(seeds=[node.address]) as own:
+                got = await asyncio.gather(*(own.put(f"k{i}", i, consistency="all") for i in range(100)))
+                assert all(got)
+
+        try:
+            run(main())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    node.stop()
+    assert not failures

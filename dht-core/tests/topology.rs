@@ -95,7 +95,8 @@ async fn chord_pointers_become_right(node: &Dht) {
         }
     }
     let before = clockwise(&all, base).rev().find(|other| *other != me).expect("there are others");
-    eventually(SOON, &format!("right pointers of {node:?}"), async || {
+    // Fingers are looked up a few every two seconds, and looked up again when a neighbour's pointers were not right yet.
+    eventually(SOON * 3, &format!("right pointers of {node:?}"), async || {
         let successors = node.successor_list().map_err(text)?;
         seen(ids(&successors) == expected, || format!("successors {:?}, not {expected:?}", ids(&successors)))?;
         let predecessor = node.predecessor().map_err(text)?.map(|p| p.id);

@@ -32,6 +32,11 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
                 node.stabilize_vnode(index).await;
             }
         }
+        // A notify may have been lost, or come before this node knew its sender: the view says who should have sent one.
+        let missing = node.missing_predecessors();
+        if !missing.is_empty() {
+            node.serve_notify(missing).await;
+        }
     }
 }
 
@@ -64,6 +69,20 @@ impl Node {
         let me = view.member_index(&self.node_id);
         let next = view.distinct_after(vnode.id, me, self.config.successor_list_size);
         !next.iter().map(|p| p.id).eq(vnode.successors.iter().map(|p| p.id))
+    }
+
+    /// Nodes that the view has before our vnodes, where Chord's pointers name others: candidates like any that notify.
+    fn missing_predecessors(&self) -> Vec<(Pointer, Id)> {
+        let view = self.view();
+        let Some(me) = view.member_index(&self.node_id) else { return Vec::new() };
+        let state = self.state();
+        let missing = |vnode: &crate::ring::vnode::VNode| {
+            let before = view.distinct_before(vnode.id, me)?;
+            let node_id = view.member(before.member).node_id.clone();
+            let candidate = Pointer { id: before.id, node_id, index: before.index };
+            (vnode.predecessor.as_ref() != Some(&candidate)).then_some((candidate, vnode.id))
+        };
+        state.vnodes.iter().filter_map(missing).collect()
     }
 
     /// One round of one vnode.

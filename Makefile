@@ -45,7 +45,7 @@ readme: ## the README's shell blocks run (its Rust code runs as a documentation 
 	scripts/readme-blocks README.md $${CARGO_TARGET_DIR:-target}/release
 
 doc: ## the documentation builds without a warning
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked $(CRATES) --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked $(CRATES) --no-deps
 
 bench: ## every benchmark, ratios within one run
 	$(CARGO) bench --locked -p dht-core

@@ -6,6 +6,8 @@ CARGO ?= cargo
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 # The crates of this release; dht-capi and dht-py are being built (docs/bindings-status.md) and have makefiles of their own.
 CRATES := -p dht-core -p dht-sim -p dht-cli
+SCENARIOS := ping_storm calm50
+SIM := $(CARGO) run --locked --release --quiet -p dht-sim --
 SEEDS ?= 20
 SECONDS ?= 60
 
@@ -35,10 +37,10 @@ unit: ## unit, property, contract and integration tests of every crate
 	$(CARGO) test --locked $(CRATES)
 
 sim-quick: ## one simulated scenario of each kind, fixed seeds
-	$(CARGO) run --locked --release --quiet -p dht-sim -- --seeds 2 --seed 1
+	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds 2 --seed 1 &&) true
 
 sim: ## SEEDS=n fresh seeds of every scenario
-	$(CARGO) run --locked --release --quiet -p dht-sim -- --seeds $(SEEDS)
+	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds $(SEEDS) --seed $$RANDOM &&) true
 
 readme: ## the README's shell blocks run (its Rust code runs as a documentation test)
 	$(CARGO) build --locked --release --quiet -p dht-cli

@@ -12,7 +12,7 @@ use crate::config::{Config, Consistency};
 use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Node, Parts, Phase, stopped};
+use crate::node::{Node, Parts, Phase, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
@@ -292,7 +292,7 @@ impl Dht {
                 let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
                 let key = (0, Bytes::copy_from_slice(key));
                 let mut results = node.read(std::slice::from_ref(&key), level, deadline).await;
-                results.pop().unwrap_or_else(no_result)
+                results.pop().unwrap_or_else(|| Err(no_result()))
             }
         };
         node.count_lookup(&result, begun);
@@ -381,7 +381,7 @@ impl Dht {
         let mut found = node.read(&checked, level, deadline).await.into_iter();
         let result = |(_, key): &(u32, Bytes)| {
             node.check_key(key)?;
-            let result = found.next().unwrap_or_else(no_result);
+            let result = found.next().unwrap_or_else(|| Err(no_result()));
             node.count_lookup(&result, begun);
             Ok(result?.and_then(|record| versioned(record, node.env.wall_ms())))
         };
@@ -501,7 +501,7 @@ impl Dht {
 
     async fn write_one(&self, operation: Operation, level: Consistency, deadline: Instant) -> OpResult {
         let mut results = self.0.node.write(std::slice::from_ref(&operation), level, deadline).await;
-        results.pop().unwrap_or_else(|| OpResult::Failed(no_result::<()>().err().unwrap_or_else(stopped)))
+        results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
     }
 
     async fn write_many(
@@ -532,7 +532,7 @@ impl Dht {
         let level = consistency.unwrap_or(node.config.consistency);
         let mut written = node.write(&operations, level, deadline).await.into_iter();
         let result = |refused: Option<OpResult>| {
-            let missing = || OpResult::Failed(no_result::<()>().err().unwrap_or_else(stopped));
+            let missing = || OpResult::Failed(no_result());
             let result = refused.unwrap_or_else(|| written.next().unwrap_or_else(missing));
             node.count_store(&result, begun);
             result
@@ -555,10 +555,6 @@ fn written(result: OpResult) -> Result<(PutOutcome, bool)> {
     match result {
         OpResult::Written { outcome, existed } => Ok((outcome, existed)),
         OpResult::Failed(error) => Err(error),
-        OpResult::Misrouted | OpResult::Read { .. } => no_result(),
+        OpResult::Misrouted | OpResult::Read { .. } => Err(no_result()),
     }
-}
-
-fn no_result<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Internal, "an operation was left without a result"))
 }

@@ -17,7 +17,7 @@ use super::lines::{Entry, Place};
 use super::parts::parts;
 use super::peers::Peer;
 use super::replicate::Write;
-use super::{Node, Phase, shown, stopped};
+use super::{Node, Phase, no_result, shown, stopped};
 use crate::config::Consistency;
 use crate::data::record::{KeyDigest, OPERATIONS_MAX, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
@@ -441,9 +441,8 @@ fn settle(results: &mut [Option<OpResult>], which: &[usize], error: &Error) {
     }
 }
 
-fn finish(results: Vec<Option<OpResult>>) -> Vec<OpResult> {
-    let never = || OpResult::Failed(Error::new(ErrorKind::Internal, "an operation was left without a result"));
-    results.into_iter().map(|r| r.unwrap_or_else(never)).collect()
+pub(super) fn finish(results: Vec<Option<OpResult>>) -> Vec<OpResult> {
+    results.into_iter().map(|r| r.unwrap_or_else(|| OpResult::Failed(no_result()))).collect()
 }
 
 /// The error of a write that too few replicas acknowledged.

@@ -377,6 +377,11 @@ pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Stopped, "this node was stopped or has left; start a new one")
 }
 
+/// The error of an operation that nobody gave a result: a defect of ours.
+pub(crate) fn no_result() -> Error {
+    Error::new(ErrorKind::Internal, "an operation was left without a result")
+}
+
 /// Text of a key for errors and logs, cut short.
 pub(crate) fn shown(key: &Bytes) -> String {
     let head = &key[..key.len().min(64)];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Node;
+use super::coordinator::finish;
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};
 use crate::wire::message::{Action, OpResult, Operation, Response};
@@ -42,9 +43,7 @@ impl Node {
             self.count_store(&result, begun);
             results[index] = Some(result);
         }
-        let none = || OpResult::Failed(Error::new(ErrorKind::Internal, "an operation was left without a result"));
-        let results = results.into_iter().map(|r| r.unwrap_or_else(none)).collect();
-        Response::Applied { results, records: Vec::new() }
+        Response::Applied { results: finish(results), records: Vec::new() }
     }
 
     /// What a local caller's arguments are checked for, too.

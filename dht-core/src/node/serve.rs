@@ -212,7 +212,7 @@ impl Node {
 
     fn serve_compare(&self, items: &[CompareItem]) -> Response {
         let side = |item: &CompareItem| {
-            let unknown = ListId { counter: 0, members: 0, epoch: 0 };
+            let unknown = ListId::UNKNOWN;
             let (list, standing) = match self.state().table.get(item.slot) {
                 Some(state) => (state.list, state.standing),
                 None => (unknown, Standing::Outsider),

@@ -39,6 +39,11 @@ pub(crate) enum Standing {
     CaughtUp,
 }
 
+impl ListId {
+    /// Of a sender that knows no list of the slot.
+    pub(crate) const UNKNOWN: Self = Self { counter: 0, members: 0, epoch: 0 };
+}
+
 /// A node at one boot.
 pub(crate) type Incarnate = (NodeId, u64);
 
@@ -206,7 +211,7 @@ impl SlotTable {
     /// (counter 0) is only held to the members.
     pub(crate) fn agree(&mut self, slot: Slot, theirs: ListId, write: bool) -> Agreement {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.listed) else {
-            return Agreement::Stale(self.list(slot).unwrap_or(ListId { counter: 0, members: 0, epoch: 0 }));
+            return Agreement::Stale(self.list(slot).unwrap_or(ListId::UNKNOWN));
         };
         if state.list.members == theirs.members {
             if state.list.counter == 0 && theirs.counter != 0 {

@@ -376,7 +376,7 @@ fn who_is_not_listed_agrees_to_nothing() {
     let ours = seat.list();
     for write in [true, false] {
         assert_eq!(seat.table.agree(SLOT, ours, write), Agreement::Stale(ours), "it knows the list, but is not in it");
-        let unknown = ListId { counter: 0, members: 0, epoch: 0 };
+        let unknown = ListId::UNKNOWN;
         assert_eq!(seat.table.agree(Slot(5), ours, write), Agreement::Stale(unknown), "a slot it never held");
     }
 }

@@ -24,7 +24,7 @@ impl Node {
                 continue;
             }
             // A repair merges whatever the lists are.
-            let list = ListId { counter: 0, members: 0, epoch: 0 };
+            let list = ListId::UNKNOWN;
             let items = vec![StoreItem { slot: behind.slot, list, record: record.clone() }];
             match self.call(peer, Request::Store { items, repair: true }, deadline, 0).await? {
                 Response::Stored { results } => match results.into_iter().next() {

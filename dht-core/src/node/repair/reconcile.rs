@@ -48,7 +48,7 @@ impl Node {
             let mut items = Vec::with_capacity(chunk.len());
             for &slot in chunk {
                 let fingerprint = self.store.fingerprint(slot)?;
-                let unknown = ListId { counter: 0, members: 0, epoch: 0 };
+                let unknown = ListId::UNKNOWN;
                 let list = self.state().table.list(slot).unwrap_or(unknown);
                 items.push(CompareItem { slot, list, fingerprint });
             }
@@ -147,7 +147,7 @@ impl Node {
             let some = &rest[..rest.len().min(ITEMS_MAX)];
             let (records, dealt_with) = self.store.records(slot, some, BATCH_BYTES)?;
             rest = &rest[dealt_with.clamp(1, some.len())..];
-            let list = ListId { counter: 0, members: 0, epoch: 0 };
+            let list = ListId::UNKNOWN;
             let items: Vec<StoreItem> = records.into_iter().map(|record| StoreItem { slot, list, record }).collect();
             let bytes: usize = items.iter().map(|i| i.record.payload_len()).sum();
             let deadline = self.env.now() + self.config.call_timeout(bytes);

@@ -105,7 +105,9 @@ struct State {
     fingers: fingers::Fingers,
     news: news::News,
     admission: admission::Admission,
-    /// Others have let this node in and wait to hear that it has caught up.
+    /// These have let this node in and wait to hear that it has caught up.
+    admitted_by: BTreeSet<peers::Peer>,
+    /// This node has entered its lists and not told them yet that it has caught up.
     admitted: bool,
     /// Slots in which a replica missed a write that this node knows of.
     dirty: BTreeSet<Slot>,
@@ -170,6 +172,7 @@ impl Node {
             fingers: fingers::Fingers::new(ids),
             news: news::News::default(),
             admission: admission::Admission::default(),
+            admitted_by: BTreeSet::new(),
             admitted: false,
             dirty: BTreeSet::new(),
             local_health: probe::LocalHealth::default(),

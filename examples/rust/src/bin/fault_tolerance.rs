@@ -33,7 +33,8 @@ async fn main() -> Result<()> {
 
     // The nodes that are left copy what they now have too few copies of.
     for node in &nodes {
-        let alive = |node: &Dht| -> Result<usize> { Ok(node.members()?.iter().filter(|m| m.state == "active").count()) };
+        let alive =
+            |node: &Dht| -> Result<usize> { Ok(node.members()?.iter().filter(|m| m.state == "active").count()) };
         while alive(node)? > nodes.len() || !node.health()?.fully_replicated {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

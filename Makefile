@@ -4,8 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-# The crates of this release; dht-capi and dht-py are being built (docs/bindings-status.md) and have makefiles of their own.
-CRATES := -p dht-core -p dht-sim -p dht-cli
+CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples
 SCENARIOS := ping_storm calm50
 SIM := $(CARGO) run --locked --release --quiet -p dht-sim --
 SEEDS ?= 20
@@ -22,7 +21,9 @@ tools: ## check for what everything needs, and say what is missing
 demo: tools ## five processes, real files, one SIGKILL: nothing is lost (DEMO="--nodes 9" and more)
 	$(CARGO) run --locked --release --quiet -p dht-cli --bin dht -- demo $(DEMO)
 
-test: tools check sim-quick readme doc ## everything a commit must pass
+include mk/capi.mk mk/python.mk mk/faces.mk
+
+test: tools check sim-quick test-c test-cpp test-go python-test python-package faces readme doc ## everything a commit must pass
 	@echo "make test: all suites passed"
 
 check: fmt clippy unit
@@ -31,10 +32,10 @@ fmt:
 	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --locked $(CRATES) --all-targets -- -D warnings
+	$(CARGO) clippy --locked $(CRATES) --all-targets --features dht-core/binding -- -D warnings
 
 unit: ## unit, property, contract and integration tests of every crate
-	$(CARGO) test --locked $(CRATES)
+	$(CARGO) test --locked $(CRATES) --features dht-core/binding
 
 sim-quick: ## one simulated scenario of each kind, fixed seeds
 	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds 2 --seed 1 &&) true
@@ -42,9 +43,9 @@ sim-quick: ## one simulated scenario of each kind, fixed seeds
 sim: ## SEEDS=n fresh seeds of every scenario
 	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds $(SEEDS) --seed $$RANDOM &&) true
 
-readme: ## the README's shell blocks run (its Rust code runs as a documentation test)
+readme: c-stage $(VENV)/built ## the README's blocks run (its Rust code runs as a documentation test)
 	$(CARGO) build --locked --release --quiet -p dht-cli
-	scripts/readme-blocks README.md $${CARGO_TARGET_DIR:-target}/release
+	scripts/readme-blocks README.md $(TARGET_DIR)/release $(C_STAGE) $(VENV_PYTHON)
 
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked $(CRATES) --no-deps

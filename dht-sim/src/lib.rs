@@ -7,6 +7,7 @@
 //! - [`nodes`]: the production node on that network
 //! - [`oracle`]: what a read may return, given which writes were acknowledged
 //! - [`scenarios`]: what `dht-sim --scenario NAME` can run
+//! - [`tables`]: what `sim-tables NAME` can measure
 //!
 //! ```
 //! use dht_sim::{NetworkConfig, Setup, run};
@@ -26,6 +27,7 @@ pub mod network;
 pub mod nodes;
 pub mod oracle;
 pub mod scenarios;
+pub mod tables;
 pub mod trace;
 pub mod world;
 

@@ -4,7 +4,7 @@
 //! from, to, kind, bytes) and again, by its number, when it arrives or is dropped; so does each fault. The last lines
 //! are kept readable for the report of a failure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use dht_core::Address;
@@ -15,6 +15,7 @@ pub struct Trace {
     hash: Box<Xxh3>,
     messages: u64,
     bytes: u64,
+    by_kind: BTreeMap<&'static str, (u64, u64)>,
     tail: VecDeque<Line>,
     tail_max: usize,
     notes: VecDeque<String>,
@@ -41,6 +42,7 @@ impl Trace {
             hash: Box::new(Xxh3::new()),
             messages: 0,
             bytes: 0,
+            by_kind: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_max,
             notes: VecDeque::new(),
@@ -65,6 +67,8 @@ impl Trace {
         self.hash.update(bytes);
         self.messages += 1;
         self.bytes += bytes.len() as u64;
+        let of_kind = self.by_kind.entry(kind).or_default();
+        *of_kind = (of_kind.0 + 1, of_kind.1 + bytes.len() as u64);
         let number = self.messages;
         if self.tail_max > 0 {
             let what = What::Sent { number, from: from.clone(), to: to.clone(), kind, len: bytes.len() };
@@ -112,6 +116,11 @@ impl Trace {
     /// Bytes of the messages that left, without framing.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Messages that left and their bytes, without framing, by kind.
+    pub fn by_kind(&self) -> &BTreeMap<&'static str, (u64, u64)> {
+        &self.by_kind
     }
 
     /// The last lines, the newest last.

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -143,6 +144,11 @@ impl World {
     /// Enters a line into the trace, and so into its hash.
     pub fn note(&self, text: &str) {
         self.network.note(text);
+    }
+
+    /// Messages sent so far and their bytes, without framing, by kind.
+    pub fn traffic(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        self.network.with_trace_mut(|trace| trace.by_kind().clone())
     }
 
     /// How far the run has come.

@@ -133,11 +133,15 @@ func (n *Node) putText(ctx context.Context, key, text string, more map[string]an
 
 // Get reads the JSON of key into out. ErrNotFound if it has no value.
 func (n *Node) Get(ctx context.Context, key string, out any) error {
+	return n.get(ctx, key, out, nil)
+}
+
+func (n *Node) get(ctx context.Context, key string, out any, more map[string]any) error {
 	k, err := cString(key, codeInvalidArgument)
 	if err != nil {
 		return err
 	}
-	options := optionsOf(ctx, nil)
+	options := optionsOf(ctx, more)
 	return n.ask(ctx, false, out, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_get_with(n.handle, k, options, out, err)
 	}, k, options)
@@ -246,12 +250,5 @@ func (n *Node) Statistics() (Statistics, error) {
 	err := n.tell(&all, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_statistics(n.handle, out, err)
 	})
-	return all, err
-}
-
-// Health, as dht_health of dht.h tells it.
-func (n *Node) Health() (json.RawMessage, error) {
-	var all json.RawMessage
-	err := n.tell(&all, func(out **C.char, err **C.dht_error_t) C.dht_status { return C.dht_health(n.handle, out, err) })
 	return all, err
 }

@@ -69,6 +69,7 @@ void threads(void);
 void cycles(void);
 void forks(void);
 void processes(void);
+void kills(void);
 void vectors(void);
 
 #endif

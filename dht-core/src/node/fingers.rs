@@ -1,6 +1,7 @@
 //! The finger table of this node's position 0: finger k owns position 0 + 2^k (Stoica et al. 2003, §IV.D).
 //!
-//! Fingers that fall on the successor need no message; the others are looked up, a few every period.
+//! Fingers that fall on the successor need no message. Of the others those that differ from the view are looked up, a few
+//! every period; while none does, one in turn is verified now and then.
 
 use std::sync::Arc;
 
@@ -9,18 +10,21 @@ use crate::ring::id::{Id, IdSpace, Span};
 use crate::ring::record::NodeId;
 use crate::ring::vnode::Pointer;
 
-/// Fingers looked up in one period.
+/// Fingers looked up in one period, of those that the view contradicts.
 const LOOKUPS: usize = 8;
+/// Periods between two lookups while the view contradicts none.
+const CALM_PERIODS: u32 = 4;
 
 /// The table.
 pub(crate) struct Fingers {
     entries: Vec<Option<Pointer>>,
     next: usize,
+    calm: u32,
 }
 
 impl Fingers {
     pub(crate) fn new(ids: IdSpace) -> Self {
-        Self { entries: vec![None; usize::from(ids.bits())], next: 0 }
+        Self { entries: vec![None; usize::from(ids.bits())], next: 0, calm: 0 }
     }
 
     pub(crate) fn forget(&mut self, gone: &NodeId) {
@@ -70,7 +74,7 @@ pub(crate) async fn fix_fingers(node: Arc<Node>) {
 }
 
 impl Node {
-    /// Sets the fingers that fall on the successor; returns the next few others to look up.
+    /// Sets the fingers that fall on the successor; returns which of the others to look up now.
     fn fix_near_fingers(&self) -> Vec<(usize, Id)> {
         let mut state = self.state();
         let Some(vnode) = state.vnodes.first().cloned() else { return Vec::new() };
@@ -78,7 +82,13 @@ impl Node {
         let before = Span::open(vnode.id, successor.id);
         let own: Vec<Id> = state.vnodes.iter().map(|v| v.id).filter(|id| before.contains(*id)).collect();
         let bits = usize::from(self.ids.bits());
-        let mut far = Vec::new();
+        let view = self.view();
+        let contradicted = |state: &super::State, k: usize, start: Id| {
+            let owner = view.successor(start).map(|p| &view.member(p.member).node_id).filter(|id| **id != self.node_id);
+            let entry = state.fingers.entries.get(k).and_then(Option::as_ref).map(|p| &p.node_id);
+            entry != owner
+        };
+        let (mut far, mut wrong) = (Vec::new(), Vec::new());
         for k in 0..bits {
             let start = self.ids.add_power_of_two(vnode.id, k as u16);
             if Span::half_open(vnode.id, successor.id).contains(start) {
@@ -88,14 +98,24 @@ impl Node {
                 if state.fingers.set(k, Some(successor.clone()).filter(|_| !ours)) {
                     self.stats.finger_table_updates.add(1);
                 }
+            } else if contradicted(&state, k, start) {
+                wrong.push((k, start));
             } else {
                 far.push((k, start));
             }
         }
-        let from = state.fingers.next.min(far.len());
-        let chosen: Vec<_> = far[from..].iter().chain(&far[..from]).take(LOOKUPS).copied().collect();
-        state.fingers.next = if far.is_empty() { 0 } else { (from + chosen.len()) % far.len() };
-        chosen
+        state.fingers.next = state.fingers.next.wrapping_add(1);
+        if !wrong.is_empty() {
+            // Begun somewhere else each time: one that cannot be found now must not hold up the others.
+            let from = state.fingers.next % wrong.len();
+            return wrong[from..].iter().chain(&wrong[..from]).take(LOOKUPS).copied().collect();
+        }
+        state.fingers.calm += 1;
+        if state.fingers.calm < CALM_PERIODS || far.is_empty() {
+            return Vec::new();
+        }
+        state.fingers.calm = 0;
+        vec![far[state.fingers.next / CALM_PERIODS as usize % far.len()]]
     }
 
     /// Fraction of the fingers that name the node which the view names; 1 for an empty table.

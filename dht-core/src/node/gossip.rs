@@ -1,60 +1,26 @@
 //! Spreading node records: news rides on probes (SWIM, Das et al. 2002, §4.1), urgent news is pushed at once, and two
 //! nodes whose view fingerprints differ exchange what the other lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Node;
 use super::peers::Peer;
 use crate::error::Result;
+use crate::ring::difference::{self, Scope};
 use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
 use crate::ring::record::{NodeId, NodeRecord};
 use crate::ring::slot::Slot;
-use crate::wire::limits::SLOTS_MAX;
-use crate::wire::message::{NodeDigest, Request, Response};
+use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
+use crate::wire::message::{Request, Response};
 
-/// Records on one message.
-const NEWS_MAX: usize = 16;
 /// Nodes that urgent news is pushed to at once; the rest hears it from them.
 const PUSH_MAX: usize = 8;
-/// Rounds of one exchange: the second sends what the first found the peer to lack, the third confirms.
-const ROUNDS_MAX: usize = 3;
-
-/// What others have not heard yet, and who seems to know something else.
-#[derive(Default)]
-pub(crate) struct News {
-    /// The newest record of a node, and how often it is still passed on.
-    records: BTreeMap<NodeId, (NodeRecord, u32)>,
-    disagreeing: BTreeSet<NodeId>,
-}
-
-impl News {
-    pub(crate) fn push(&mut self, record: NodeRecord, nodes: usize) {
-        // Each piece is passed on O(log n) times: then everybody has it with high probability.
-        let times = 3 * (usize::BITS - nodes.leading_zeros()).max(1);
-        self.records.insert(record.node_id.clone(), (record, times));
-    }
-
-    /// The least spread first.
-    pub(crate) fn take(&mut self) -> Vec<NodeRecord> {
-        let mut fresh: Vec<(u32, NodeId)> = self.records.iter().map(|(id, (_, left))| (*left, id.clone())).collect();
-        fresh.sort_by(|a, b| b.cmp(a));
-        fresh.truncate(NEWS_MAX);
-        let mut taken = Vec::with_capacity(fresh.len());
-        for (_, node_id) in fresh {
-            if let Some((record, left)) = self.records.get_mut(&node_id) {
-                taken.push(record.clone());
-                *left -= 1;
-                if *left == 0 {
-                    self.records.remove(&node_id);
-                }
-            }
-        }
-        taken
-    }
-}
+/// Bytes on the wire, about: what an exchange of node records is charged for.
+const SUM_LEN: usize = 8;
+const DIGEST_LEN: usize = 24;
+const RECORD_LEN: usize = 80;
 
 impl Node {
     /// Takes in what others say of nodes; passes on what is new.
@@ -73,11 +39,11 @@ impl Node {
                     Learnt::Nothing => {}
                     Learnt::News => {
                         changed = true;
-                        let nodes = state.members.iter().count();
-                        state.news.push(record.clone(), nodes);
+                        state.news.push(record.clone());
                     }
                     Learnt::Refuted => {
                         changed = true;
+                        state.local_health.worse();
                         refuted = Some(state.members.own().clone());
                     }
                     Learnt::Duplicate => duplicate = true,
@@ -107,9 +73,8 @@ impl Node {
     pub(crate) fn spread(&self, record: NodeRecord) {
         let targets = {
             let mut state = self.state();
-            let nodes = state.members.iter().count();
             let mut targets: Vec<Peer> = state.members.others().map(|k| Peer::from(k.record())).collect();
-            state.news.push(record.clone(), nodes);
+            state.news.push(record.clone());
             let about = targets.iter().position(|p| p.node_id == record.node_id);
             let mut chosen: Vec<Peer> = about.map(|at| targets.swap_remove(at)).into_iter().collect();
             while chosen.len() < PUSH_MAX && !targets.is_empty() {
@@ -123,121 +88,146 @@ impl Node {
         }
     }
 
-    /// Remembers that `node_id` seems to know other nodes than this one.
-    pub(crate) fn disagrees(&self, node_id: &NodeId) {
-        if self.state().news.disagreeing.insert(node_id.clone()) {
+    /// Remembers that `node_id` seems to know other nodes than this one: its view's fingerprint is `view`; 0: unknown.
+    pub(crate) fn disagrees(&self, node_id: &NodeId, view: u64) {
+        if self.state().news.disagrees(node_id, view) {
             self.gossip_wanted.notify_one();
         }
     }
 
-    /// The same, of a sender that is known by its boot.
-    pub(crate) fn sender_disagrees(&self, boot: u64) {
+    /// Compares the view of a sender, known by its boot, with ours.
+    pub(crate) fn compare_view(&self, boot: u64, view: u64) {
+        let agrees = view == self.view.load().fingerprint();
         let mut state = self.state();
-        if let Some(node_id) = state.members.by_boot(boot).map(|k| k.record().node_id.clone())
-            && state.news.disagreeing.insert(node_id)
-        {
+        if agrees && !state.news.has_disagreement() {
+            return;
+        }
+        let Some(node_id) = state.members.by_boot(boot).map(|k| k.record().node_id.clone()) else { return };
+        if agrees {
+            state.news.agrees(&node_id);
+        } else if state.news.disagrees(&node_id, view) {
             self.gossip_wanted.notify_one();
         }
     }
 
-    /// Both sides know the same afterwards: all node records, and the counters of the lists of `slots`.
+    /// Both sides know the same afterwards: the records of all nodes that are there (with `slots`: also of those that are
+    /// gone, and the counters of the lists of `slots`).
+    ///
+    /// ```text
+    /// we                                           peer
+    ///  | -- Sync: sums over buckets of records, lists -> |
+    ///  | <- Synced: what differs, digests of it, lists - |
+    ///  | -- Exchange: what they lack, what we want ----> |   unless nothing differs
+    ///  | <- Exchanged: what we want, what was old news - |
+    /// ```
     pub(crate) async fn sync(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
         // More than one message names are brought up in the next round, or by what goes wrong with them.
         let slots = &slots[..slots.len().min(SLOTS_MAX)];
-        for _ in 0..ROUNDS_MAX {
-            let request = {
-                let state = self.state();
-                let lists = slots.iter().filter_map(|s| state.table.list(*s).map(|list| (*s, list))).collect();
-                Request::Sync { digests: digests(&state), lists }
-            };
-            let deadline = self.env.now() + self.config.request_timeout;
-            let Response::Synced { records, wanted, lists } = self.call(peer, request, deadline, 0).await? else {
+        // A counter is taken over only by who knows all that made it, so those who came and went matter then.
+        let scope = Scope { gone: !slots.is_empty() };
+        let (sums, lists) = {
+            let state = self.state();
+            let lists: Vec<_> = slots.iter().filter_map(|s| state.table.list(*s).map(|list| (*s, list))).collect();
+            (scope.sums(&state.members), lists)
+        };
+        let buckets = sums.len();
+        let deadline = self.env.now() + self.config.request_timeout;
+        let ask = Request::Sync { sums, gone: scope.gone, lists: lists.clone() };
+        let Response::Synced { differing, digests, lists: theirs } = self.call(peer, ask, deadline, 0).await? else {
+            return Err(super::serve::unexpected(peer));
+        };
+        let mut cost = buckets * SUM_LEN + digests.len() * DIGEST_LEN;
+        if !differing.is_empty() {
+            let (mut records, mut wanted) = scope.compare(&self.state().members, buckets, &differing, &digests);
+            records.truncate(RECORDS_MAX);
+            wanted.truncate(RECORDS_MAX);
+            // More than that is left for another time, and with it the counters.
+            let lists = if records.len() < RECORDS_MAX { lists } else { Vec::new() };
+            cost += records.len() * RECORD_LEN;
+            let tell = Request::Exchange { records, wanted, lists };
+            let Response::Exchanged { records } = self.call(peer, tell, deadline, 0).await? else {
                 return Err(super::serve::unexpected(peer));
             };
+            cost += records.len() * RECORD_LEN;
             self.learn(&records);
+        }
+        let raised = {
+            let mut state = self.state();
+            state.news.spent(cost);
+            // What they did not send, for whatever reason, may be what their counters come from.
+            let all_known = difference::knows_all(&state.members, &digests);
             let mut raised = false;
-            let lacking = {
-                let mut state = self.state();
-                for (slot, list) in lists {
-                    raised |= state.table.raise_counter(slot, list);
-                }
-                let known = wanted.iter().filter_map(|id| state.members.get(id));
-                known.map(|k| k.record().clone()).collect::<Vec<_>>()
-            };
-            if raised {
-                self.progress.send_modify(|n| *n += 1);
+            for (slot, list) in theirs.into_iter().filter(|_| all_known) {
+                raised |= state.table.raise_counter(slot, list);
             }
-            if lacking.is_empty() {
-                return Ok(());
-            }
-            self.call(peer, Request::Ping { boot: 0, records: lacking }, deadline, 0).await?;
+            raised
+        };
+        if raised {
+            self.progress.send_modify(|n| *n += 1);
         }
         Ok(())
     }
 
     /// Answers a peer's `Sync`.
-    pub(crate) fn serve_sync(&self, theirs: &[NodeDigest], lists: &[(Slot, ListId)]) -> Response {
+    pub(crate) fn serve_sync(&self, sums: &[u64], gone: bool, lists: &[(Slot, ListId)]) -> Response {
         let mut state = self.state();
-        let mut records = Vec::new();
-        let mut named = BTreeSet::new();
-        let mut wanted = Vec::new();
-        for digest in theirs {
-            named.insert(digest.node_id.clone());
-            let rank = (digest.incarnation, digest.boot, digest.verdict);
-            match state.members.get(&digest.node_id) {
-                Some(known) if known.record().rank() > rank => records.push(known.record().clone()),
-                Some(known) if known.record().rank() == rank => {}
-                _ => wanted.push(digest.node_id.clone()),
-            }
-        }
-        let unnamed = state.members.iter().filter(|k| k.record().vnodes > 0 && !named.contains(&k.record().node_id));
-        records.extend(unnamed.map(|k| k.record().clone()));
-        if wanted.is_empty() {
+        let (differing, digests) = Scope { gone }.differing(&state.members, sums);
+        if differing.is_empty() && gone {
             // Nothing that they know is unknown here, so a higher counter of theirs holds here too.
             for (slot, list) in lists {
                 state.table.raise_counter(*slot, *list);
             }
         }
         let ours = lists.iter().filter_map(|(slot, _)| state.table.list(*slot).map(|list| (*slot, list)));
-        let lists = ours.collect();
-        Response::Synced { records, wanted, lists }
+        Response::Synced { differing, digests, lists: ours.collect() }
+    }
+
+    /// Answers a peer's `Exchange`, the second half of its `Sync`.
+    pub(crate) fn serve_exchange(&self, records: &[NodeRecord], wanted: &[u64], lists: &[(Slot, ListId)]) -> Response {
+        self.learn(records);
+        let mut state = self.state();
+        // They have told all that was unknown here when they asked, and their lists are from before that.
+        for (slot, list) in lists {
+            state.table.raise_counter(*slot, *list);
+        }
+        let mut answer = difference::answer(&state.members, records, wanted);
+        answer.truncate(RECORDS_MAX);
+        Response::Exchanged { records: answer }
     }
 }
 
-fn digests(state: &super::State) -> Vec<NodeDigest> {
-    let digest = |record: &NodeRecord| NodeDigest {
-        node_id: record.node_id.clone(),
-        boot: record.boot,
-        incarnation: record.incarnation,
-        verdict: record.verdict,
-    };
-    state.members.iter().map(super::Known::record).filter(|r| r.vnodes > 0).map(digest).collect()
-}
-
-/// Exchanges records with whoever seems to know others, one at a time.
+/// Exchanges records with whoever seems to know others, one at a time and within the allowance.
 pub(crate) async fn exchange(node: Arc<Node>) {
     loop {
         node.gossip_wanted.notified().await;
         loop {
+            let pause = node.state().news.pause(node.env.now());
+            if !pause.is_zero() {
+                tokio::time::sleep(node.env.jittered(pause)).await;
+            }
+            let ours = node.view().fingerprint();
             let next = {
                 let mut state = node.state();
-                let next = state.news.disagreeing.pop_first();
-                next.and_then(|id| state.members.get(&id).map(|k| Peer::from(k.record())))
+                let next = state.news.next_disagreeing(ours, |len| node.env.random_below(len));
+                next.map(|id| state.members.get(&id).map(|k| Peer::from(k.record())))
             };
-            let Some(peer) = next else {
-                if node.state().news.disagreeing.is_empty() {
-                    break;
+            match next {
+                None => break,
+                // Forgotten meanwhile.
+                Some(None) => {}
+                Some(Some(peer)) => {
+                    if let Err(error) = node.sync(&peer, &[]).await {
+                        log!(node, debug, peer = %peer.node_id, %error, "no exchange of node records");
+                    }
                 }
-                continue;
-            };
-            if let Err(error) = node.sync(&peer, &[]).await {
-                log!(node, debug, peer = %peer.node_id, %error, "no exchange of node records");
             }
         }
         // News that is still on its way looks like disagreement: one breath, and most of it has arrived.
-        tokio::time::sleep(node.env.jittered(BREATH)).await;
+        let nodes = node.view().members().len() as u32;
+        tokio::time::sleep(node.env.jittered(BREATH * (nodes / BREATH_NODES + 1))).await;
     }
 }
 
-/// Shortest time between two rounds of exchanges.
+/// Shortest time between two rounds of exchanges, for every so many nodes.
 const BREATH: Duration = Duration::from_millis(20);
+const BREATH_NODES: u32 = 32;

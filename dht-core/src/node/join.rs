@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -26,6 +27,8 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Between two tries to be admitted.
 const ADMISSION_RETRY: Duration = Duration::from_millis(15);
+/// Members that a joining node copies from at a time.
+const SOURCES_MAX: usize = 8;
 /// Members that a joining node tells of itself directly; the others hear of it from them.
 const ANNOUNCE_MAX: usize = 64;
 
@@ -370,12 +373,13 @@ impl Node {
             (self.view(), state.members.prospective_view())
         };
         let (affected, sources) = self.plan_copy(&now, &then);
-        for (source, slots) in sources {
+        let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
             if let Err(error) = self.pull_slots(&source, &slots).await {
                 // What is missing is caught up after the switch, from whoever is there then.
                 log!(self, debug, peer = %source.node_id, %error, "copied ahead in part");
             }
-        }
+        };
+        futures_util::stream::iter(sources).for_each_concurrent(SOURCES_MAX, copy).await;
         affected
     }
 
@@ -406,6 +410,7 @@ impl Node {
     /// One pending join per slot: every node whose lists change must let us in, asked in one order by all.
     async fn wait_for_admission(&self, affected: &BTreeSet<Peer>) {
         for peer in affected {
+            self.state().admitted_by.insert(peer.clone());
             // Whoever does not answer for a whole call's time has no say: it is dead, or will hear of the switch like
             // everybody. A refusal is an answer.
             let mut give_up = self.env.now() + self.config.request_timeout;
@@ -426,7 +431,7 @@ impl Node {
 
     /// Lets go of all admissions: this node is caught up.
     pub(crate) fn release_admissions(&self) {
-        let peers: Vec<Peer> = self.state().members.others().map(|k| Peer::from(k.record())).collect();
+        let peers = std::mem::take(&mut self.state().admitted_by);
         for peer in peers {
             let done = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: true };
             self.tell(&peer.address, done);

@@ -50,8 +50,14 @@ impl Lines {
                 queues.insert(key, VecDeque::new());
                 Entry::Free(Place { lines: Some(self.clone()), key })
             }
-            Some(queue) if queue.len() >= self.waiting_max => Entry::Full,
             Some(queue) => {
+                if queue.len() >= self.waiting_max {
+                    // Those who gave up are still in the queue until it gets to them; they wait no more.
+                    queue.retain(|next| !next.is_closed());
+                }
+                if queue.len() >= self.waiting_max {
+                    return Entry::Full;
+                }
                 let (give, take) = oneshot::channel();
                 queue.push_back(give);
                 Entry::Wait(take)
@@ -140,5 +146,16 @@ mod tests {
         let _held = free(&lines);
         let _waiting = wait(&lines);
         assert!(matches!(lines.enter(KEY), Entry::Full));
+    }
+
+    #[test]
+    fn whoever_gave_up_does_not_fill_the_line() {
+        let lines = Arc::new(Lines::new(2));
+        let _place = free(&lines);
+        for _ in 0..10 {
+            drop(wait(&lines));
+        }
+        let _waiting = (wait(&lines), wait(&lines));
+        assert!(matches!(lines.enter(KEY), Entry::Full), "two wait");
     }
 }

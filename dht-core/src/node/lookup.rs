@@ -14,7 +14,7 @@ use crate::ring::vnode::Pointer;
 use crate::wire::message::{Request, Response};
 
 /// Pointers in one answer: enough alternatives for a few dead nodes.
-const POINTERS_MAX: usize = 8;
+const POINTERS_MAX: usize = 4;
 
 /// What this node can say of a target.
 enum Step {
@@ -55,13 +55,13 @@ impl Node {
         Err(Error::new(ErrorKind::Unreachable, context))
     }
 
-    /// Answers `Lookup`.
-    pub(crate) fn serve_lookup(&self, target: Id) -> Response {
+    /// Answers `Lookup`; a caller of the same view needs no records.
+    pub(crate) fn serve_lookup(&self, target: Id, same_view: bool) -> Response {
         let (done, pointers) = match self.step(target) {
             Step::Owner(owner) => (true, vec![owner]),
             Step::Closer(pointers) => (false, pointers),
         };
-        let records = self.records_of(pointers.iter());
+        let records = if same_view { Vec::new() } else { self.records_of(pointers.iter()) };
         Response::Route { done, pointers, records }
     }
 

@@ -16,6 +16,7 @@ mod join;
 mod leave;
 mod lines;
 mod lookup;
+mod news;
 mod parts;
 mod peers;
 mod phase;
@@ -102,12 +103,15 @@ struct State {
     table: SlotTable,
     vnodes: Vec<VNode>,
     fingers: fingers::Fingers,
-    news: gossip::News,
+    news: news::News,
     admission: admission::Admission,
-    /// Others have let this node in and wait to hear that it has caught up.
+    /// These have let this node in and wait to hear that it has caught up.
+    admitted_by: BTreeSet<peers::Peer>,
+    /// This node has entered its lists and not told them yet that it has caught up.
     admitted: bool,
     /// Slots in which a replica missed a write that this node knows of.
     dirty: BTreeSet<Slot>,
+    local_health: probe::LocalHealth,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -166,10 +170,12 @@ impl Node {
             table: SlotTable::default(),
             vnodes,
             fingers: fingers::Fingers::new(ids),
-            news: gossip::News::default(),
+            news: news::News::default(),
             admission: admission::Admission::default(),
+            admitted_by: BTreeSet::new(),
             admitted: false,
             dirty: BTreeSet::new(),
+            local_health: probe::LocalHealth::default(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };

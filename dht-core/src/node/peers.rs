@@ -100,9 +100,7 @@ impl Node {
             let context = format!("{} at {} is in another ring now", peer.node_id, peer.address);
             return Err(Error::new(ErrorKind::Unreachable, context));
         }
-        if reply.head.view != self.view.load().fingerprint() {
-            self.disagrees(&peer.node_id);
-        }
+        self.compare_view(peer.boot, reply.head.view);
         match reply.body {
             Response::Failure(error) => Err(error),
             body => Ok(body),

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Node;
 use super::peers::Peer;
-use crate::ring::record::Verdict;
+use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
@@ -21,34 +21,74 @@ const REFUSED_PERIODS: u32 = 1;
 /// Heartbeat intervals that a silent suspect has, in a ring of ten; times log10 of the nodes beyond.
 const SILENT_PERIODS: f64 = 4.0;
 
+/// Suspects that one node asks again in one period; others ask the others.
+const SUSPECTS_MAX: usize = 3;
+
 /// Sends heartbeats and gives verdicts, for life.
 pub(crate) async fn heartbeats(node: Arc<Node>) {
     let period = node.config.heartbeat_interval;
-    let mut turn = 0;
+    let mut round = Vec::new();
     loop {
-        tokio::time::sleep(node.env.jittered(period)).await;
-        for peer in node.heartbeat_targets(&mut turn) {
+        let slowed = 1 + node.state().local_health.score();
+        tokio::time::sleep(node.env.jittered(period) * slowed).await;
+        for peer in node.heartbeat_targets(&mut round) {
             node.probe_soon(&peer);
         }
         node.pass_verdicts(period);
     }
 }
 
+/// How well this node itself is, judged by the answers it misses: a node that is starved takes others for dead, so it
+/// asks more slowly and waits longer (Lifeguard, Dadgar et al. 2018, §4.1 *LHA-Probe*).
+#[derive(Default)]
+pub(crate) struct LocalHealth(u32);
+
+impl LocalHealth {
+    /// Nine times as patient at most.
+    const SCORE_MAX: u32 = 8;
+
+    /// 0: well.
+    pub(crate) fn score(&self) -> u32 {
+        self.0
+    }
+
+    /// A probe went unanswered, or others had to be told that this node lives.
+    pub(crate) fn worse(&mut self) {
+        self.0 = (self.0 + 1).min(Self::SCORE_MAX);
+    }
+
+    /// A probe was answered.
+    pub(crate) fn better(&mut self) {
+        self.0 = self.0.saturating_sub(1);
+    }
+}
+
 impl Node {
-    /// The next node on the ring, all suspects, and one other in turn.
-    fn heartbeat_targets(&self, turn: &mut usize) -> Vec<Peer> {
+    /// The next node on the ring, some suspects, and one other: everybody once a round, each round in another order
+    /// (SWIM, §4.3), so that a death is noticed within two rounds and nodes do not all ask the same one.
+    fn heartbeat_targets(&self, round: &mut Vec<NodeId>) -> Vec<Peer> {
         let state = self.state();
-        let others: Vec<_> = state.members.others().collect();
-        if others.is_empty() {
-            return Vec::new();
+        let present = |id: &NodeId| state.members.get(id).filter(|k| k.record().present()).map(|k| k.record());
+        let mut wanted: Vec<&NodeRecord> = Vec::new();
+        let next = state.vnodes.first().and_then(|v| v.successors.first());
+        wanted.extend(next.and_then(|pointer| present(&pointer.node_id)));
+        if round.is_empty() {
+            round.extend(state.members.others().map(|k| k.record().node_id.clone()));
+            for last in (1..round.len()).rev() {
+                round.swap(last, self.env.random_below(last + 1));
+            }
         }
-        *turn = (*turn + 1) % others.len();
-        let next = state.vnodes.first().and_then(|v| v.successors.first()).map(|p| &p.node_id);
-        let wanted = others.iter().enumerate().filter(|(i, known)| {
-            let record = known.record();
-            *i == *turn || Some(&record.node_id) == next || record.verdict == Verdict::Suspect
-        });
-        wanted.map(|(_, known)| Peer::from(known.record())).collect()
+        // Whoever went since the round began is passed over.
+        wanted.extend(std::iter::from_fn(|| round.pop()).find_map(|id| present(&id)));
+        let mut suspects: Vec<&NodeRecord> =
+            state.members.others().map(super::Known::record).filter(|r| r.verdict == Verdict::Suspect).collect();
+        for _ in 0..SUSPECTS_MAX.min(suspects.len()) {
+            wanted.push(suspects.swap_remove(self.env.random_below(suspects.len())));
+        }
+        let mut targets: Vec<Peer> = wanted.into_iter().map(Peer::from).collect();
+        targets.sort();
+        targets.dedup();
+        targets
     }
 
     fn pass_verdicts(&self, period: Duration) {
@@ -87,23 +127,28 @@ impl Node {
 
     async fn probe(&self, peer: &Peer) {
         self.stats.heartbeats_sent.add(1);
-        let patience = ANSWER_MAX.min(self.config.heartbeat_interval);
+        let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + self.state().local_health.score());
         if self.ping(peer, patience).await {
             self.stats.heartbeats_answered.add(1);
+            self.state().local_health.better();
             return;
         }
         let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
-        if !refused && self.ping_through_others(peer, patience).await {
-            return;
+        if refused {
+            // The machine answered for its process: that says nothing of ours.
+            return self.suspect(peer, true);
         }
-        self.suspect(peer, false);
+        self.state().local_health.worse();
+        if !self.ping_through_others(peer, patience).await {
+            self.suspect(peer, false);
+        }
     }
 
     /// Whether `peer` answered, as the boot that is known.
     async fn ping(&self, peer: &Peer, patience: Duration) -> bool {
         let records = {
             let mut state = self.state();
-            let mut records = state.news.take();
+            let mut records = state.news.take(self.view.load().members().len());
             // A suspect must hear of it, or it cannot refute.
             if let Some(known) = state.members.get(&peer.node_id)
                 && known.record().verdict == Verdict::Suspect

@@ -82,7 +82,7 @@ impl Node {
             if let Response::Pong { records } = reply.body {
                 self.learn(&records);
             }
-            self.sender_disagrees(reply.head.sender);
+            self.compare_view(reply.head.sender, reply.head.view);
             return;
         }
         let record = self.state().members.own().clone();

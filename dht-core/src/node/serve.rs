@@ -36,8 +36,8 @@ impl Node {
         if head.ring_id.is_some() && ours.is_some() && head.ring_id != ours {
             return self.serve_stranger(call);
         }
-        if head.sender != 0 && head.view != 0 && head.view != self.view.load().fingerprint() {
-            self.sender_disagrees(head.sender);
+        if head.sender != 0 && head.view != 0 {
+            self.compare_view(head.sender, head.view);
         }
         let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
         match call.body {
@@ -45,7 +45,8 @@ impl Node {
             Request::PingFor { address, boot } => {
                 self.later(move |node| async move { Ok(node.serve_ping_for(address, boot).await) })
             }
-            Request::Sync { digests, lists } => self.now(self.serve_sync(&digests, &lists)),
+            Request::Sync { sums, gone, lists } => self.now(self.serve_sync(&sums, gone, &lists)),
+            Request::Exchange { records, wanted, lists } => self.now(self.serve_exchange(&records, &wanted, &lists)),
             Request::Join { record, params, wall_ms: _, client } => {
                 self.later(move |node| async move { node.serve_join(record, params, client).await })
             }
@@ -55,11 +56,15 @@ impl Node {
                 let context = format!("the target is no id of {} bits", self.ids.bits());
                 self.now(Response::Failure(Error::new(ErrorKind::InvalidArgument, context)))
             }
-            Request::Stabilize { positions } => self.now(self.serve_stabilize(&positions)),
+            Request::Stabilize { positions, known } => {
+                self.now(self.serve_stabilize(&positions, &known, head.view == self.view.load().fingerprint()))
+            }
             Request::Notify { pointers } => {
                 self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })
             }
-            Request::Lookup { target } => self.now(self.serve_lookup(target)),
+            Request::Lookup { target } => {
+                self.now(self.serve_lookup(target, head.view == self.view.load().fingerprint()))
+            }
             Request::Apply { operations, level, relay: true } => {
                 self.later(move |node| async move { Ok(node.relay(operations, level, deadline).await) })
             }
@@ -70,6 +75,9 @@ impl Node {
             Request::Store { items, repair } => self.now(self.serve_store(items, repair)),
             Request::Fetch { items } => self.now(self.serve_fetch(&items)),
             Request::Compare { items } => self.now(self.serve_compare(&items)),
+            Request::CompareSums { part_len, parts, sums } => {
+                self.now(self.serve_compare_sums(head.sender, part_len, &parts, &sums))
+            }
             Request::Versions { slot } => self.stream_versions(slot),
             Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
             Request::Describe { topic, key } => {
@@ -120,7 +128,9 @@ impl Node {
             return Response::Failure(Error::new(ErrorKind::Unreachable, context));
         }
         self.learn(records);
-        Response::Pong { records: self.state().news.take() }
+        let mut state = self.state();
+        let nodes = self.view.load().members().len();
+        Response::Pong { records: state.news.take(nodes) }
     }
 
     fn serve_store(&self, items: Vec<StoreItem>, repair: bool) -> Response {

@@ -1,7 +1,8 @@
 //! Chord's maintenance of every vnode: stabilize → notify → rectify, check_predecessor (Zave, arXiv 1502.06461).
 //!
-//! While the vnodes' pointers agree with the view, one vnode is stabilized a period, in turn; after a change of the
-//! view all of them are, so that 200 vnodes do not cost 200 times the messages.
+//! One vnode is stabilized a period, in turn, and besides it those whose pointers differ from the view, at once when the
+//! view changes: 200 vnodes do not cost 200 times the messages. A successor that still answers what led to the pointers
+//! as they are says so in a byte, and a predecessor that it names is not notified again.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::peers::Peer;
-use crate::ring::id::Id;
+use crate::ring::id::{Id, Span};
 use crate::ring::vnode::Pointer;
 use crate::wire::message::{Neighbours, Request, Response};
 
@@ -21,14 +22,14 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
     let mut turn = 0;
     loop {
         let until = node.env.now() + node.env.jittered(node.config.stabilize_interval);
-        let changed = tokio::time::timeout_at(until, node.stabilize_wanted.notified()).await.is_ok();
+        let in_turn = tokio::time::timeout_at(until, node.stabilize_wanted.notified()).await.is_err();
         let count = node.state().vnodes.len();
         if count == 0 {
             continue;
         }
-        turn = (turn + 1) % count;
+        turn = (turn + usize::from(in_turn)) % count;
         for index in 0..count {
-            if changed || index == turn || node.differs_from_view(index) {
+            if in_turn && index == turn || node.differs_from_view(index) {
                 node.stabilize_vnode(index).await;
             }
         }
@@ -40,22 +41,21 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
     }
 }
 
-/// Checks the predecessors for life: one that does not answer is forgotten, so that the next notify may replace it.
+/// Checks the predecessors for life, one vnode's a period in turn: one that does not answer is forgotten, so that the
+/// next notify may replace it. A node that died is forgotten by all vnodes at once when the detector says so.
 pub(crate) async fn check_predecessor(node: Arc<Node>) {
+    let mut turn = 0usize;
     loop {
         tokio::time::sleep(node.env.jittered(node.config.check_predecessor)).await;
-        let predecessors: Vec<Pointer> = {
+        let pointer = {
             let state = node.state();
-            let mut all: Vec<Pointer> = state.vnodes.iter().filter_map(|v| v.predecessor.clone()).collect();
-            all.sort_by(|a, b| a.node_id.cmp(&b.node_id));
-            all.dedup_by(|a, b| a.node_id == b.node_id);
-            all
+            turn = (turn + 1) % state.vnodes.len().max(1);
+            state.vnodes.get(turn).and_then(|v| v.predecessor.clone())
         };
-        for pointer in predecessors {
-            if !node.answers(&pointer).await {
-                for vnode in &mut node.state().vnodes {
-                    vnode.predecessor.take_if(|p| p.node_id == pointer.node_id);
-                }
+        let Some(pointer) = pointer else { continue };
+        if !node.answers(&pointer).await {
+            for vnode in &mut node.state().vnodes {
+                vnode.predecessor.take_if(|p| p.node_id == pointer.node_id);
             }
         }
     }
@@ -89,36 +89,55 @@ impl Node {
     async fn stabilize_vnode(self: &Arc<Self>, index: usize) {
         self.stats.stabilize_operations.add(1);
         let Some((id, mut successor)) = self.next_to_ask(index) else { return };
+        let mut named = None;
         for _ in 0..FOLLOW_MAX {
-            let Some(neighbours) = self.neighbours_of(&successor).await else {
-                // It does not answer: the next of the list is asked in the next round, or right away if there is one.
-                let left = {
-                    let mut state = self.state();
-                    let Some(vnode) = state.vnodes.get_mut(index) else { return };
-                    vnode.forget(&successor.node_id);
-                    vnode.successors.first().cloned()
-                };
-                match left {
-                    Some(next) => successor = next,
-                    None => return,
+            let known = self.state().vnodes.get(index).map_or(0, |v| v.known_answer(successor.id));
+            let neighbours = match self.neighbours_of(&successor, known).await {
+                Some(Some(neighbours)) => neighbours,
+                // As before, when it named us: neither list nor notify has anything new to say.
+                Some(None) => return,
+                None => {
+                    // It does not answer: the next of the list is asked right away, if there is one.
+                    let left = {
+                        let mut state = self.state();
+                        let Some(vnode) = state.vnodes.get_mut(index) else { return };
+                        vnode.forget(&successor.node_id);
+                        vnode.successors.first().cloned()
+                    };
+                    match left {
+                        Some(next) => successor = next,
+                        None => return,
+                    }
+                    continue;
                 }
-                continue;
             };
             let nearer = {
                 let mut state = self.state();
                 let Some(vnode) = state.vnodes.get_mut(index).filter(|v| v.id == id) else { return };
-                vnode.stabilized(
+                let nearer = vnode.stabilized(
                     &self.node_id,
                     &successor,
                     neighbours.predecessor.as_ref(),
                     &neighbours.successors,
                     self.config.successor_list_size,
-                )
+                );
+                // Another vnode of ours may lie between this one and the successor: that one is nearer.
+                let between = Span::half_open(id, successor.id);
+                named = neighbours.predecessor.clone().filter(|p| {
+                    p.node_id == self.node_id && (p.id == id || p.id != successor.id && between.contains(p.id))
+                });
+                if nearer.is_none() && named.is_some() {
+                    vnode.settle(successor.id, neighbours.hash());
+                }
+                nearer
             };
             match nearer {
                 Some(between) => successor = between,
                 None => break,
             }
+        }
+        if named.is_some() {
+            return;
         }
         let me = Pointer { id, node_id: self.node_id.clone(), index: index as u32 };
         if let Some(peer) = self.peer_of(&successor) {
@@ -146,34 +165,39 @@ impl Node {
         next.map(|pointer| (vnode.id, pointer))
     }
 
-    async fn neighbours_of(&self, pointer: &Pointer) -> Option<Neighbours> {
+    /// What the node pointed at knows of its neighbours; `Some(None)`: what hashes to `known`. `None`: no answer.
+    async fn neighbours_of(&self, pointer: &Pointer, known: u64) -> Option<Option<Neighbours>> {
         let peer = self.peer_of(pointer)?;
         let deadline = self.deadline_for_maintenance();
-        let ask = Request::Stabilize { positions: vec![pointer.id] };
+        let ask = Request::Stabilize { positions: vec![pointer.id], known: vec![known] };
         match self.call(&peer, ask, deadline, 0).await {
             Ok(Response::Neighbours { items, records }) => {
                 self.learn(&records);
-                let ours = |n: &Neighbours| n.predecessor.iter().chain(&n.successors).all(|p| self.ids.contains(p.id));
-                items.into_iter().next().filter(ours)
+                let within =
+                    |n: &Neighbours| n.predecessor.iter().chain(&n.successors).all(|p| self.ids.contains(p.id));
+                items.into_iter().next().filter(|item| item.as_ref().is_none_or(within))
             }
             _ => None,
         }
     }
 
-    /// Answers `Stabilize`: what each of our positions knows of its neighbours.
-    pub(crate) fn serve_stabilize(&self, positions: &[Id]) -> Response {
-        let items: Vec<Neighbours> = {
+    /// Answers `Stabilize`: what each of our positions knows of its neighbours, and the records of those for a caller
+    /// of another view.
+    pub(crate) fn serve_stabilize(&self, positions: &[Id], known: &[u64], same_view: bool) -> Response {
+        let known = known.iter().copied().chain(std::iter::repeat(0));
+        let items: Vec<Option<Neighbours>> = {
             let state = self.state();
-            let of = |id: &Id| match state.vnodes.iter().find(|v| v.id == *id) {
-                Some(vnode) => {
+            let of = |(id, known): (&Id, u64)| {
+                let vnode = state.vnodes.iter().find(|v| v.id == *id);
+                let neighbours = vnode.map_or(Neighbours { predecessor: None, successors: Vec::new() }, |vnode| {
                     Neighbours { predecessor: vnode.predecessor.clone(), successors: vnode.successors.clone() }
-                }
-                None => Neighbours { predecessor: None, successors: Vec::new() },
+                });
+                (neighbours.hash() != known).then_some(neighbours)
             };
-            positions.iter().map(of).collect()
+            positions.iter().zip(known).map(of).collect()
         };
-        let pointers = items.iter().flat_map(|n| n.predecessor.iter().chain(&n.successors));
-        let records = self.records_of(pointers);
+        let pointers = items.iter().flatten().flat_map(|n| n.predecessor.iter().chain(&n.successors));
+        let records = if same_view { Vec::new() } else { self.records_of(pointers) };
         Response::Neighbours { items, records }
     }
 
@@ -231,8 +255,8 @@ impl Node {
             };
             match self.transport.call(&peer.address, call, until).await {
                 Ok(reply) if reply.head.view == self.view().fingerprint() => {}
-                Ok(_) => {
-                    self.disagrees(&peer.node_id);
+                Ok(reply) => {
+                    self.disagrees(&peer.node_id, reply.head.view);
                     return false;
                 }
                 Err(_) => return false,

@@ -62,6 +62,8 @@ pub(crate) struct Members {
     me: NodeId,
     boot: u64,
     all: BTreeMap<NodeId, Known>,
+    /// Who has which boot.
+    boots: BTreeMap<u64, NodeId>,
     outbids: u32,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
     missed: Vec<Arc<Member>>,
@@ -79,6 +81,7 @@ impl Members {
             me: node_id,
             boot,
             all: BTreeMap::new(),
+            boots: BTreeMap::new(),
             outbids: 0,
             missed: Vec::new(),
             joined: 0,
@@ -166,6 +169,8 @@ impl Members {
     /// Forgets who has been gone for long, and the oldest of too many.
     pub(crate) fn bury(&mut self, now: Instant) {
         self.all.retain(|_, k| k.record().present() || now.duration_since(k.since) < GRAVEYARD_AGE_MAX);
+        let all = &self.all;
+        self.boots.retain(|_, node_id| all.contains_key(node_id));
         while self.gone().count() > GRAVEYARD_LEN_MAX {
             let oldest = self.gone().min_by_key(|k| k.since).map(|k| k.record().node_id.clone());
             let Some(node_id) = oldest else { break };
@@ -177,6 +182,7 @@ impl Members {
     pub(crate) fn forget_others(&mut self) {
         let me = self.me.clone();
         self.all.retain(|node_id, _| *node_id == me);
+        self.boots.retain(|_, node_id| *node_id == me);
         self.missed.clear();
     }
 
@@ -215,7 +221,7 @@ impl Members {
     }
 
     pub(crate) fn by_boot(&self, boot: u64) -> Option<&Known> {
-        self.all.values().find(|k| k.record().boot == boot)
+        self.all.get(self.boots.get(&boot)?).filter(|k| k.record().boot == boot)
     }
 
     pub(crate) fn by_address(&self, address: &Address) -> Option<&Known> {
@@ -259,12 +265,17 @@ impl Members {
 
     fn insert(&mut self, record: NodeRecord, now: Instant) {
         let before = self.all.get(&record.node_id);
+        let before_boot = before.map(|known| known.record().boot);
         let (heard, refused) = match before {
             Some(known) if known.record().boot == record.boot => (known.heard, known.refused),
             _ => (None, false),
         };
         // A suspicion that becomes a death keeps its beginning only for itself: `since` is that of the new verdict.
         let member = self.member(record);
+        if let Some(before) = before_boot.filter(|boot| *boot != member.record.boot) {
+            self.boots.remove(&before);
+        }
+        self.boots.insert(member.record.boot, member.record.node_id.clone());
         self.all.insert(member.record.node_id.clone(), Known { member, since: now, heard, refused });
     }
 

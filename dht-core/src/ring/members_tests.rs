@@ -14,6 +14,7 @@ impl Members {
             cluster: self.cluster.clone(),
             me: self.me.clone(),
             all: self.all.clone(),
+            boots: self.boots.clone(),
             missed: self.missed.clone(),
             ..*self
         }

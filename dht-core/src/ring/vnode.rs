@@ -24,11 +24,32 @@ pub(crate) struct VNode {
     pub(crate) predecessor: Option<Pointer>,
     /// The next distinct other nodes clockwise.
     pub(crate) successors: Vec<Pointer>,
+    /// What the successor answered when `successors` came to be as they are: while it still answers that, stabilizing
+    /// changes nothing.
+    settled: Option<Settled>,
+}
+
+/// A successor's answer that led to nothing new.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Settled {
+    successor: Id,
+    /// Hash of what it answered.
+    answer: u64,
 }
 
 impl VNode {
     pub(crate) fn new(id: Id) -> Self {
-        Self { id, predecessor: None, successors: Vec::new() }
+        Self { id, predecessor: None, successors: Vec::new(), settled: None }
+    }
+
+    /// The hash of what the node at `successor` may answer without changing anything here; 0: none.
+    pub(crate) fn known_answer(&self, successor: Id) -> u64 {
+        self.settled.filter(|s| s.successor == successor).map_or(0, |s| s.answer)
+    }
+
+    /// Stabilizing with that answer came to its end: the next time it is no news.
+    pub(crate) fn settle(&mut self, successor: Id, answer: u64) {
+        self.settled = Some(Settled { successor, answer });
     }
 
     /// *Stabilize*, the part after the successor answered: its list becomes ours behind it. Returns the node between us
@@ -64,6 +85,7 @@ impl VNode {
             }
         }
         self.successors = list;
+        self.settled = None;
         its_predecessor
             .filter(|p| p.node_id != *me && p.node_id != successor.node_id)
             .filter(|p| Span::open(self.id, successor.id).contains(p.id))
@@ -88,6 +110,9 @@ impl VNode {
     pub(crate) fn forget(&mut self, gone: &NodeId) -> bool {
         let len = self.successors.len();
         self.successors.retain(|p| p.node_id != *gone);
+        if self.successors.len() != len {
+            self.settled = None;
+        }
         let pointed = self.predecessor.as_ref().is_some_and(|p| p.node_id == *gone);
         if pointed {
             self.predecessor = None;

@@ -77,7 +77,8 @@ fn ring_messages() {
 
     let lookup = proto::Lookup { target: bytes(33) };
     assert_eq!(refused(proto::Request::Lookup(lookup)), "target: 33 bytes, at most 32 are allowed");
-    let stabilize = |len| refused(proto::Request::Stabilize(proto::Stabilize { positions: bytes(len) }));
+    let stabilize =
+        |len| refused(proto::Request::Stabilize(proto::Stabilize { positions: bytes(len), known: Bytes::new() }));
     assert_eq!(stabilize(33), "positions: 33 bytes or elements, must be a multiple of 32");
     assert_eq!(stabilize(257 * 32), "positions: 257 of them, at most 256 are allowed");
     let describe = |topic, len| refused(proto::Request::Describe(proto::Describe { topic, key: bytes(len) }));
@@ -114,6 +115,22 @@ fn ring_messages() {
 }
 
 #[test]
+fn sums_and_what_is_known_of_positions() {
+    let sync = |len: usize| {
+        let sums = Bytes::from(vec![0; len * 8]);
+        refused(proto::Request::Sync(proto::Sync { sums, ..Default::default() }))
+    };
+    assert_eq!(sync(0), "number of sums = 0: must be a power of two");
+    assert_eq!(sync(3), "number of sums = 3: must be a power of two");
+    assert_eq!(sync(2048), "parts: 2048 of them, at most 1024 are allowed".replace("parts", "sums"));
+    let stabilize = proto::Stabilize { positions: Bytes::from(vec![0; 64]), known: Bytes::from(vec![0; 8]) };
+    let text = refused(proto::Request::Stabilize(stabilize));
+    assert_eq!(text, "known neighbours: 1 bytes or elements, must be 2");
+    let compare = proto::CompareSums { part_len: (1 << 31) + 1, ..Default::default() };
+    assert_eq!(refused(proto::Request::CompareSums(compare)), "part_len = 2147483649: must be at most 2^31");
+}
+
+#[test]
 fn neighbours_are_dealt_out_exactly() {
     let pointer = |index| proto::Pointer { id: Bytes::new(), node_id: Bytes::from_static(b"a"), index };
     let neighbours = |pointers: usize, predecessors: &'static [u8], counts: &[u32]| {
@@ -130,7 +147,10 @@ fn neighbours_are_dealt_out_exactly() {
     assert_eq!(neighbours(1, &[1], &[1]), uneven(1));
     assert_eq!(neighbours(0, &[1], &[0]), uneven(0));
     assert_eq!(neighbours(1, &[0], &[u32::MAX]), uneven(1));
-    assert_eq!(neighbours(1, &[2], &[0]), "predecessor flag = 2: must be 0 or 1");
+    let flag = |value| format!("predecessor flag = {value}: must be 0 or 1, or 2 without successors");
+    assert_eq!(neighbours(1, &[3], &[0]), flag(3));
+    assert_eq!(neighbours(1, &[2], &[1]), flag(2));
+    assert_eq!(neighbours(1, &[2], &[0]), uneven(1), "what is as it is known has no pointers");
     assert_eq!(neighbours(1, &[1, 1], &[0]), "successor counts: 1 bytes or elements, must be 2");
     let route = proto::Route { done: true, pointers: vec![pointer(201)], records: Vec::new() };
     assert_eq!(reply_refused(proto::Response::Route(route)), "position index = 201: must be at most 200");
@@ -285,7 +305,7 @@ fn every_kind_is_drawn_and_has_a_name_of_its_own() {
         requests.insert(request.kind(), std::mem::discriminant(&request));
         responses.insert(response.kind(), std::mem::discriminant(&response));
     }
-    assert_eq!((requests.len(), responses.len()), (16, 15));
+    assert_eq!((requests.len(), responses.len()), (18, 17));
     for tag in requests.keys().chain(responses.keys()) {
         assert!(include_str!("../../../docs/wire.md").contains(&format!("`{tag}`")), "{tag} is not in docs/wire.md");
     }

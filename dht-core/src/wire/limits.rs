@@ -14,6 +14,12 @@ pub(crate) const RECORDS_MAX: usize = 16_384;
 /// refused before it costs a structure.
 pub(super) const RECORD_LEN_MIN: usize = 12;
 
+/// Sums over buckets of nodes in one sync: with 16 nodes a bucket, the largest ring that is told in one piece.
+pub(crate) const SUMS_MAX: usize = 1_024;
+
+/// Bytes that the smallest valid digest of a node has: two numbers of eight, and their tags.
+pub(super) const DIGEST_LEN_MIN: usize = 18;
+
 /// Chord pointers in one message: 200 positions with the default of 16 successors and a predecessor are 3,400.
 pub(crate) const POINTERS_MAX: usize = 4_096;
 

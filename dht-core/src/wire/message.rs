@@ -6,10 +6,11 @@ use crate::config::Consistency;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::record::{KeyDigest, OpId, Record, Value, Version};
 use crate::error::Error;
+pub(crate) use crate::ring::difference::NodeDigest;
 use crate::ring::id::Id;
 pub(crate) use crate::ring::list::{ListId, Standing};
 use crate::ring::params::{RingConfig, RingParams};
-use crate::ring::record::{Address, NodeId, NodeRecord, RingId, Verdict};
+use crate::ring::record::{Address, NodeId, NodeRecord, RingId};
 use crate::ring::slot::Slot;
 pub(crate) use crate::ring::vnode::Pointer;
 
@@ -28,15 +29,6 @@ pub struct Head {
     pub(crate) attempt: u32,
     /// The sender's view fingerprint; 0 for none.
     pub(crate) view: u64,
-}
-
-/// How new a node's record is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NodeDigest {
-    pub(crate) node_id: NodeId,
-    pub(crate) boot: u64,
-    pub(crate) incarnation: u64,
-    pub(crate) verdict: Verdict,
 }
 
 /// What a caller wants done with one key.
@@ -188,16 +180,20 @@ pub enum Request {
     Ping { boot: u64, records: Vec<NodeRecord> },
     /// Ask that node whether it is alive, for me (SWIM's indirect probe).
     PingFor { address: Address, boot: u64 },
-    /// What I know of all nodes, and my list ids of disputed slots; answered with what is newer.
-    Sync { digests: Vec<NodeDigest>, lists: Vec<(Slot, ListId)> },
+    /// What I know of all nodes, as sums over buckets of them (`gone`: those that are gone too), and my list ids of
+    /// disputed slots; answered with the buckets that differ.
+    Sync { sums: Vec<u64>, gone: bool, lists: Vec<(Slot, ListId)> },
+    /// Node records that you lack, the nodes whose records I want, and my list ids as before these were found out.
+    Exchange { records: Vec<NodeRecord>, wanted: Vec<u64>, lists: Vec<(Slot, ListId)> },
     /// Let me in.
     Join { record: NodeRecord, params: RingParams, wall_ms: u64, client: bool },
     /// May I become active in the slots that we are going to share? Or: I am done (`release`).
     Admit { node_id: NodeId, boot: u64, release: bool },
     /// Your ring is part of another one from now on.
     Merge { ring_id: RingId, records: Vec<NodeRecord> },
-    /// Chord stabilize: the neighbours of these positions of yours.
-    Stabilize { positions: Vec<Id> },
+    /// Chord stabilize: the neighbours of these positions of yours. `known`, if not empty, has the hash of each one's
+    /// neighbours as they were answered before; 0: none.
+    Stabilize { positions: Vec<Id>, known: Vec<u64> },
     /// Chord notify: (I am, your position) pairs.
     Notify { pointers: Vec<(Pointer, Id)> },
     /// Who owns this id, or who is closer to it?
@@ -210,6 +206,9 @@ pub enum Request {
     Fetch { items: Vec<FetchItem> },
     /// Compare the contents of slots.
     Compare { items: Vec<CompareItem> },
+    /// Compare sums over parts of the key space: part n is the `part_len` slots from n × `part_len` on, and of those the
+    /// ones that the sender is first for and the receiver holds too.
+    CompareSums { part_len: u32, parts: Vec<u32>, sums: Vec<Fingerprint> },
     /// Stream the key digests and versions of a slot.
     Versions { slot: Slot },
     /// Stream records.
@@ -225,14 +224,16 @@ pub enum Response {
     Pong { records: Vec<NodeRecord> },
     /// What came of an indirect probe.
     Probed { alive: bool },
-    /// What is newer here, what I lack, and my list ids.
-    Synced { records: Vec<NodeRecord>, wanted: Vec<NodeId>, lists: Vec<(Slot, ListId)> },
+    /// The buckets that differ, how new each record in them is here, and my list ids.
+    Synced { differing: Vec<u32>, digests: Vec<NodeDigest>, lists: Vec<(Slot, ListId)> },
+    /// The records that were wanted, and those that are newer here than what was told.
+    Exchanged { records: Vec<NodeRecord> },
     /// You are known to this ring now.
     Welcome { ring_id: RingId, config: RingConfig, records: Vec<NodeRecord>, wall_ms: u64 },
     /// Whether you may.
     Admitted { granted: bool },
-    /// For each position asked, in order.
-    Neighbours { items: Vec<Neighbours>, records: Vec<NodeRecord> },
+    /// For each position asked, in order; `None`: as they are known.
+    Neighbours { items: Vec<Option<Neighbours>>, records: Vec<NodeRecord> },
     /// `done`: the first pointer owns the target; else the pointers are closer to it, closest first.
     Route { done: bool, pointers: Vec<Pointer>, records: Vec<NodeRecord> },
     /// In the order of the operations; `records` of the owners of misrouted ones.
@@ -243,6 +244,8 @@ pub enum Response {
     Fetched { results: Vec<FetchResult> },
     /// In the order of the items.
     Compared { results: Vec<CompareResult> },
+    /// The parts whose sums differ.
+    ComparedSums { differing: Vec<u32> },
     /// A part of a slot's contents.
     Versions { entries: Vec<(KeyDigest, Version)> },
     /// A part of what was pulled.
@@ -258,4 +261,18 @@ pub enum Response {
 pub struct Neighbours {
     pub(crate) predecessor: Option<Pointer>,
     pub(crate) successors: Vec<Pointer>,
+}
+
+impl Neighbours {
+    /// What stands for them; never 0.
+    pub(crate) fn hash(&self) -> u64 {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(&[u8::from(self.predecessor.is_some())]);
+        for pointer in self.predecessor.iter().chain(&self.successors) {
+            hasher.update(&pointer.id.to_be_bytes());
+            hasher.update(&pointer.node_id.digest().to_le_bytes());
+            hasher.update(&pointer.index.to_le_bytes());
+        }
+        hasher.digest().max(1)
+    }
 }

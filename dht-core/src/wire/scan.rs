@@ -9,7 +9,7 @@
 )]
 
 use super::error::WireError;
-use super::limits::{ITEMS_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};
+use super::limits::{DIGEST_LEN_MIN, ITEMS_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};
 
 /// Envelope fields below, bodies from here on.
 const BODY_TAG_MIN: u32 = 16;
@@ -83,11 +83,9 @@ const fn items(field: u32) -> Repeated {
 
 /// The repeated fields of the request of that tag.
 pub(super) fn request_bounds(tag: u32) -> &'static [Repeated] {
-    const DIGESTS: Repeated =
-        Repeated { field: 1, what: "node digest", count_max: RECORDS_MAX, len_min: RECORD_LEN_MIN };
     match tag {
         16 => const { &[records(2)] },
-        18 => &[DIGESTS],
+        33 => const { &[records(1)] },
         21 => const { &[records(3)] },
         23 => const { &[pointers(1)] },
         25 | 26 | 27 | 30 => const { &[items(1)] },
@@ -97,10 +95,12 @@ pub(super) fn request_bounds(tag: u32) -> &'static [Repeated] {
 
 /// The repeated fields of the response of that tag.
 pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
-    const WANTED: Repeated = Repeated { field: 4, what: "wanted node", count_max: RECORDS_MAX, len_min: 1 };
+    const DIGESTS: Repeated =
+        Repeated { field: 1, what: "node digest", count_max: RECORDS_MAX, len_min: DIGEST_LEN_MIN };
     match tag {
         16 => const { &[records(2)] },
-        18 => const { &[records(1), WANTED] },
+        18 => &[DIGESTS],
+        33 => const { &[records(1)] },
         19 => const { &[records(4)] },
         22 => const { &[pointers(1), records(4)] },
         24 => const { &[pointers(2), records(3)] },

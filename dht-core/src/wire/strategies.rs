@@ -45,7 +45,9 @@ fn head() -> impl Strategy<Value = Head> {
 
 /// All variants, with equal chance.
 fn request() -> BoxedStrategy<Request> {
-    let sync = (vec(digest(), 0..4), vec((slot(), list()), 0..4));
+    let sums = (0_u32..4).prop_flat_map(|bits| vec(any::<u64>(), 1_usize << bits));
+    let sync = (sums, any::<bool>(), vec((slot(), list()), 0..4));
+    let exchange = (nodes(), vec(any::<u64>(), 0..4), vec((slot(), list()), 0..4));
     let join = (record_of_node(), params(), 0..=WALL_MS_MAX, any::<bool>());
     let compare =
         (slot(), list(), fingerprint()).prop_map(|(slot, list, fingerprint)| CompareItem { slot, list, fingerprint });
@@ -54,7 +56,8 @@ fn request() -> BoxedStrategy<Request> {
     prop_oneof![
         (any::<u64>(), nodes()).prop_map(|(boot, records)| Request::Ping { boot, records }),
         (address(), any::<u64>()).prop_map(|(address, boot)| Request::PingFor { address, boot }),
-        sync.prop_map(|(digests, lists)| Request::Sync { digests, lists }),
+        sync.prop_map(|(sums, gone, lists)| Request::Sync { sums, gone, lists }),
+        exchange.prop_map(|(records, wanted, lists)| Request::Exchange { records, wanted, lists }),
         join.prop_map(|(record, params, wall_ms, client)| Request::Join { record, params, wall_ms, client }),
         (node_id(), 1..=u64::MAX, any::<bool>()).prop_map(|(node_id, boot, release)| Request::Admit {
             node_id,
@@ -62,7 +65,10 @@ fn request() -> BoxedStrategy<Request> {
             release
         }),
         (ring_id(), nodes()).prop_map(|(ring_id, records)| Request::Merge { ring_id, records }),
-        vec(id(), 0..4).prop_map(|positions| Request::Stabilize { positions }),
+        (vec((id(), any::<u64>()), 0..4), any::<bool>()).prop_map(|(asked, knows)| {
+            let (positions, known): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+            Request::Stabilize { positions, known: if knows { known } else { Vec::new() } }
+        }),
         vec((pointer(), id()), 0..4).prop_map(|pointers| Request::Notify { pointers }),
         id().prop_map(|target| Request::Lookup { target }),
         (vec(operation(), 0..4), prop::sample::select(levels), any::<bool>())
@@ -70,6 +76,10 @@ fn request() -> BoxedStrategy<Request> {
         (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
         vec(fetch_item(), 0..4).prop_map(|items| Request::Fetch { items }),
         vec(compare, 0..4).prop_map(|items| Request::Compare { items }),
+        (0_u32..=1 << 31, vec((any::<u32>(), fingerprint()), 0..4)).prop_map(|(part_len, asked)| {
+            let (parts, sums) = asked.into_iter().unzip();
+            Request::CompareSums { part_len, parts, sums }
+        }),
         slot().prop_map(|slot| Request::Versions { slot }),
         vec((slot(), vec(key_digest(), 0..4)), 0..4).prop_map(|items| Request::Pull {
             items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
@@ -80,7 +90,7 @@ fn request() -> BoxedStrategy<Request> {
 }
 
 fn response() -> BoxedStrategy<Response> {
-    let synced = (nodes(), vec(node_id(), 0..4), vec((slot(), list()), 0..4));
+    let synced = (vec(0_u32..1024, 0..4), vec(digest(), 0..4), vec((slot(), list()), 0..4));
     let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp];
     let compared = (list(), prop::sample::select(standings), fingerprint())
         .prop_map(|(list, standing, fingerprint)| CompareResult { list, standing, fingerprint });
@@ -89,12 +99,14 @@ fn response() -> BoxedStrategy<Response> {
     prop_oneof![
         nodes().prop_map(|records| Response::Pong { records }),
         any::<bool>().prop_map(|alive| Response::Probed { alive }),
-        synced.prop_map(|(records, wanted, lists)| Response::Synced { records, wanted, lists }),
+        synced.prop_map(|(differing, digests, lists)| Response::Synced { differing, digests, lists }),
+        nodes().prop_map(|records| Response::Exchanged { records }),
         (ring_id(), config(), nodes(), 0..=WALL_MS_MAX).prop_map(|(ring_id, config, records, wall_ms)| {
             Response::Welcome { ring_id, config, records, wall_ms }
         }),
         any::<bool>().prop_map(|granted| Response::Admitted { granted }),
-        (vec(neighbours, 0..4), nodes()).prop_map(|(items, records)| Response::Neighbours { items, records }),
+        (vec(option::of(neighbours), 0..4), nodes())
+            .prop_map(|(items, records)| Response::Neighbours { items, records }),
         (any::<bool>(), vec(pointer(), 0..4), nodes()).prop_map(|(done, pointers, records)| Response::Route {
             done,
             pointers,
@@ -104,6 +116,7 @@ fn response() -> BoxedStrategy<Response> {
         vec(store_result(), 0..4).prop_map(|results| Response::Stored { results }),
         vec(fetch_result(), 0..4).prop_map(|results| Response::Fetched { results }),
         vec(compared, 0..4).prop_map(|results| Response::Compared { results }),
+        vec(any::<u32>(), 0..4).prop_map(|differing| Response::ComparedSums { differing }),
         vec((key_digest(), version()), 0..4).prop_map(|entries| Response::Versions { entries }),
         vec((slot(), record()), 0..4).prop_map(|items| Response::Records { items }),
         any::<String>().prop_map(|json| Response::Described { json }),
@@ -150,8 +163,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn digest() -> impl Strategy<Value = NodeDigest> {
-    (node_id(), 1..=u64::MAX, 0..=COUNTER_MAX, verdict()).prop_map(|(node_id, boot, incarnation, verdict)| NodeDigest {
-        node_id,
+    (any::<u64>(), 1..=u64::MAX, 0..=COUNTER_MAX, verdict()).prop_map(|(node, boot, incarnation, verdict)| NodeDigest {
+        node,
         boot,
         incarnation,
         verdict,

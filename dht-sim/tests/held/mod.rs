@@ -36,7 +36,8 @@ struct Gated {
 
 impl Transport for Gated {
     fn call(&self, to: &Address, call: Call, by: Instant) -> BoxFuture<'static, Result<Reply, TransportError>> {
-        if self.gate.closed.load(Relaxed) && matches!(call.body, Request::Compare { .. }) {
+        if self.gate.closed.load(Relaxed) && matches!(call.body, Request::Compare { .. } | Request::CompareSums { .. })
+        {
             // An error that blames nobody: the peer stays in good standing.
             return Box::pin(ready(Err(TransportError::Overloaded(to.clone()))));
         }

@@ -29,7 +29,7 @@ impl Node {
             }
         }
         let work = by_peer.into_iter().map(|(peer, slots)| async move {
-            let equal = self.compare_with(&peer, &slots).await;
+            let equal = self.compare_with(&peer, &slots, full).await;
             (peer, equal)
         });
         for (peer, equal) in futures_util::future::join_all(work).await {
@@ -74,13 +74,14 @@ impl Node {
     }
 
     /// Makes the slots equal here and at `peer`; returns those that were.
-    async fn compare_with(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Vec<Slot> {
+    async fn compare_with(self: &Arc<Self>, peer: &Peer, slots: &[Slot], full: bool) -> Vec<Slot> {
         let suspect = self.state().members.get(&peer.node_id).is_none_or(|k| k.record().verdict != Verdict::Alive);
         if suspect {
             return Vec::new();
         }
-        let Ok(compared) = self.compare(peer, slots).await else { return Vec::new() };
-        let (mut equal, mut differing, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
+        let Ok((mut equal, rest)) = self.sift(peer, slots, full).await else { return Vec::new() };
+        let Ok(compared) = self.compare(peer, &rest).await else { return equal };
+        let (mut differing, mut strangers) = (Vec::new(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let list = self.state().table.list(slot);
             if list != Some(theirs.list) {

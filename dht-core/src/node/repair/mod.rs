@@ -6,6 +6,7 @@ mod catch_up;
 mod hand_over;
 mod read_repair;
 mod reconcile;
+mod sift;
 
 pub(crate) use reconcile::BATCH_BYTES;
 

@@ -222,7 +222,24 @@ fn write(socket: &OwnedWriteHalf, batch: &VecDeque<Bytes>) -> io::Result<usize> 
         *slice = IoSlice::new(frame);
         used += 1;
     }
-    nonzero(socket.try_write_vectored(slices.get(..used).unwrap_or_default())?)
+    nonzero(write_vectored(socket, slices.get(..used).unwrap_or_default())?)
+}
+
+/// `writev` raises SIGPIPE when the peer is gone, which ends a program that does not ignore the signal, as C programs
+/// do not; `sendmsg` can be told not to. (The standard library tells `send` the same, so a single write is safe, and on
+/// Apple's systems the runtime tells the socket.)
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    const MSG_NOSIGNAL: i32 = 0x4000;
+    let stream: &tokio::net::TcpStream = socket.as_ref();
+    stream.try_io(tokio::io::Interest::WRITABLE, || {
+        socket2::SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL)
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.try_write_vectored(slices)
 }
 
 /// A socket that takes nothing of something will never take it.

@@ -12,7 +12,9 @@ mod ring;
 
 use bytes::Bytes;
 
+use self::pack::unpack;
 use super::error::WireError;
+use super::limits::SUMS_MAX;
 use super::message::Head;
 use super::proto;
 use crate::ring::record::RingId;
@@ -93,6 +95,12 @@ fn len_in(what: &'static str, len: usize, min: usize, max: usize) -> Result<()> 
 fn text<'a>(what: &'static str, bytes: &'a Bytes, min: usize, max: usize) -> Result<&'a str> {
     len_in(what, bytes.len(), min, max)?;
     std::str::from_utf8(bytes).map_err(|_| WireError::NotText { what })
+}
+
+/// Numbers of buckets or of parts of the key space.
+fn parts(bytes: &Bytes) -> Result<Vec<u32>> {
+    let numbers = unpack("parts", bytes, SUMS_MAX)?;
+    Ok(numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
 }
 
 /// Converts every element, in order; stops at the first that is wrong.

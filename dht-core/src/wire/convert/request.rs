@@ -1,15 +1,17 @@
 //! Requests.
 
+use bytes::Bytes;
+
 use super::data::{fingerprints, fingerprints_bytes, key, level, level_number, wall_ms};
-use super::pack::{pack, unpack};
+use super::pack::{pack, unpack, unpack_exact};
 use super::ring::{
     address, address_bytes, boot, id, id_bytes, lists, lists_message, node_id, node_id_bytes, slot, slot_lists, slots,
     slots_bytes,
 };
-use super::{Result, all, each, required, ring_id, ring_id_halves};
+use super::{Result, all, at_most, each, parts, required, ring_id, ring_id_halves};
 use crate::ring::id::Id;
 use crate::wire::error::WireError;
-use crate::wire::limits::POSITIONS_MAX;
+use crate::wire::limits::{POSITIONS_MAX, RECORDS_MAX, SUMS_MAX};
 use crate::wire::message::{CompareItem, Pointer, Request, Topic};
 use crate::wire::proto;
 
@@ -20,10 +22,17 @@ impl From<&Request> for proto::Request {
             Request::PingFor { address, boot } => {
                 Self::PingFor(proto::PingFor { address: address_bytes(address), boot: *boot })
             }
-            Request::Sync { digests, lists } => Self::Sync(proto::Sync {
-                digests: all(digests),
+            Request::Sync { sums, gone, lists } => Self::Sync(proto::Sync {
                 slots: slots_bytes(lists.iter().map(|(slot, _)| *slot)),
                 lists: lists_message(lists.iter().map(|(_, list)| list)),
+                sums: pack(sums.iter().map(|sum| sum.to_le_bytes())),
+                gone: *gone,
+            }),
+            Request::Exchange { records, wanted, lists } => Self::Exchange(proto::Exchange {
+                records: all(records),
+                slots: slots_bytes(lists.iter().map(|(slot, _)| *slot)),
+                lists: lists_message(lists.iter().map(|(_, list)| list)),
+                wanted: pack(wanted.iter().map(|node| node.to_le_bytes())),
             }),
             Request::Join { record, params, wall_ms, client } => Self::Join(proto::Join {
                 record: Some(record.into()),
@@ -38,9 +47,10 @@ impl From<&Request> for proto::Request {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
                 Self::Merge(proto::Merge { ring_high, ring_low, records: all(records) })
             }
-            Request::Stabilize { positions } => {
-                Self::Stabilize(proto::Stabilize { positions: pack(positions.iter().map(|id| id.to_be_bytes())) })
-            }
+            Request::Stabilize { positions, known } => Self::Stabilize(proto::Stabilize {
+                positions: pack(positions.iter().map(|id| id.to_be_bytes())),
+                known: pack(known.iter().map(|hash| hash.to_le_bytes())),
+            }),
             Request::Notify { pointers } => {
                 Self::Notify(proto::Notify { notices: pointers.iter().map(notice_message).collect() })
             }
@@ -54,6 +64,11 @@ impl From<&Request> for proto::Request {
                 slots: slots_bytes(items.iter().map(|item| item.slot)),
                 lists: lists_message(items.iter().map(|item| &item.list)),
                 fingerprints: fingerprints_bytes(items.iter().map(|item| item.fingerprint)),
+            }),
+            Request::CompareSums { part_len, parts, sums } => Self::CompareSums(proto::CompareSums {
+                part_len: *part_len,
+                parts: pack(parts.iter().map(|part| part.to_le_bytes())),
+                sums: fingerprints_bytes(sums.iter().copied()),
             }),
             Request::Versions { slot } => Self::Versions(proto::Versions { slot: slot.0 }),
             Request::Pull { items } => Self::Pull(proto::Pull { items: all(items) }),
@@ -71,8 +86,18 @@ impl TryFrom<proto::Request> for Request {
         Ok(match request {
             proto::Request::Ping(ping) => Self::Ping { boot: ping.boot, records: each(ping.records)? },
             proto::Request::PingFor(ping) => Self::PingFor { address: address(&ping.address)?, boot: ping.boot },
-            proto::Request::Sync(sync) => {
-                Self::Sync { digests: each(sync.digests)?, lists: slot_lists(&sync.slots, sync.lists.as_ref())? }
+            proto::Request::Sync(sync) => Self::Sync {
+                sums: sums(&sync.sums)?,
+                gone: sync.gone,
+                lists: slot_lists(&sync.slots, sync.lists.as_ref())?,
+            },
+            proto::Request::Exchange(exchange) => {
+                let wanted = unpack("wanted nodes", &exchange.wanted, RECORDS_MAX)?;
+                Self::Exchange {
+                    records: each(exchange.records)?,
+                    wanted: wanted.iter().map(|node| u64::from_le_bytes(*node)).collect(),
+                    lists: slot_lists(&exchange.slots, exchange.lists.as_ref())?,
+                }
             }
             proto::Request::Join(join) => Self::Join {
                 record: required("record of the joining node", join.record)?.try_into()?,
@@ -89,7 +114,14 @@ impl TryFrom<proto::Request> for Request {
             },
             proto::Request::Stabilize(stabilize) => {
                 let positions = unpack("positions", &stabilize.positions, POSITIONS_MAX)?;
-                Self::Stabilize { positions: positions.iter().map(|id| Id::from_be_bytes(*id)).collect() }
+                let known = match stabilize.known.is_empty() {
+                    true => &[],
+                    false => unpack_exact("known neighbours", &stabilize.known, positions.len())?,
+                };
+                Self::Stabilize {
+                    positions: positions.iter().map(|id| Id::from_be_bytes(*id)).collect(),
+                    known: known.iter().map(|hash| u64::from_le_bytes(*hash)).collect(),
+                }
             }
             proto::Request::Notify(notify) => {
                 Self::Notify { pointers: notify.notices.into_iter().map(notice).collect::<Result<_>>()? }
@@ -101,6 +133,12 @@ impl TryFrom<proto::Request> for Request {
             proto::Request::Store(store) => Self::Store { items: each(store.items)?, repair: store.repair },
             proto::Request::Fetch(fetch) => Self::Fetch { items: each(fetch.items)? },
             proto::Request::Compare(compare) => Self::Compare { items: compare_items(&compare)? },
+            proto::Request::CompareSums(compare) => {
+                at_most("part_len", compare.part_len.into(), 1 << 31, "at most 2^31")?;
+                let parts = parts(&compare.parts)?;
+                let sums = fingerprints(&compare.sums, parts.len())?.collect();
+                Self::CompareSums { part_len: compare.part_len, parts, sums }
+            }
             proto::Request::Versions(versions) => Self::Versions { slot: slot(versions.slot)? },
             proto::Request::Pull(pull) => Self::Pull { items: each(pull.items)? },
             proto::Request::Describe(describe) => {
@@ -108,6 +146,16 @@ impl TryFrom<proto::Request> for Request {
             }
         })
     }
+}
+
+/// Buckets are numbered by the top bits of a digest, so there is a power of two of them.
+fn sums(bytes: &Bytes) -> Result<Vec<u64>> {
+    let sums = unpack("sums", bytes, SUMS_MAX)?;
+    if !sums.len().is_power_of_two() {
+        let value = sums.len() as u64;
+        return Err(WireError::OutOfRange { what: "number of sums", value, wanted: "a power of two" });
+    }
+    Ok(sums.iter().map(|sum| u64::from_le_bytes(*sum)).collect())
 }
 
 fn notice_message((pointer, position): &(Pointer, Id)) -> proto::Notice {

@@ -6,8 +6,8 @@ use super::data::{
     fingerprints, fingerprints_bytes, record_item, record_item_message, versions, versions_message, wall_ms,
 };
 use super::pack::{pack, unpack, unpack_exact};
-use super::ring::{lists, lists_message, node_id, node_id_bytes, slot_lists, slots_bytes};
-use super::{Result, all, each, required, ring_id, ring_id_halves};
+use super::ring::{lists, lists_message, slot_lists, slots_bytes};
+use super::{Result, all, each, parts, required, ring_id, ring_id_halves};
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, SLOTS_MAX};
 use crate::wire::message::{CompareResult, Neighbours, Pointer, Response, Standing};
@@ -18,12 +18,13 @@ impl From<&Response> for proto::Response {
         match response {
             Response::Pong { records } => Self::Pong(proto::Pong { records: all(records) }),
             Response::Probed { alive } => Self::Probed(proto::Probed { alive: *alive }),
-            Response::Synced { records, wanted, lists } => Self::Synced(proto::Synced {
-                records: all(records),
+            Response::Synced { differing, digests, lists } => Self::Synced(proto::Synced {
+                digests: all(digests),
                 slots: slots_bytes(lists.iter().map(|(slot, _)| *slot)),
                 lists: lists_message(lists.iter().map(|(_, list)| list)),
-                wanted: wanted.iter().map(node_id_bytes).collect(),
+                differing: pack(differing.iter().map(|bucket| bucket.to_le_bytes())),
             }),
+            Response::Exchanged { records } => Self::Exchanged(proto::Exchanged { records: all(records) }),
             Response::Welcome { ring_id, config, records, wall_ms } => {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
                 let (config, records) = (Some(config.into()), all(records));
@@ -31,11 +32,17 @@ impl From<&Response> for proto::Response {
             }
             Response::Admitted { granted } => Self::Admitted(proto::Admitted { granted: *granted }),
             Response::Neighbours { items, records } => {
-                let pointers = items.iter().flat_map(|item| item.predecessor.iter().chain(&item.successors));
-                let count = |item: &Neighbours| u32::try_from(item.successors.len()).unwrap_or(u32::MAX).to_le_bytes();
+                let told = items.iter().flatten();
+                let pointers = told.flat_map(|item| item.predecessor.iter().chain(&item.successors));
+                let len = |item: &Option<Neighbours>| item.as_ref().map_or(0, |item| item.successors.len());
+                let count = |item| u32::try_from(len(item)).unwrap_or(u32::MAX).to_le_bytes();
+                let flag = |item: &Option<Neighbours>| match item {
+                    Some(item) => u8::from(item.predecessor.is_some()),
+                    None => UNCHANGED,
+                };
                 Self::Neighbours(proto::Neighbours {
                     pointers: pointers.map(Into::into).collect(),
-                    predecessors: items.iter().map(|item| u8::from(item.predecessor.is_some())).collect(),
+                    predecessors: items.iter().map(flag).collect(),
                     successor_counts: pack(items.iter().map(count)),
                     records: all(records),
                 })
@@ -52,6 +59,9 @@ impl From<&Response> for proto::Response {
                 standings: results.iter().map(|result| standing_number(result.standing)).collect(),
                 lists: lists_message(results.iter().map(|result| &result.list)),
                 fingerprints: fingerprints_bytes(results.iter().map(|result| result.fingerprint)),
+            }),
+            Response::ComparedSums { differing } => Self::ComparedSums(proto::ComparedSums {
+                differing: pack(differing.iter().map(|part| part.to_le_bytes())),
             }),
             Response::Versions { entries } => Self::Versions(versions_message(entries)),
             Response::Records { items } => {
@@ -71,10 +81,11 @@ impl TryFrom<proto::Response> for Response {
             proto::Response::Pong(pong) => Self::Pong { records: each(pong.records)? },
             proto::Response::Probed(probed) => Self::Probed { alive: probed.alive },
             proto::Response::Synced(synced) => Self::Synced {
-                records: each(synced.records)?,
-                wanted: synced.wanted.iter().map(node_id).collect::<Result<_>>()?,
+                differing: parts(&synced.differing)?,
+                digests: each(synced.digests)?,
                 lists: slot_lists(&synced.slots, synced.lists.as_ref())?,
             },
+            proto::Response::Exchanged(exchanged) => Self::Exchanged { records: each(exchanged.records)? },
             proto::Response::Welcome(welcome) => Self::Welcome {
                 ring_id: required("ring_id", ring_id(welcome.ring_high, welcome.ring_low)?)?,
                 config: required("ring configuration", welcome.config)?.try_into()?,
@@ -95,6 +106,7 @@ impl TryFrom<proto::Response> for Response {
             proto::Response::Stored(stored) => Self::Stored { results: each(stored.results)? },
             proto::Response::Fetched(fetched) => Self::Fetched { results: each(fetched.results)? },
             proto::Response::Compared(compared) => Self::Compared { results: compare_results(&compared)? },
+            proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },
             proto::Response::Versions(part) => Self::Versions { entries: versions(&part)? },
             proto::Response::Records(records) => {
                 Self::Records { items: records.items.into_iter().map(record_item).collect::<Result<_>>()? }
@@ -105,8 +117,15 @@ impl TryFrom<proto::Response> for Response {
     }
 }
 
+/// Instead of a predecessor flag: the neighbours are those that the asker knows.
+const UNCHANGED: u8 = 2;
+
 /// Deals the pointers out to the positions; none may be left over or lacking.
-fn neighbour_items(pointers: Vec<proto::Pointer>, predecessors: &Bytes, counts: &Bytes) -> Result<Vec<Neighbours>> {
+fn neighbour_items(
+    pointers: Vec<proto::Pointer>,
+    predecessors: &Bytes,
+    counts: &Bytes,
+) -> Result<Vec<Option<Neighbours>>> {
     let predecessors: &[[u8; 1]] = unpack("positions", predecessors, POSITIONS_MAX)?;
     let counts: &[[u8; 4]] = unpack_exact("successor counts", counts, predecessors.len())?;
     let found = pointers.len();
@@ -115,11 +134,16 @@ fn neighbour_items(pointers: Vec<proto::Pointer>, predecessors: &Bytes, counts: 
     let mut items = Vec::with_capacity(counts.len());
     for ([has_predecessor], count) in predecessors.iter().zip(counts) {
         let predecessor = match has_predecessor {
+            &UNCHANGED if *count == [0; 4] => {
+                items.push(None);
+                continue;
+            }
             0 => None,
             1 => Some(pointers.next().ok_or_else(uneven)??),
             value => {
                 let value = u64::from(*value);
-                return Err(WireError::OutOfRange { what: "predecessor flag", value, wanted: "0 or 1" });
+                let wanted = "0 or 1, or 2 without successors";
+                return Err(WireError::OutOfRange { what: "predecessor flag", value, wanted });
             }
         };
         let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or(usize::MAX);
@@ -128,7 +152,7 @@ fn neighbour_items(pointers: Vec<proto::Pointer>, predecessors: &Bytes, counts: 
             return Err(uneven());
         }
         let successors = pointers.by_ref().take(count).collect::<Result<_>>()?;
-        items.push(Neighbours { predecessor, successors });
+        items.push(Some(Neighbours { predecessor, successors }));
     }
     if pointers.len() == 0 { Ok(items) } else { Err(uneven()) }
 }

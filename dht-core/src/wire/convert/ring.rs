@@ -137,7 +137,7 @@ fn verdict(number: u32) -> Result<Verdict> {
 impl From<&NodeDigest> for proto::NodeDigest {
     fn from(digest: &NodeDigest) -> Self {
         Self {
-            node_id: node_id_bytes(&digest.node_id),
+            node: digest.node,
             boot: digest.boot,
             incarnation: digest.incarnation,
             verdict: verdict_number(digest.verdict),
@@ -150,7 +150,7 @@ impl TryFrom<proto::NodeDigest> for NodeDigest {
 
     fn try_from(digest: proto::NodeDigest) -> Result<Self> {
         Ok(Self {
-            node_id: node_id(&digest.node_id)?,
+            node: digest.node,
             boot: boot(digest.boot)?,
             incarnation: counter("incarnation", digest.incarnation)?,
             verdict: verdict(digest.verdict)?,

@@ -294,3 +294,22 @@ pub(crate) struct Error {
     #[prost(bool, tag = "3")]
     pub(crate) maybe_applied: bool,
 }
+
+#[derive(prost::Message)]
+pub(crate) struct CompareSums {
+    #[prost(uint32, tag = "1")]
+    pub(crate) part_len: u32,
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) parts: Bytes,
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) sums: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct ComparedSums {
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) differing: Bytes,
+}

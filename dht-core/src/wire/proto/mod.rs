@@ -27,7 +27,7 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Request", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31")]
+    #[prost(oneof = "Request", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34")]
     pub(crate) body: Option<Request>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Reply {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32")]
+    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34")]
     pub(crate) body: Option<Response>,
 }
 
@@ -87,6 +87,10 @@ pub(crate) enum Request {
     Pull(Pull),
     #[prost(message, tag = "31")]
     Describe(Describe),
+    #[prost(message, tag = "33")]
+    Exchange(Exchange),
+    #[prost(message, tag = "34")]
+    CompareSums(CompareSums),
 }
 
 /// What is answered; where a tag is a request's too, this answers it.
@@ -122,4 +126,8 @@ pub(crate) enum Response {
     Described(Described),
     #[prost(message, tag = "32")]
     Failure(Error),
+    #[prost(message, tag = "33")]
+    Exchanged(Exchanged),
+    #[prost(message, tag = "34")]
+    ComparedSums(ComparedSums),
 }

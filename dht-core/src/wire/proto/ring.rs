@@ -32,6 +32,20 @@ pub(crate) struct Probed {
 
 #[derive(prost::Message)]
 pub(crate) struct Sync {
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) slots: Bytes,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) lists: Option<Lists>,
+    /// Packed fixed64; a power of two of them.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) sums: Bytes,
+    #[prost(bool, tag = "5")]
+    pub(crate) gone: bool,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Synced {
     #[prost(message, repeated, tag = "1")]
     pub(crate) digests: Vec<NodeDigest>,
     /// Packed fixed32.
@@ -39,10 +53,13 @@ pub(crate) struct Sync {
     pub(crate) slots: Bytes,
     #[prost(message, optional, tag = "3")]
     pub(crate) lists: Option<Lists>,
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) differing: Bytes,
 }
 
 #[derive(prost::Message)]
-pub(crate) struct Synced {
+pub(crate) struct Exchange {
     #[prost(message, repeated, tag = "1")]
     pub(crate) records: Vec<NodeRecord>,
     /// Packed fixed32.
@@ -50,8 +67,15 @@ pub(crate) struct Synced {
     pub(crate) slots: Bytes,
     #[prost(message, optional, tag = "3")]
     pub(crate) lists: Option<Lists>,
-    #[prost(bytes = "bytes", repeated, tag = "4")]
-    pub(crate) wanted: Vec<Bytes>,
+    /// Packed fixed64.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) wanted: Bytes,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Exchanged {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) records: Vec<NodeRecord>,
 }
 
 #[derive(prost::Message)]
@@ -111,6 +135,9 @@ pub(crate) struct Stabilize {
     /// 32 bytes each.
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) positions: Bytes,
+    /// Packed fixed64, per position; absent: nothing is known.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) known: Bytes,
 }
 
 #[derive(prost::Message)]
@@ -118,7 +145,7 @@ pub(crate) struct Neighbours {
     /// Position by position: its predecessor, if any, then its successors.
     #[prost(message, repeated, tag = "1")]
     pub(crate) pointers: Vec<Pointer>,
-    /// A byte per position: 1 with a predecessor, else 0.
+    /// A byte per position: 1 with a predecessor, 0 without one, 2 if its neighbours are those that are known.
     #[prost(bytes = "bytes", tag = "2")]
     pub(crate) predecessors: Bytes,
     /// Packed fixed32, per position.
@@ -200,8 +227,8 @@ pub(crate) struct NodeRecord {
 
 #[derive(prost::Message)]
 pub(crate) struct NodeDigest {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(crate) node_id: Bytes,
+    #[prost(fixed64, tag = "1")]
+    pub(crate) node: u64,
     #[prost(fixed64, tag = "2")]
     pub(crate) boot: u64,
     #[prost(uint64, tag = "3")]

@@ -1,0 +1,184 @@
+//! What this node has heard of others and still passes on (SWIM, Das et al. 2002, §4.1), which of them seem to know
+//! something else, and how many bytes exchanges with those may cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ring::record::{NodeId, NodeRecord};
+
+/// Records on one message.
+const NEWS_MAX: usize = 16;
+/// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
+const DISAGREEING_MAX: usize = 256;
+/// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
+/// forms exchanges at once, one that churns at this rate, whatever its size.
+const RATE: f64 = 512.0;
+const SAVED_MAX: f64 = 256.0 * 1024.0;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct News {
+    /// By how often they were passed on, then by arrival, the newest first.
+    queue: BTreeMap<(u32, std::cmp::Reverse<u64>), NodeRecord>,
+    /// Where in the queue the newest record of a node is.
+    places: BTreeMap<NodeId, (u32, std::cmp::Reverse<u64>)>,
+    arrivals: u64,
+    /// The view fingerprint that each of them had; 0: unknown.
+    disagreeing: BTreeMap<NodeId, u64>,
+    allowance: Allowance,
+}
+
+impl News {
+    /// To be passed on; replaces what was known of the node.
+    pub(crate) fn push(&mut self, record: NodeRecord) {
+        self.arrivals += 1;
+        let place = (0, std::cmp::Reverse(self.arrivals));
+        if let Some(before) = self.places.insert(record.node_id.clone(), place) {
+            self.queue.remove(&before);
+        }
+        self.queue.insert(place, record);
+    }
+
+    /// The least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉ times and then forgotten: by then everybody has
+    /// it but one in e^4 times that many, who hear of it by an exchange.
+    pub(crate) fn take(&mut self, nodes: usize) -> Vec<NodeRecord> {
+        let times_max = 4 * nodes.max(1).ilog10() + 4;
+        let chosen: Vec<_> = self.queue.keys().take(NEWS_MAX).copied().collect();
+        let mut taken = Vec::with_capacity(chosen.len());
+        for place in chosen {
+            let Some(record) = self.queue.remove(&place) else { continue };
+            let (times, arrival) = (place.0 + 1, place.1);
+            if times < times_max {
+                self.places.insert(record.node_id.clone(), (times, arrival));
+                self.queue.insert((times, arrival), record.clone());
+            } else {
+                self.places.remove(&record.node_id);
+            }
+            taken.push(record);
+        }
+        taken
+    }
+
+    /// The node had that view when it last spoke, which is not ours. True if that is new.
+    pub(crate) fn disagrees(&mut self, node_id: &NodeId, view: u64) -> bool {
+        if self.disagreeing.len() >= DISAGREEING_MAX && !self.disagreeing.contains_key(node_id) {
+            return false;
+        }
+        self.disagreeing.insert(node_id.clone(), view).is_none()
+    }
+
+    /// The node knows what we know.
+    pub(crate) fn agrees(&mut self, node_id: &NodeId) {
+        self.disagreeing.remove(node_id);
+    }
+
+    pub(crate) fn has_disagreement(&self) -> bool {
+        !self.disagreeing.is_empty()
+    }
+
+    /// The `nth` of those that do not have the view `ours`.
+    pub(crate) fn next_disagreeing(&mut self, ours: u64, nth: impl FnOnce(usize) -> usize) -> Option<NodeId> {
+        self.disagreeing.retain(|_, theirs| *theirs != ours);
+        let at = nth(self.disagreeing.len());
+        let chosen = self.disagreeing.keys().nth(at).cloned()?;
+        self.disagreeing.remove(&chosen);
+        Some(chosen)
+    }
+
+    /// An exchange cost that many bytes.
+    pub(crate) fn spent(&mut self, bytes: usize) {
+        self.allowance.saved -= bytes as f64;
+    }
+
+    /// How long the next exchange has to wait.
+    pub(crate) fn pause(&mut self, now: Instant) -> Duration {
+        self.allowance.pause(now)
+    }
+}
+
+/// A token bucket that may be overdrawn: what an exchange costs is known afterwards.
+struct Allowance {
+    saved: f64,
+    at: Option<Instant>,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { saved: SAVED_MAX, at: None }
+    }
+}
+
+impl Allowance {
+    fn pause(&mut self, now: Instant) -> Duration {
+        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.at = Some(now);
+        self.saved = (self.saved + passed.as_secs_f64() * RATE).min(SAVED_MAX);
+        if self.saved >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.saved / RATE) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::ring::record::test_record;
+
+    #[test]
+    fn the_least_spread_is_passed_on_first_and_each_a_bounded_number_of_times() {
+        let mut news = News::default();
+        for n in 0..20 {
+            news.push(test_record(&format!("n{n:02}")));
+        }
+        let first: Vec<String> = news.take(9).iter().map(|r| r.node_id.to_string()).collect();
+        assert_eq!((first.len(), first[0].as_str()), (NEWS_MAX, "n19"));
+        let second: Vec<String> = news.take(9).iter().map(|r| r.node_id.to_string()).collect();
+        assert_eq!(second[..4], ["n03", "n02", "n01", "n00"], "what was not passed on yet comes before the rest");
+        let mut passed = first.len() + second.len();
+        loop {
+            match news.take(9).len() {
+                0 => break,
+                n => passed += n,
+            }
+        }
+        assert_eq!(passed, 20 * 4);
+        assert!(news.queue.is_empty() && news.places.is_empty());
+    }
+
+    #[test]
+    fn newer_news_of_a_node_replaces_older() {
+        let mut news = News::default();
+        news.push(test_record("a"));
+        news.take(1_000);
+        news.push(NodeRecord { incarnation: 2, ..test_record("a") });
+        let taken = news.take(1_000);
+        assert_eq!((taken.len(), taken[0].incarnation), (1, 2));
+        let times = 1 + std::iter::from_fn(|| Some(news.take(1_000)).filter(|t| !t.is_empty())).count();
+        assert_eq!(times, 16, "4 times log10 of a thousand, and 4");
+    }
+
+    #[test]
+    fn whoever_has_come_to_our_view_is_not_asked() {
+        let (a, b) = (NodeId::new("a"), NodeId::new("b"));
+        let mut news = News::default();
+        assert!(news.disagrees(&a, 1) && news.disagrees(&b, 2) && !news.disagrees(&b, 2));
+        assert_eq!(news.next_disagreeing(1, |_| 0), Some(b.clone()), "a has the view that we have by now");
+        assert!(news.disagrees(&a, 0), "an unknown view is asked for in any case");
+        assert_eq!(news.next_disagreeing(1, |_| 0), Some(a.clone()));
+        news.disagrees(&b, 2);
+        news.agrees(&b);
+        assert!(!news.has_disagreement());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exchanges_are_free_until_the_savings_are_spent_then_rated() {
+        let env = Env::simulated(1, 0);
+        let mut news = News::default();
+        assert_eq!(news.pause(env.now()), Duration::ZERO);
+        news.spent(SAVED_MAX as usize + 1024);
+        assert_eq!(news.pause(env.now()), Duration::from_secs(2));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(news.pause(env.now()), Duration::ZERO);
+    }
+}

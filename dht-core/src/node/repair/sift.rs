@@ -1,0 +1,174 @@
+//! Which of many slots need a look of their own: two replicas compare sums over parts of the key space, then over the parts
+//! of those that differ. Equal replicas cost one sum, whatever they hold (DESIGN §4, "Repair").
+//!
+//! A sum covers slot, list and contents of every slot that one side is first for and both have caught up with, so equal
+//! sums say that all of these are equal, on one and the same list.
+
+use std::collections::BTreeSet;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::data::fingerprint::Fingerprint;
+use crate::error::Result;
+use crate::node::Node;
+use crate::node::peers::Peer;
+use crate::ring::list::{ListId, SlotState};
+use crate::ring::slot::Slot;
+use crate::wire::limits::SUMS_MAX;
+use crate::wire::message::{Request, Response};
+
+/// Up to so many slots are compared one by one: that costs one round trip and 32 bytes each.
+const SLOTS_FEW: usize = 64;
+/// Parts that one part is cut into.
+const FAN_OUT: u32 = 32;
+
+impl Node {
+    /// Of `slots`, which this node is first for and `peer` holds too: those that are equal there, and those that have to be
+    /// compared one by one. `whole`: most likely all are equal, so one sum is asked for first.
+    pub(super) async fn sift(&self, peer: &Peer, slots: &[Slot], whole: bool) -> Result<(Vec<Slot>, Vec<Slot>)> {
+        let few = slots.len() <= SLOTS_FEW;
+        if few && !whole || slots.len() <= 1 {
+            return Ok((Vec::new(), slots.to_vec()));
+        }
+        let count = self.slots.count();
+        let fan_out = FAN_OUT.min(count);
+        let (mut part_len, mut parts) = match whole {
+            true => (count, vec![0]),
+            false => (count / fan_out, (0..fan_out).collect::<Vec<u32>>()),
+        };
+        let ours = self.shared_terms(self.boot, peer.boot)?;
+        let sums_of = |parts: &[u32], part_len: u32| -> Vec<Fingerprint> {
+            parts.iter().map(|part| sum(&ours, *part, part_len)).collect()
+        };
+        loop {
+            let mut differing = Vec::new();
+            for parts in parts.chunks(SUMS_MAX) {
+                let sums = sums_of(parts, part_len);
+                let until = self.attempt_deadline(peer, self.env.now() + self.config.request_timeout);
+                let ask = Request::CompareSums { part_len, parts: parts.to_vec(), sums };
+                let Response::ComparedSums { differing: some } = self.call(peer, ask, until, 0).await? else {
+                    return Err(crate::node::serve::unexpected(peer));
+                };
+                differing.extend(some);
+            }
+            let differing: BTreeSet<u32> = differing.into_iter().filter(|part| parts.contains(part)).collect();
+            let next_len = part_len / FAN_OUT;
+            // Where most differ, smaller parts will too.
+            let hopeless = parts.len() > 1 && differing.len() * 2 > parts.len();
+            if differing.is_empty() || few || hopeless || (next_len as usize) < SLOTS_FEW / 4 {
+                let known: BTreeSet<Slot> = ours.iter().map(|(slot, _)| *slot).collect();
+                let asked: BTreeSet<u32> = parts.into_iter().collect();
+                let (mut equal, mut rest) = (Vec::new(), Vec::new());
+                for &slot in slots {
+                    // Parts that were not asked for at this level lie in one that was equal before.
+                    let part = slot.0 / part_len;
+                    let differs = asked.contains(&part) && differing.contains(&part);
+                    if known.contains(&slot) && !differs { equal.push(slot) } else { rest.push(slot) }
+                }
+                return Ok((equal, rest));
+            }
+            parts = differing.iter().flat_map(|part| (0..FAN_OUT).map(move |n| part * FAN_OUT + n)).collect();
+            part_len = next_len;
+        }
+    }
+
+    /// Answers `CompareSums`.
+    pub(crate) fn serve_compare_sums(
+        &self,
+        sender: u64,
+        part_len: u32,
+        parts: &[u32],
+        sums: &[Fingerprint],
+    ) -> Response {
+        // Without our side of it everything differs, and is looked at slot by slot.
+        let ours = self.shared_terms(sender, self.boot).unwrap_or_default();
+        let differs = |(part, theirs): &(&u32, &Fingerprint)| sum(&ours, **part, part_len) != **theirs;
+        Response::ComparedSums { differing: parts.iter().zip(sums).filter(differs).map(|(part, _)| *part).collect() }
+    }
+
+    /// A term for each slot that the node of boot `first` is first for, that the node of boot `other` holds, and that this
+    /// node, one of the two, has caught up with; ascending.
+    fn shared_terms(&self, first: u64, other: u64) -> Result<Vec<(Slot, Fingerprint)>> {
+        let view = self.view();
+        let replicas = self.replicas();
+        let shared: Vec<(Slot, ListId)> = {
+            let state = self.state();
+            let mut arc = None;
+            let mut within = false;
+            let mut shared = Vec::new();
+            for slot in self.slots.iter() {
+                if arc != Some(view.arc(slot)) {
+                    arc = Some(view.arc(slot));
+                    let list = view.replica_list(slot, replicas);
+                    let boot = |m: u32| view.member(m).boot;
+                    within = list.first().is_some_and(|m| boot(*m) == first) && list.iter().any(|m| boot(*m) == other);
+                }
+                if within && let Some(list) = state.table.get(slot).filter(|s| s.readable()).map(list_of) {
+                    shared.push((slot, list));
+                }
+            }
+            shared
+        };
+        shared.into_iter().map(|(slot, list)| Ok((slot, term(slot, list, self.store.fingerprint(slot)?)))).collect()
+    }
+}
+
+fn list_of(state: &SlotState) -> ListId {
+    state.list
+}
+
+fn sum(terms: &[(Slot, Fingerprint)], part: u32, part_len: u32) -> Fingerprint {
+    let begin = u64::from(part) * u64::from(part_len);
+    let end = begin + u64::from(part_len);
+    let at = terms.partition_point(|(slot, _)| u64::from(slot.0) < begin);
+    let within = terms[at..].iter().take_while(|(slot, _)| u64::from(slot.0) < end);
+    within.fold(Fingerprint::EMPTY, |sum, (_, term)| sum.plus(*term))
+}
+
+fn term(slot: Slot, list: ListId, contents: Fingerprint) -> Fingerprint {
+    let mut bytes = [0; 44];
+    bytes[..4].copy_from_slice(&slot.0.to_le_bytes());
+    bytes[4..12].copy_from_slice(&list.counter.to_le_bytes());
+    bytes[12..20].copy_from_slice(&list.members.to_le_bytes());
+    bytes[20..28].copy_from_slice(&list.epoch.to_le_bytes());
+    bytes[28..].copy_from_slice(&contents.0.to_le_bytes());
+    Fingerprint(xxh3_128(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(slots: &[(u32, u128)]) -> Vec<(Slot, Fingerprint)> {
+        let list = ListId { counter: 1, members: 2, epoch: 0 };
+        slots.iter().map(|&(n, contents)| (Slot(n), term(Slot(n), list, Fingerprint(contents)))).collect()
+    }
+
+    #[test]
+    fn a_part_is_its_slots_and_the_whole_is_its_parts() {
+        let terms = terms(&[(0, 1), (3, 2), (4, 3), (15, 4)]);
+        let whole = sum(&terms, 0, 16);
+        let parts = (0..4).map(|part| sum(&terms, part, 4)).fold(Fingerprint::EMPTY, Fingerprint::plus);
+        assert_eq!(whole, parts);
+        assert_eq!(sum(&terms, 2, 4), Fingerprint::EMPTY, "nothing from 8 to 11");
+        assert_eq!(sum(&terms, u32::MAX, u32::MAX), Fingerprint::EMPTY, "far outside");
+    }
+
+    #[test]
+    fn slot_list_and_contents_all_count() {
+        let list = ListId { counter: 1, members: 2, epoch: 0 };
+        let of = |slot, list, contents| term(Slot(slot), list, Fingerprint(contents));
+        let base = of(1, list, 9);
+        for other in [
+            of(2, list, 9),
+            of(1, ListId { counter: 2, ..list }, 9),
+            of(1, ListId { members: 3, ..list }, 9),
+            of(1, ListId { epoch: 1, ..list }, 9),
+            of(1, list, 8),
+        ] {
+            assert_ne!(base, other);
+        }
+        // Swapped contents of two slots must not cancel out.
+        assert_ne!(of(1, list, 8).plus(of(2, list, 9)), of(1, list, 9).plus(of(2, list, 8)));
+    }
+}

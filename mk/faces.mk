@@ -1,0 +1,17 @@
+# What crosses languages: the examples, a ring of all of them, the table of operations, the benchmark. Included by the
+# Makefile.
+.PHONY: faces test-examples test-mixed bindings-table bench-bindings
+
+faces: test-examples test-mixed bindings-table
+
+test-examples: c-stage $(VENV)/built ## every example in every language prints what examples/expected says
+	scripts/run-examples --stage $(C_STAGE) --python $(VENV_PYTHON)
+
+test-mixed: c-stage $(VENV)/built ## one ring of a Rust, a Python, a C, a C++ and a Go process; and of five C processes
+	scripts/run-mixed-ring --stage $(C_STAGE) --python $(VENV_PYTHON)
+
+bindings-table: ## docs/bindings.md names what every language has, and nothing else
+	scripts/check-bindings-table
+
+bench-bindings: c-stage $(VENV)/built ## local get and put in every language, ratios in one run (writes docs/benchmarks/bindings.md)
+	scripts/bench-bindings --stage $(C_STAGE) --python $(VENV_PYTHON)

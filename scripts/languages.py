@@ -23,7 +23,7 @@ COMPILERS = {
     "go": os.environ.get("GO", "go"),
 }
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
-FLAGS = {"c": ["-std=c11", "-D_DEFAULT_SOURCE", "-pthread"], "cpp": ["-std=c++17", "-pthread"]}
+FLAGS = {"c": ["-std=gnu11", "-pthread"], "cpp": ["-std=c++17", "-pthread"]}
 
 
 def arguments(description: str | None, **more: str) -> argparse.Namespace:

@@ -286,7 +286,11 @@ fn put(d: *const dht_t, key: &[u8], value: Value, options: PutOptions, out: Out<
 
 fn get(d: *const dht_t, key: &[u8], options: GetOptions) -> Result<Option<Value>> {
     let running = registry::find(d)?.node.running()?;
-    let found = running.block_on(Effect::Reads, running.dht().get_versioned(key, options), None)?;
+    // Most gets of a cache end here, without a look at the runtime.
+    let found = match running.dht().get_from_memory(key, options) {
+        Some(found) => found?,
+        None => running.block_on(Effect::Reads, running.dht().get_versioned(key, options), None)?,
+    };
     Ok(found.map(|found| found.value))
 }
 

@@ -281,22 +281,37 @@ impl Dht {
     /// # Errors
     /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` or `Timeout` if too few caught-up replicas answered.
     pub async fn get_versioned(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<Versioned<Value>>> {
+        let key = key.as_ref();
+        if let Some(found) = self.get_from_memory(key, options) {
+            return found;
+        }
         let node = self.node()?;
         let begun = node.env.now();
-        let key = key.as_ref();
-        node.check_key(key)?;
         let level = options.consistency.unwrap_or(node.config.consistency);
-        let result = match node.read_here(key, level) {
-            Some(result) => result,
-            None => {
-                let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
-                let key = (0, Bytes::copy_from_slice(key));
-                let mut results = node.read(std::slice::from_ref(&key), level, deadline).await;
-                results.pop().unwrap_or_else(|| Err(no_result()))
-            }
-        };
+        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let key = (0, Bytes::copy_from_slice(key));
+        let mut results = node.read(std::slice::from_ref(&key), level, deadline).await;
+        let result = results.pop().unwrap_or_else(|| Err(no_result()));
         node.count_lookup(&result, begun);
-        Ok(result?.and_then(|record| versioned(record, node.env.wall_ms())))
+        Ok(result?.and_then(|record| versioned(record, &node.env)))
+    }
+
+    /// What [`Dht::get_versioned`] answers at once, on any thread, because this node has it in memory or refuses;
+    /// `None` if others have to be asked, and then nothing was done or counted.
+    #[doc(hidden)]
+    #[inline]
+    pub fn get_from_memory(&self, key: &[u8], options: GetOptions) -> Option<Result<Option<Versioned<Value>>>> {
+        let node = match self.node() {
+            Ok(node) => node,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Err(error) = node.check_key(key) {
+            return Some(Err(error));
+        }
+        let begun = node.env.now();
+        let result = node.read_here(key, options.consistency.unwrap_or(node.config.consistency))?;
+        node.count_lookup(&result, begun);
+        Some(result.map(|found| found.and_then(|record| versioned(record, &node.env))))
     }
 
     /// Deletes `key`; true if there was a value.
@@ -383,7 +398,7 @@ impl Dht {
             node.check_key(key)?;
             let result = found.next().unwrap_or_else(|| Err(no_result()));
             node.count_lookup(&result, begun);
-            Ok(result?.and_then(|record| versioned(record, node.env.wall_ms())))
+            Ok(result?.and_then(|record| versioned(record, &node.env)))
         };
         Ok(keys.iter().map(result).collect())
     }

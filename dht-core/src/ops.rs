@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Consistency;
 use crate::data::record::{Format, Record, Value, Version};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How one write is done; `Default` is the node's configuration and no expiry.
@@ -84,8 +85,10 @@ impl Value {
 }
 
 /// The live value of a record as callers see it.
-pub(crate) fn versioned(record: Record, now_ms: u64) -> Option<Versioned<Value>> {
-    record.live_value(now_ms)?;
+pub(crate) fn versioned(record: Record, env: &Env) -> Option<Versioned<Value>> {
+    if !record.lives(|| env.wall_ms()) {
+        return None;
+    }
     let expires_at = (record.expires_at_ms != 0).then(|| record.expires_at_ms as f64 / 1000.0);
     Some(Versioned { value: record.value?, version: record.version, expires_at })
 }

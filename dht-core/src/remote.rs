@@ -81,7 +81,7 @@ impl Remote {
     pub async fn get(&self, key: &[u8], options: &GetOptions) -> Result<Option<Versioned<Value>>> {
         let timeout = options.timeout.unwrap_or(self.0.timeout);
         match self.operate(key, Action::Get, options.consistency, timeout).await? {
-            OpResult::Read { record } => Ok(record.and_then(|record| versioned(record, self.0.env.wall_ms()))),
+            OpResult::Read { record } => Ok(record.and_then(|record| versioned(record, &self.0.env))),
             other => Err(not_that(other)),
         }
     }

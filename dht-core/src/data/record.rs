@@ -96,6 +96,13 @@ impl Record {
         self.value.as_ref().filter(|_| !self.expired(now_ms))
     }
 
+    /// Whether there is a live value; `now_ms` is only asked for where it matters, since a look at the clock costs as much
+    /// as the rest of a read.
+    #[inline]
+    pub(crate) fn lives(&self, now_ms: impl FnOnce() -> u64) -> bool {
+        self.value.is_some() && (self.expires_at_ms == 0 || !self.expired(now_ms()))
+    }
+
     /// An expired record is a tombstone from that instant.
     pub(crate) fn expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms != 0 && self.expires_at_ms <= now_ms

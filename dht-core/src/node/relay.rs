@@ -80,7 +80,7 @@ impl Node {
     ) {
         match result {
             Ok(record) => {
-                let live = record.as_ref().is_some_and(|r| r.live_value(self.env.wall_ms()).is_some());
+                let live = record.as_ref().is_some_and(|r| r.lives(|| self.env.wall_ms()));
                 self.stats.lookups_successful.add(1);
                 self.stats.lookups_not_found.add(u64::from(!live));
                 self.stats.lookup_times.record(self.env.now() - begun, 1);

@@ -66,7 +66,9 @@ func waitFor[T any](ctx context.Context, n *Node, effect effect, call func(**C.d
 
 func free(owned []*C.char) {
 	for _, text := range owned {
-		C.free(unsafe.Pointer(text))
+		if text != nil { // Each call into C costs more than this look.
+			C.free(unsafe.Pointer(text))
+		}
 	}
 }
 
@@ -120,10 +122,11 @@ func (n *Node) flag(ctx context.Context, effect effect, key string,
 
 // failure is the error of a status; nil for OK. It frees raw.
 func (n *Node) failure(status C.dht_status, raw *C.dht_error_t) error {
+	if status == C.DHT_OK {
+		return nil
+	}
 	defer C.dht_error_free(raw)
 	switch {
-	case status == C.DHT_OK:
-		return nil
 	case status == C.DHT_NOT_FOUND:
 		return newError(ErrNotFound, "there is no such key", false)
 	case status == C.DHT_INVALID_ARGUMENT && n.closed.Load():

@@ -62,7 +62,7 @@ sim-tables: ## what the ring costs, measured in the simulator (TABLE=name, NODES
 
 readme: c-stage $(VENV)/built ## the README's blocks run (its Rust code runs as a documentation test)
 	$(CARGO) build --locked --release --quiet -p dht-cli
-	scripts/readme-blocks README.md $(TARGET_DIR)/release $(C_STAGE) $(VENV_PYTHON)
+	scripts/readme-blocks --readme README.md --programs $(TARGET_DIR)/release --stage $(C_STAGE) --python $(VENV_PYTHON)
 
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked $(CRATES) --no-deps

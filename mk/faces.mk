@@ -5,6 +5,7 @@
 faces: test-examples test-mixed bindings-table
 
 test-examples: c-stage $(VENV)/built ## every example in every language prints what examples/expected says
+	$(VENV_PYTHON) -m mypy --strict examples/python
 	scripts/run-examples --stage $(C_STAGE) --python $(VENV_PYTHON)
 
 test-mixed: c-stage $(VENV)/built ## one ring of a Rust, a Python, a C, a C++ and a Go process; and of five C processes
@@ -14,4 +15,6 @@ bindings-table: ## docs/bindings.md names what every language has, and nothing e
 	scripts/check-bindings-table
 
 bench-bindings: c-stage $(VENV)/built ## local get and put in every language, ratios in one run (writes docs/benchmarks/bindings.md)
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements.txt \
+		|| echo "no redis-py to be had: it is not measured"
 	scripts/bench-bindings --stage $(C_STAGE) --python $(VENV_PYTHON)

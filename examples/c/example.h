@@ -1,89 +1,76 @@
-/* What the examples share: where to listen, ending on an error, and numbers out of JSON. */
+/* What the examples have in common: ending at a failure, and reading JSON. A real program has a JSON library. */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 
-#include <dht.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the program unless the call went well. */
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        dht_error_t *err = NULL;                                                                                       \
-        dht_status status = (call);                                                                                    \
-        if (status != DHT_OK) {                                                                                        \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, dht_status_name(status),                            \
-                    err ? dht_error_message(err) : "");                                                                \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
+#include <dht.h>
+
+/* A call with `&err` as its last argument; the program ends if it fails. */
+#define OK(call)                                                            \
+    do {                                                                    \
+        dht_error_t *err = NULL;                                            \
+        if ((call) != DHT_OK) {                                             \
+            fprintf(stderr, "%s: %s\n", #call, dht_error_message(err));     \
+            exit(1);                                                        \
+        }                                                                   \
     } while (0)
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                                    \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+/* Where the value of the member `name` begins, in the JSON that the library writes; the program ends without it. */
+static inline const char *member(const char *json, const char *name) {
+    char wanted[64];
+    const char *at;
+    snprintf(wanted, sizeof wanted, "\"%s\":", name);
+    at = strstr(json, wanted);
+    if (at == NULL) {
+        fprintf(stderr, "no %s in %s\n", name, json);
+        exit(1);
+    }
+    return at + strlen(wanted);
+}
 
-/* A started node that listens where the arguments say (127.0.0.1 and a free port without any); `more` is further
- * configuration as JSON members, each with a comma in front, or "". */
-static inline dht_t *start_node(const char *address, const char *port, const char *more) {
-    char config[2048];
+static inline double number(const char *json, const char *name) {
+    return strtod(member(json, name), NULL);
+}
+
+static inline int is_true(const char *json, const char *name) {
+    return strncmp(member(json, name), "true", 4) == 0;
+}
+
+/* A text without escapes, such as a name or an address. */
+static inline char *text(const char *json, const char *name, char *out, size_t size) {
+    const char *at = member(json, name) + 1;
+    snprintf(out, size, "%.*s", (int)strcspn(at, "\""), at);
+    return out;
+}
+
+/* How often `piece` stands in `json`: so many nodes have a "positions", and so on. */
+static inline int count(const char *json, const char *piece) {
+    int found = 0;
+    while ((json = strstr(json, piece)) != NULL) {
+        json += strlen(piece);
+        found++;
+    }
+    return found;
+}
+
+/* "host:port" of a node that was started: what dht_join and "seeds" of others take. */
+static inline char *address_of(dht_t *node, char *out, size_t size) {
+    char *info = NULL;
+    OK(dht_node_info(node, &info, &err));
+    text(info, "address", out, size);
+    dht_string_free(info);
+    return out;
+}
+
+/* A node that is started. */
+static inline dht_t *started(const char *config_json) {
     dht_t *node = NULL;
-    snprintf(config, sizeof config, "{\"address\": \"%s\", \"port\": %s%s}", address, port, more);
-    OK(dht_new(config, &node, &err));
+    OK(dht_new(config_json, &node, &err));
     OK(dht_start(node, &err));
     return node;
-}
-
-static inline const char *argument(int argc, char **argv, int at, const char *otherwise) {
-    return argc > at ? argv[at] : otherwise;
-}
-
-/* A number in JSON text that has no nested member of that name before it. */
-static inline double number_in(const char *json, const char *name) {
-    char member[80];
-    const char *at;
-    snprintf(member, sizeof member, "\"%s\":", name);
-    at = strstr(json, member);
-    CHECK(at != NULL);
-    return strtod(at + strlen(member), NULL);
-}
-
-/* The same for a text without escapes; the caller frees it. */
-static inline char *text_in(const char *json, const char *name) {
-    char member[80], *text;
-    const char *at;
-    size_t len;
-    snprintf(member, sizeof member, "\"%s\":\"", name);
-    at = strstr(json, member);
-    CHECK(at != NULL);
-    at += strlen(member);
-    len = strcspn(at, "\"");
-    text = malloc(len + 1);
-    CHECK(text != NULL);
-    memcpy(text, at, len);
-    text[len] = '\0';
-    return text;
-}
-
-static inline char *address_of(dht_t *node) {
-    char *info = NULL, *address;
-    OK(dht_node_info(node, &info, &err));
-    address = text_in(info, "address");
-    dht_string_free(info);
-    return address;
-}
-
-/* How often a text occurs in another. */
-static inline int count_in(const char *text, const char *part) {
-    int count = 0;
-    for (; (text = strstr(text, part)) != NULL; text += strlen(part)) {
-        count++;
-    }
-    return count;
 }
 
 #endif

@@ -1,88 +1,102 @@
-/* Five nodes, one of which dies: everything is still there, and the ring restores its copies.
+/* Fault tolerance: of five nodes one stops without a word; nothing is lost, and a new one takes its place.
  *
- * cc fault_tolerance.c $(pkg-config --cflags --libs dht) && ./a.out [ADDRESS [PORT]]: of the first; the others take
- * free ports. */
-#define _POSIX_C_SOURCE 200809L
-#include "example.h"
+ * cc fault_tolerance.c $(pkg-config --cflags --libs dht) && ./a.out [ADDRESS [PORT OF THE FIRST NODE]] */
 #include <time.h>
 
-enum { KEYS = 100 };
+#include "example.h"
 
-static int readable(dht_t *node) {
-    int n, found = 0;
-    for (n = 0; n < KEYS; n++) {
-        char key[32], value[16], *json = NULL;
-        snprintf(key, sizeof key, "key:%d", n);
-        snprintf(value, sizeof value, "%d", n);
-        OK(dht_get(node, key, &json, &err));
-        found += strcmp(json, value) == 0;
-        dht_string_free(json);
-    }
-    CHECK(found == KEYS);
-    return found;
+enum { NODES = 5, VALUES = 200 };
+
+static dht_t *start(int number, const char *address, const char *port, const char *seed) {
+    char config[512];
+    /* Failures are noticed after a few heartbeats. */
+    snprintf(config, sizeof config,
+             "{\"node_id\": \"node-%d\", \"address\": \"%s\", \"port\": %s, \"seeds\": [%s], "
+             "\"heartbeat_interval\": \"200ms\"}",
+             number, address, port, seed);
+    return started(config);
 }
 
-/* Only nodes that live are active, and all their slots have all their copies. */
-static bool healed(dht_t *node, int nodes) {
-    char *members = NULL, *health = NULL;
-    bool well;
-    OK(dht_members(node, &members, &err));
-    OK(dht_health(node, &health, &err));
-    well = count_in(members, "\"state\":\"active\"") <= nodes && strstr(health, "\"fully_replicated\":true") != NULL;
-    dht_string_free(members);
-    dht_string_free(health);
-    return well;
+/* How many values are as they were stored. */
+static int right(dht_t *node) {
+    char key[32];
+    char *value = NULL;
+    int i, right = 0;
+    for (i = 0; i < VALUES; i++) {
+        snprintf(key, sizeof key, "key:%d", i);
+        OK(dht_get(node, key, &value, &err));
+        right += atoi(value) == i;
+        dht_string_free(value);
+    }
+    return right;
+}
+
+static int ring_size(dht_t *node) {
+    char *json = NULL;
+    int nodes;
+    OK(dht_ring(node, &json, &err));
+    nodes = count(json, "\"positions\":");
+    dht_string_free(json);
+    return nodes;
+}
+
+static int fully_replicated(dht_t *node) {
+    char *json = NULL;
+    int full;
+    OK(dht_health(node, &json, &err));
+    full = is_true(json, "fully_replicated");
+    dht_string_free(json);
+    return full;
 }
 
 int main(int argc, char **argv) {
-    const char *address = argument(argc, argv, 1, "127.0.0.1");
-    dht_t *nodes[5], *fresh;
-    char *seed, joining[512];
+    const char *address = argc > 1 ? argv[1] : "127.0.0.1";
+    const char *port = argc > 2 ? argv[2] : "0";
+    const struct timespec moment = {0, 50000000};
+    char seed[128], listens[100], key[32], value[32];
+    dht_t *nodes[NODES];
     int i;
-    nodes[0] = start_node(address, argument(argc, argv, 2, "0"), "");
-    seed = address_of(nodes[0]);
-    snprintf(joining, sizeof joining, ", \"seeds\": [\"%s\"]", seed);
-    for (i = 1; i < 5; i++) {
-        nodes[i] = start_node(address, "0", joining);
+
+    nodes[0] = start(1, address, port, "");
+    snprintf(seed, sizeof seed, "\"%s\"", address_of(nodes[0], listens, sizeof listens));
+    for (i = 1; i < NODES; i++) {
+        nodes[i] = start(i + 1, address, "0", seed);
     }
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < NODES; i++) {
         OK(dht_wait_ready(nodes[i], 30000, &err));
     }
-    for (i = 0; i < KEYS; i++) {
-        char key[32], value[16];
+    printf("ring of %d nodes\n", ring_size(nodes[0]));
+
+    for (i = 0; i < VALUES; i++) {
         snprintf(key, sizeof key, "key:%d", i);
         snprintf(value, sizeof value, "%d", i);
-        OK(dht_put(nodes[0], key, value, NULL, &err));
+        OK(dht_put(nodes[i % NODES], key, value, NULL, &err));
     }
-    printf("5 nodes, %d keys\n", KEYS);
+    printf("stored %d values, each on three nodes\n", VALUES);
 
-    /* No goodbye, no hand-over: to the others, a crash. */
-    OK(dht_stop(nodes[4], &err));
-    printf("one stopped without a goodbye\n");
-    printf("read back %d keys of %d\n", readable(nodes[1]), KEYS);
+    /* To the others this is a crash: no hand-over, no goodbye. */
+    OK(dht_stop(nodes[2], &err));
+    dht_free(nodes[2]);
+    printf("node-3 stopped\n");
+    nodes[2] = nodes[4];
+    printf("read %d of %d values at once\n", right(nodes[3]), VALUES);
 
-    /* The nodes that are left copy what they now have too few copies of. */
-    for (i = 0; i < 4; i++) {
-        while (!healed(nodes[i], 4)) {
-            const struct timespec pause = {0, 20000000};
-            nanosleep(&pause, NULL);
+    /* The survivors notice, and copy what is now on two nodes only to a third. */
+    for (i = 0; i < NODES - 1; i++) {
+        while (ring_size(nodes[i]) > NODES - 1 || !fully_replicated(nodes[i])) {
+            nanosleep(&moment, NULL);
         }
     }
-    printf("the ring has healed\n");
+    printf("%d nodes have three replicas of everything again\n", NODES - 1);
 
-    fresh = start_node(address, "0", joining);
-    OK(dht_wait_ready(fresh, 30000, &err));
-    printf("a new node joined\n");
-    printf("read back %d keys of %d through it\n", readable(fresh), KEYS);
-    for (i = 0; i < 4; i++) {
-        OK(dht_leave(nodes[i], 30000, &err));
-    }
-    OK(dht_leave(fresh, 30000, &err));
-    printf("all left\n");
-    for (i = 0; i < 5; i++) {
+    nodes[4] = start(6, address, "0", seed);
+    OK(dht_wait_ready(nodes[4], 30000, &err));
+    printf("node-6 joined: ring of %d nodes\n", ring_size(nodes[4]));
+    printf("read %d of %d values through it\n", right(nodes[4]), VALUES);
+
+    for (i = 0; i < NODES; i++) {
+        OK(dht_stop(nodes[i], &err));
         dht_free(nodes[i]);
     }
-    dht_free(fresh);
-    free(seed);
     return 0;
 }

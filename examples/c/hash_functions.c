@@ -1,39 +1,64 @@
-/* The seven hash functions: 10,000 keys each, and how fast that is. sha256 is the default; consistent (XXH3) is the fast
- * one.
+/* Hash functions: where each of the seven puts a key on the ring, and how fast it is.
  *
  * cc hash_functions.c $(pkg-config --cflags --libs dht) && ./a.out [ADDRESS [PORT]] */
-#define _POSIX_C_SOURCE 200809L
-#include "example.h"
 #include <time.h>
 
-enum { HASHES = 10000 };
+#include "example.h"
+
+enum { FUNCTIONS = 7, HASHES = 10000, ID = 17 };
+static const char *const functions[FUNCTIONS] = {
+    "fnv1", "fnv1a", "crc32", "md5", "sha1",
+    "sha256",    /* the default: nobody can choose keys that all fall on one node */
+    "consistent" /* XXH3: the fast one, where nobody hostile chooses keys */
+};
+static char ids[HASHES][ID];
+
+static double now(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+static int compare(const void *one, const void *other) {
+    return memcmp(one, other, ID);
+}
 
 int main(int argc, char **argv) {
-    static const char *const functions[] = {"fnv1", "fnv1a", "crc32", "md5", "sha1", "sha256", "consistent"};
-    size_t i;
-    for (i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        struct timespec begun, ended;
-        char config[256], *hex = NULL;
+    const char *address = argc > 1 ? argv[1] : "127.0.0.1";
+    const char *port = argc > 2 ? argv[2] : "0";
+    char config[256], key[32];
+    int f, i, different;
+    double begun, took;
+
+    for (f = 0; f < FUNCTIONS; f++) {
+        char *id = NULL, *other = NULL;
         dht_t *node = NULL;
-        int n;
-        double seconds;
-        snprintf(config, sizeof config, "{\"address\": \"%s\", \"port\": %s, \"hash_function\": \"%s\"}",
-                 argument(argc, argv, 1, "127.0.0.1"), argument(argc, argv, 2, "0"), functions[i]);
-        /* Hashing needs no running node. */
+        /* All nodes of a ring have the same function; it is fixed when the ring is founded. */
+        snprintf(config, sizeof config,
+                 "{\"address\": \"%s\", \"port\": %s, \"hash_function\": \"%s\", \"hash_bits\": 64}", address, port,
+                 functions[f]);
+        /* Nothing needs to be started to know an id. */
         OK(dht_new(config, &node, &err));
-        clock_gettime(CLOCK_MONOTONIC, &begun);
-        for (n = 0; n < HASHES; n++) {
-            char key[32];
-            snprintf(key, sizeof key, "key_%d", n);
-            OK(dht_hash_key(node, key, &hex, &err));
-            dht_string_free(hex);
+        OK(dht_hash_key(node, "user:0", &id, &err));
+        OK(dht_hash_key(node, "user:1", &other, &err));
+        printf("%s: user:0 is %s, user:1 is %s\n", functions[f], id, other);
+        dht_string_free(id);
+        dht_string_free(other);
+
+        begun = now();
+        for (i = 0; i < HASHES; i++) {
+            snprintf(key, sizeof key, "user:%d", i);
+            OK(dht_hash_key(node, key, &id, &err));
+            snprintf(ids[i], ID, "%s", id);
+            dht_string_free(id);
         }
-        clock_gettime(CLOCK_MONOTONIC, &ended);
-        seconds = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
-        OK(dht_hash_key(node, "key_0", &hex, &err));
-        printf("%s: %d hashes, %.0f per second; an id has %zu digits\n", functions[i], HASHES, HASHES / seconds,
-               strlen(hex));
-        dht_string_free(hex);
+        took = now() - begun;
+        qsort(ids, HASHES, ID, compare);
+        different = 1;
+        for (i = 1; i < HASHES; i++) {
+            different += compare(ids[i - 1], ids[i]) != 0;
+        }
+        printf("%s: %d hashes, %d different, %.0f per second\n", functions[f], HASHES, different, HASHES / took);
         dht_free(node);
     }
     return 0;

@@ -1,32 +1,54 @@
-"""Ten workers on one node at once, each with 100 puts and 100 gets. A node may be used from many threads.
+"""Concurrent operations: ten threads share three nodes; each stores a hundred values and reads them back elsewhere.
 
-python concurrent_operations.py [ADDRESS [PORT]]
+python concurrent_operations.py [ADDRESS [PORT OF THE FIRST NODE]]
+
+For asyncio see `dht.AsyncDHT`, which has the same operations with `await`.
 """
 
+import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import dht
-from _arguments import address_and_port
 
 WORKERS = 10
-KEYS = 100
+VALUES = 100
 
 
-def work(node: dht.DHT, worker: int) -> int:
-    """Puts and reads back; how many values were not what was put."""
-    wrong = 0
-    for n in range(KEYS):
-        key = f"worker:{worker}:{n}"
-        node[key] = worker * KEYS + n
-        wrong += node[key] != worker * KEYS + n
-    return wrong
+def main() -> None:
+    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
+    nodes = [dht.DHT(address=address, port=port)]
+    nodes[0].start()
+    while len(nodes) < 3:
+        nodes.append(dht.DHT(address=address, seeds=[nodes[0].address]))
+        nodes[-1].start()
+    for node in nodes:
+        node.wait_ready()
 
-with dht.DHT(**address_and_port()) as node, ThreadPoolExecutor(WORKERS) as pool:
+    right = [0] * WORKERS
+
+    def work(worker: int) -> None:
+        writer, reader = nodes[worker % 3], nodes[(worker + 1) % 3]
+        for i in range(VALUES):
+            writer.put(f"{worker}/{i}", worker * VALUES + i)
+        for i in range(VALUES):
+            right[worker] += reader.get(f"{worker}/{i}") == worker * VALUES + i
+
     begun = time.perf_counter()
-    wrong = sum(pool.map(lambda worker: work(node, worker), range(WORKERS)))
-    operations = WORKERS * KEYS * 2
-    print(f"{WORKERS} workers made {operations} operations, {wrong} wrong")
-    print(f"{operations / (time.perf_counter() - begun):.0f} operations per second")
-    assert wrong == 0
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rate = 2 * WORKERS * VALUES / (time.perf_counter() - begun)
+    print(f"{WORKERS} workers x {VALUES} values: {sum(right)} of {WORKERS * VALUES} are right")
+    print(f"{rate:.0f} operations per second")
+
+    for node in nodes:
+        node.leave()
+
+
+if __name__ == "__main__":
+    main()

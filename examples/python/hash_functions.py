@@ -1,22 +1,38 @@
-"""The seven hash functions: 10,000 keys each, and how fast that is. `sha256` is the default; `consistent` (XXH3) is the
-fast one.
+"""Hash functions: where each of the seven puts a key on the ring, and how fast it is.
 
 python hash_functions.py [ADDRESS [PORT]]
 """
 
+import sys
 import time
+from typing import Literal, get_args
 
 import dht
-from _arguments import address_and_port
 
+Function = Literal[
+    "fnv1",
+    "fnv1a",
+    "crc32",
+    "md5",
+    "sha1",
+    "sha256",  # the default: nobody can choose keys that all fall on one node
+    "consistent",  # XXH3: the fast one, where nobody hostile chooses keys
+]
+FUNCTIONS: tuple[Function, ...] = get_args(Function)
 HASHES = 10_000
 
-for hash_function in ["fnv1", "fnv1a", "crc32", "md5", "sha1", "sha256", "consistent"]:
-    # Hashing needs no running node.
-    node = dht.DHT(hash_function=hash_function, **address_and_port())
+address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"
+port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+
+keys = [f"user:{i}" for i in range(HASHES)]
+for function in FUNCTIONS:
+    # All nodes of a ring have the same function; it is fixed when the ring is founded. Ids are numbers below
+    # 2 ** hash_bits; nothing needs to be started to know them.
+    node = dht.DHT(address=address, port=port, hash_function=function, hash_bits=64)
+    first, second = node.hash_key("user:0"), node.hash_key("user:1")
+    print(f"{function}: user:0 is {first:016x}, user:1 is {second:016x}")
+
     begun = time.perf_counter()
-    for n in range(HASHES):
-        node.hash_key(f"key_{n}")
+    ids = [node.hash_key(key) for key in keys]
     rate = HASHES / (time.perf_counter() - begun)
-    digits = len(f"{node.hash_key('key_0'):040x}")
-    print(f"{hash_function}: {HASHES} hashes, {rate:.0f} per second; an id has {digits} digits")
+    print(f"{function}: {HASHES} hashes, {len(set(ids))} different, {rate:.0f} per second")

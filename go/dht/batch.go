@@ -1,7 +1,6 @@
 package dht
 
 /*
-#include <stdlib.h>
 #include <dht.h>
 */
 import "C"
@@ -9,54 +8,15 @@ import "C"
 import (
 	"context"
 	"encoding/json"
-	"time"
+	"fmt"
+	"unicode/utf8"
 )
-
-// PutOptions says how one write is made; the zero value is the node's default.
-type PutOptions struct {
-	// TTL is how long the value lives; 0: for ever.
-	TTL time.Duration
-	// Consistency is one, quorum or all; empty: the node's.
-	Consistency string
-}
-
-// GetOptions says how one read is made; the zero value is the node's default.
-type GetOptions struct {
-	// Consistency is one, quorum or all; empty: the node's.
-	Consistency string
-}
-
-func (o GetOptions) more() map[string]any {
-	more := map[string]any{}
-	if o.Consistency != "" {
-		more["consistency"] = o.Consistency
-	}
-	return more
-}
-
-func (o PutOptions) more() map[string]any {
-	more := GetOptions{o.Consistency}.more()
-	if o.TTL != 0 {
-		more["ttl"] = o.TTL.Seconds()
-	}
-	return more
-}
-
-// PutWith stores the JSON of value under key.
-func (n *Node) PutWith(ctx context.Context, key string, value any, options PutOptions) (PutOutcome, error) {
-	return n.put(ctx, key, value, options.more())
-}
-
-// GetWith reads the JSON of key into out. ErrNotFound if it has no value.
-func (n *Node) GetWith(ctx context.Context, key string, out any, options GetOptions) error {
-	return n.get(ctx, key, out, options.more())
-}
 
 // Result is what became of one key of a batch.
 type Result[T any] struct {
 	// Value is what the operation answered; the zero value if it failed.
 	Value T
-	// Err is nil where it went well.
+	// Err is nil where it went well, else an *Error.
 	Err error
 }
 
@@ -73,48 +33,86 @@ func (r *Result[T]) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &told); err != nil {
 		return err
 	}
-	r.Value = told.OK
+	r.Value, r.Err = told.OK, nil
 	if told.Error != nil {
-		r.Err = newError(told.Error.Code, told.Error.Message, told.Error.MaybeApplied)
+		r.Err = &Error{Code: told.Error.Code, MaybeApplied: told.Error.MaybeApplied, text: told.Error.Message}
 	}
 	return nil
 }
 
-// PutMany stores the JSON of each value under its key, grouped per node, one message each. What became of each key is in
-// its result; the error is for the batch as a whole, and then nothing was done.
+// PutMany stores the JSON of each value under its key, for ever, grouped by the nodes concerned. What became of each
+// key is in its result; an error is of the batch as a whole, and then nothing was done.
+//
+// Errors: ErrInvalidValue, ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped. ErrTimeout and
+// ErrCancelled of ctx: see Error.MaybeApplied.
 func (n *Node) PutMany(ctx context.Context, entries map[string]any) (map[string]Result[PutOutcome], error) {
-	text, err := json.Marshal(entries)
-	if err != nil {
-		return nil, newError(codeInvalidValue, "INVALID_VALUE: "+err.Error(), false)
+	texts := make(map[string]json.RawMessage, len(entries))
+	for key, value := range entries {
+		if err := checkKey(key); err != nil {
+			return nil, err
+		}
+		text, err := encode(value)
+		if err != nil {
+			return nil, err
+		}
+		texts[key] = json.RawMessage(text)
 	}
-	return many[PutOutcome](ctx, n, true, string(text), func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_put_many(n.handle, in, out, err)
-	})
+	text, err := encode(texts)
+	if err != nil {
+		return nil, err // A json.RawMessage that is no JSON.
+	}
+	return n.putMany(ctx, text)
 }
 
-// GetMany reads the JSON of many keys; those without a value are not in the answer.
+func (n *Node) putMany(ctx context.Context, entries string) (map[string]Result[PutOutcome], error) {
+	return many[PutOutcome](ctx, n, writes, entries,
+		func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+			return C.dht_put_many(n.handle, in, out, err)
+		})
+}
+
+// GetMany reads the JSON of many keys. Keys without a value are not in the answer; a value that is bytes is
+// ErrWrongFormat in its result.
+//
+// Errors: ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped, ErrTimeout, ErrCancelled.
 func (n *Node) GetMany(ctx context.Context, keys ...string) (map[string]Result[json.RawMessage], error) {
-	return many[json.RawMessage](ctx, n, false, list(keys),
+	text, err := listOf(keys)
+	if err != nil {
+		return nil, err
+	}
+	return n.getMany(ctx, text)
+}
+
+func (n *Node) getMany(ctx context.Context, keys string) (map[string]Result[json.RawMessage], error) {
+	return many[json.RawMessage](ctx, n, reads, keys,
 		func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
 			return C.dht_get_many(n.handle, in, out, err)
 		})
 }
 
-// DeleteMany deletes many keys; the value of each is true if it had one.
+// DeleteMany deletes many keys; the value of each is true if it had one. Errors as of PutMany.
 func (n *Node) DeleteMany(ctx context.Context, keys ...string) (map[string]Result[bool], error) {
-	return many[bool](ctx, n, true, list(keys), func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+	text, err := listOf(keys)
+	if err != nil {
+		return nil, err
+	}
+	return n.deleteMany(ctx, text)
+}
+
+func (n *Node) deleteMany(ctx context.Context, keys string) (map[string]Result[bool], error) {
+	return many[bool](ctx, n, writes, keys, func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_delete_many(n.handle, in, out, err)
 	})
 }
 
-func many[T any](ctx context.Context, n *Node, writes bool, input string,
+func many[T any](ctx context.Context, n *Node, effect effect, input string,
 	ask func(*C.char, **C.char, **C.dht_error_t) C.dht_status) (map[string]Result[T], error) {
-	in, err := cString(input, codeInvalidArgument)
+	in, err := cString(input, ErrInvalidArgument)
 	if err != nil {
 		return nil, err
 	}
 	results := map[string]Result[T]{}
-	err = n.ask(ctx, writes, &results, func(out **C.char, err **C.dht_error_t) C.dht_status {
+	err = n.ask(ctx, effect, &results, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return ask(in, out, err)
 	}, in)
 	if err != nil {
@@ -123,13 +121,22 @@ func many[T any](ctx context.Context, n *Node, writes bool, input string,
 	return results, nil
 }
 
-func list(keys []string) string {
+func listOf(keys []string) (string, error) {
+	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			return "", err
+		}
+	}
 	if keys == nil {
 		keys = []string{}
 	}
-	text, err := json.Marshal(keys)
-	if err != nil {
-		return "[]" // Texts only: it cannot fail.
+	return encode(keys)
+}
+
+// checkKey refuses what encoding/json would change without a word.
+func checkKey(key string) error {
+	if !utf8.ValidString(key) {
+		return newError(ErrInvalidArgument, fmt.Sprintf("the key %q is not UTF-8; use PutBytes and GetBytes", key), false)
 	}
-	return string(text)
+	return nil
 }

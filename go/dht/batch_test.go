@@ -3,30 +3,10 @@ package dht
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
-	"time"
 )
-
-func Example() {
-	node, err := New(DefaultConfig())
-	if err != nil {
-		panic(err)
-	}
-	defer node.Close()
-	if err := node.Start(bg); err != nil {
-		panic(err)
-	}
-	if _, err := node.Put(bg, "answer", 42); err != nil {
-		panic(err)
-	}
-	var answer int
-	if err := node.Get(bg, "answer", &answer); err != nil {
-		panic(err)
-	}
-	fmt.Println(answer)
-	// Output: 42
-}
 
 func TestBatches(t *testing.T) {
 	config := DefaultConfig()
@@ -59,59 +39,33 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
+// What is no plain case: null, bytes, signs of HTML, keys that are no text, values that are no JSON.
+func TestOddBatches(t *testing.T) {
 	node := started(t, DefaultConfig())
-	_, err := node.PutWith(bg, "k", 1, PutOptions{TTL: time.Hour, Consistency: "all"})
+	_, err := node.PutMany(bg, map[string]any{"null": nil, "sign": json.RawMessage(`"<"`), "a\x00": 1})
 	ok(t, err)
-	left, lives, err := node.TTL(bg, "k")
+	_, err = node.PutBytes(bg, "bytes", []byte{0})
 	ok(t, err)
-	if !lives || left > time.Hour || left < 50*time.Minute {
-		t.Fatal(left, lives)
+	found, err := node.GetMany(bg, "null", "sign", "a\x00", "bytes")
+	ok(t, err)
+	fails(t, found["bytes"].Err, ErrWrongFormat)
+	for key, text := range map[string]string{"null": "null", "sign": `"<"`, "a\x00": "1"} {
+		if found[key].Err != nil || string(found[key].Value) != text {
+			t.Fatal(key, found[key])
+		}
 	}
-	var value int
-	ok(t, node.GetWith(bg, "k", &value, GetOptions{Consistency: "one"}))
-	_, err = node.PutWith(bg, "k", 2, PutOptions{Consistency: "most"})
+	for _, entries := range []map[string]any{{"k": math.NaN()}, {"k": json.RawMessage("{")}} {
+		_, err = node.PutMany(bg, entries)
+		fails(t, err, ErrInvalidValue)
+	}
+	_, err = node.PutMany(bg, map[string]any{"\xff": 1})
 	fails(t, err, ErrInvalidArgument)
-	_, err = node.PutWith(bg, "k", 2, PutOptions{TTL: -time.Second})
+	_, err = node.GetMany(bg, "\xff")
 	fails(t, err, ErrInvalidArgument)
-	ok(t, node.Get(bg, "k", &value))
-	if value != 1 {
-		t.Fatal("a refused write changed something")
-	}
-}
-
-func TestTopology(t *testing.T) {
-	config := DefaultConfig()
-	config.NodeID = "first"
-	first := started(t, config)
-	info, err := first.NodeInfo()
-	ok(t, err)
-	config.NodeID = "second"
-	config.Seeds = []string{info.Address}
-	second := started(t, config)
-	ok(t, second.WaitReady(bg))
-	members, err := second.Members()
-	ok(t, err)
-	ring, err := second.Ring()
-	ok(t, err)
-	if len(members) != 2 || len(ring.Nodes) != 2 || ring.HashBits != 160 || len(ring.Nodes[0].Positions) != 16 {
-		t.Fatal(members, ring)
-	}
-	if share := ring.Nodes[0].Share + ring.Nodes[1].Share; share < 0.999 || share > 1.001 {
-		t.Fatal("the shares are not the whole:", share)
-	}
-	replicas, err := first.Locate("k")
-	ok(t, err)
-	if len(replicas) != 2 {
-		t.Fatal(replicas)
-	}
-	_, err = first.FingerTable()
-	ok(t, err)
-	health, err := second.Health()
-	ok(t, err)
-	if !health.Joined || !health.StorageOK {
-		t.Fatal(health)
-	}
+	_, err = node.DeleteMany(bg, "\xff")
+	fails(t, err, ErrInvalidArgument)
+	_, err = node.Put(bg, "\xff", 1)
+	fails(t, err, ErrInvalidArgument)
 }
 
 // What the node is told wrong, and the error of each; nothing is left running.

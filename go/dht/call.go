@@ -1,6 +1,7 @@
 package dht
 
 /*
+#cgo LDFLAGS: -ldht
 #include <stdlib.h>
 #include <dht.h>
 */
@@ -16,12 +17,21 @@ import (
 	"unsafe"
 )
 
+// What a call of libdht is to Go: it answers a status, and fills in what it was given.
 type call = func(err **C.dht_error_t) C.dht_status
 type question = func(out **C.char, err **C.dht_error_t) C.dht_status
 
-// waitFor runs call, which blocks, and lets go of it when ctx ends; the call then ends by its own deadline, out of
-// sight. The C texts in owned are freed when it has ended.
-func waitFor[T any](ctx context.Context, n *Node, writes bool, call func(**C.dht_error_t) (T, C.dht_status),
+// An effect tells what an outcome that nobody waited for may be.
+type effect bool
+
+const (
+	reads  effect = false
+	writes effect = true
+)
+
+// waitFor runs call, which blocks, and lets go of it when ctx ends; the call then ends by its own deadline, or with its
+// node, out of sight. The C texts in owned are freed when it has ended.
+func waitFor[T any](ctx context.Context, n *Node, effect effect, call func(**C.dht_error_t) (T, C.dht_status),
 	owned ...*C.char) (T, error) {
 	type answer struct {
 		value T
@@ -30,119 +40,147 @@ func waitFor[T any](ctx context.Context, n *Node, writes bool, call func(**C.dht
 	run := func() answer {
 		var raw *C.dht_error_t
 		value, status := call(&raw)
+		free(owned)
+		err := n.failure(status, raw)
 		runtime.KeepAlive(n)
-		for _, text := range owned {
-			C.free(unsafe.Pointer(text))
-		}
-		if status != C.DHT_OK {
-			var none T
-			return answer{none, failure(status, raw)}
-		}
-		return answer{value, nil}
+		return answer{value, err}
 	}
 	if ctx.Done() == nil {
 		got := run()
 		return got.value, got.err
 	}
+	var none T
 	if ctx.Err() != nil {
-		for _, text := range owned {
-			C.free(unsafe.Pointer(text))
-		}
-		var none T
-		return none, ended(ctx, false)
+		free(owned)
+		return none, ended(ctx, reads)
 	}
 	answers := make(chan answer, 1)
 	go func() { answers <- run() }()
 	select {
 	case got := <-answers:
-		return got.value, got.err
+		return got.value, because(ctx, got.err)
 	case <-ctx.Done():
-		var none T
-		return none, ended(ctx, writes)
+		return none, ended(ctx, effect)
 	}
 }
 
-func (n *Node) wait(ctx context.Context, writes bool, c call, owned ...*C.char) error {
-	_, err := waitFor(ctx, n, writes, func(raw **C.dht_error_t) (struct{}, C.dht_status) {
+func free(owned []*C.char) {
+	for _, text := range owned {
+		if text != nil { // Each call into C costs more than this look.
+			C.free(unsafe.Pointer(text))
+		}
+	}
+}
+
+func (n *Node) wait(ctx context.Context, effect effect, c call, owned ...*C.char) error {
+	_, err := waitFor(ctx, n, effect, func(raw **C.dht_error_t) (struct{}, C.dht_status) {
 		return struct{}{}, c(raw)
 	}, owned...)
 	return err
 }
 
-// ask reads the JSON that a call answers into out.
-func (n *Node) ask(ctx context.Context, writes bool, out any, ask question, owned ...*C.char) error {
-	answer, err := waitFor(ctx, n, writes, func(raw **C.dht_error_t) (string, C.dht_status) {
-		return text(func(out **C.char) C.dht_status { return ask(out, raw) })
+// answer is the text that a call gives.
+func (n *Node) answer(ctx context.Context, effect effect, ask question, owned ...*C.char) (string, error) {
+	return waitFor(ctx, n, effect, func(raw **C.dht_error_t) (string, C.dht_status) {
+		var out *C.char
+		status := ask(&out, raw)
+		if status != C.DHT_OK {
+			return "", status
+		}
+		defer C.dht_string_free(out)
+		return C.GoString(out), status
 	}, owned...)
+}
+
+// ask reads the JSON that a call answers into out.
+func (n *Node) ask(ctx context.Context, effect effect, out any, ask question, owned ...*C.char) error {
+	answer, err := n.answer(ctx, effect, ask, owned...)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal([]byte(answer), out); err != nil {
-		wrong := newError(codeWrongFormat, "WRONG_FORMAT: the JSON value is not of the type asked for: "+err.Error(), false)
-		wrong.cause = err
-		return wrong
-	}
-	return nil
+	return decode(answer, out)
 }
 
+// tell is ask for what a node knows without waiting.
 func (n *Node) tell(out any, ask question) error {
-	return n.ask(context.Background(), false, out, ask)
+	return n.ask(context.Background(), reads, out, ask)
 }
 
-func (n *Node) flag(ctx context.Context, writes bool, key string,
+// flag is a call on a key that answers yes or no.
+func (n *Node) flag(ctx context.Context, effect effect, key string,
 	ask func(*C.char, *C.bool, **C.dht_error_t) C.dht_status) (bool, error) {
-	k, err := cString(key, codeInvalidArgument)
+	k, err := cString(key, ErrInvalidArgument)
 	if err != nil {
 		return false, err
 	}
-	return waitFor(ctx, n, writes, func(raw **C.dht_error_t) (bool, C.dht_status) {
+	return waitFor(ctx, n, effect, func(raw **C.dht_error_t) (bool, C.dht_status) {
 		var flag C.bool
 		status := ask(k, &flag, raw)
 		return bool(flag), status
 	}, k)
 }
 
-func text(ask func(out **C.char) C.dht_status) (string, C.dht_status) {
-	var out *C.char
-	status := ask(&out)
-	if status != C.DHT_OK {
-		return "", status
-	}
-	defer C.dht_string_free(out)
-	return C.GoString(out), status
-}
-
-func failure(status C.dht_status, raw *C.dht_error_t) error {
-	if status == C.DHT_NOT_FOUND {
-		return newError(int(status), "NOT_FOUND", false)
+// failure is the error of a status; nil for OK. It frees raw.
+func (n *Node) failure(status C.dht_status, raw *C.dht_error_t) error {
+	if status == C.DHT_OK {
+		return nil
 	}
 	defer C.dht_error_free(raw)
-	return newError(int(status), C.GoString(C.dht_error_message(raw)), bool(C.dht_error_maybe_applied(raw)))
+	switch {
+	case status == C.DHT_NOT_FOUND:
+		return newError(ErrNotFound, "there is no such key", false)
+	case status == C.DHT_INVALID_ARGUMENT && n.closed.Load():
+		// The library does not know the handle any more; what it was, this side knows.
+		return newError(ErrStopped, "the node was closed", bool(C.dht_error_maybe_applied(raw)))
+	}
+	return &Error{Code: int(status), MaybeApplied: bool(C.dht_error_maybe_applied(raw)),
+		text: C.GoString(C.dht_error_message(raw))}
 }
 
-func ended(ctx context.Context, writes bool) error {
-	code, name := codeCancelled, "CANCELLED"
+// ended is the error of a call that ctx ended.
+func ended(ctx context.Context, effect effect) error {
+	kind := ErrCancelled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code, name = codeTimeout, "TIMEOUT"
+		kind = ErrTimeout
 	}
-	err := newError(code, name+": "+ctx.Err().Error(), writes)
+	err := newError(kind, ctx.Err().Error(), effect == writes)
 	err.cause = ctx.Err()
 	return err
 }
 
+// because adds that ctx had ended, where the library was faster to say that the deadline had passed.
+func because(ctx context.Context, err error) error {
+	var told *Error
+	if errors.As(err, &told) && told.Code == int(ErrTimeout) && ctx.Err() != nil {
+		told.cause = ctx.Err()
+	}
+	return err
+}
+
 // cString is freed by the call that it is given to. A NUL inside would cut it short.
-func cString(text string, otherwise int) (*C.char, error) {
+func cString(text string, otherwise kind) (*C.char, error) {
 	if strings.IndexByte(text, 0) >= 0 {
-		return nil, newError(otherwise, names[kind(otherwise)]+": the text holds a NUL; use PutBytes and GetBytes", false)
+		return nil, newError(otherwise, "the text holds a NUL; use PutBytes and GetBytes", false)
 	}
 	return C.CString(text), nil
 }
 
-// optionsOf makes the deadline of ctx the call's own, so that the work ends with it.
-func optionsOf(ctx context.Context, more map[string]any) *C.char {
+// optional is NULL for nil.
+func optional(text *string) (*C.char, error) {
+	if text == nil {
+		return nil, nil
+	}
+	return cString(*text, ErrInvalidArgument)
+}
+
+// optionsOf makes the deadline of ctx the call's own, so that the work ends with it; nil if there is nothing to say.
+func optionsOf(ctx context.Context, ttl time.Duration, consistency string) *string {
 	options := map[string]any{}
-	for name, value := range more {
-		options[name] = value
+	if ttl != 0 {
+		options["ttl"] = ttl.Seconds()
+	}
+	if consistency != "" {
+		options["consistency"] = consistency
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
@@ -159,13 +197,18 @@ func optionsOf(ctx context.Context, more map[string]any) *C.char {
 	}
 	text, err := json.Marshal(options)
 	if err != nil {
-		return nil // Numbers only: it cannot fail.
+		panic(err) // Of finite numbers and texts: it cannot fail.
 	}
-	return C.CString(string(text))
+	told := string(text)
+	return &told
 }
 
-func milliseconds(time time.Duration) C.uint64_t {
-	if ms := time.Milliseconds(); ms > 0 {
+// timeoutOf is the time until the deadline of ctx, or otherwise.
+func timeoutOf(ctx context.Context, otherwise time.Duration) C.uint64_t {
+	if deadline, ok := ctx.Deadline(); ok {
+		otherwise = time.Until(deadline)
+	}
+	if ms := otherwise.Milliseconds(); ms > 0 {
 		return C.uint64_t(ms)
 	}
 	return 0

@@ -5,59 +5,60 @@ import (
 	"time"
 )
 
-// Config says how a node is. Begin with DefaultConfig: a zero Config is refused.
+// Config says how a node is. Begin with DefaultConfig: a zero Config is refused by New, which also checks every value.
+// The keys, their bounds and how to choose them are those of the library in every language.
 type Config struct {
 	made bool
 
-	NodeID            string
-	Address           string
-	Port              uint16
-	Advertise         string
-	Seeds             []string // "host:port"
-	ClusterName       string
-	HashFunction      string // fnv1, fnv1a, crc32, md5, sha1, sha256, consistent
-	HashBits          int
-	SlotBits          int
-	ReplicationFactor int
-	MinReplicas       int
-	Consistency       string // one, quorum, all
-	SuccessorListSize int
-	VirtualNodes      int // 0: a client; -1: the default
-	ConsistentHashing bool
-	BackupReplicas    bool
-	StabilizeInterval time.Duration
+	NodeID            string        // any text up to 255 bytes; empty: generated
+	Address           string        // to bind
+	Port              uint16        // to bind; 0: chosen by the system
+	Advertise         string        // "host:port" that others dial; empty: the bound address
+	Seeds             []string      // "host:port" of members to join through; none: found a ring
+	ClusterName       string        // rings of other names are refused
+	HashFunction      string        // fnv1, fnv1a, crc32, md5, sha1, sha256, consistent; alike on all nodes
+	HashBits          int           // of an id, 1 to 256; alike on all nodes
+	SlotBits          int           // 0 to 20: the key space has 2^SlotBits slots; alike on all nodes
+	ReplicationFactor int           // copies on distinct nodes, 1 to 64
+	MinReplicas       int           // fewer in sight than this: writes fail with ErrQuorum
+	Consistency       string        // level of calls that name none: one, quorum, all
+	SuccessorListSize int           // 1 to 128
+	VirtualNodes      int           // positions, up to 200; 0: a client; -1: 16, or 1 without ConsistentHashing
+	ConsistentHashing bool          // false: one position and raw digests; alike on all nodes
+	BackupReplicas    bool          // replicas are compared and mended in the background
+	StabilizeInterval time.Duration // 10 ms to 1 h, as the three that follow; jittered by 20 %
 	FixFingerInterval time.Duration
 	CheckPredecessor  time.Duration
-	HeartbeatInterval time.Duration
-	RequestTimeout    time.Duration
-	MaxRetries        int
-	BufferSize        int
-	MaxConnections    int
-	NetworkProtocol   string
-	EnableLogging     bool
-	EnableMetrics     bool
-	Routing           string
-	MaxTableNodes     int
-	DataDir           string // empty: memory only
-	Durability        string
-	MaxMemory         uint64 // 0: no limit
-	Eviction          string
-	MaxKeySize        int
-	MaxValueSize      int
-	TombstoneGrace    time.Duration
-	MaxClockOffset    time.Duration
-	ClusterKey        string // empty: none
-	TLS               *TLS   // nil: none
-	AllowInsecure     bool
-	Zone              string
-	WorkerThreads     int
+	HeartbeatInterval time.Duration // a failure is noticed after a few of them
+	RequestTimeout    time.Duration // bounds a call whose context has no deadline, 1 ms to 1 h
+	MaxRetries        int           // further attempts inside one call, up to 100
+	BufferSize        int           // messages queued per peer
+	MaxConnections    int           // open ones; beyond, the idlest is closed
+	NetworkProtocol   string        // tcp or udp
+	EnableLogging     bool          // to stderr
+	EnableMetrics     bool          // histograms; counters are always kept
+	Routing           string        // one_hop or chord
+	MaxTableNodes     int           // node records kept
+	DataDir           string        // empty: memory only
+	Durability        string        // none, interval, always
+	MaxMemory         uint64        // bytes; 0: no limit
+	Eviction          string        // reject or lru
+	MaxKeySize        int           // bytes; alike on all nodes
+	MaxValueSize      int           // bytes; alike on all nodes
+	TombstoneGrace    time.Duration // how long a deletion is remembered at least
+	MaxClockOffset    time.Duration // Join with a larger one fails with ErrClockSkew
+	ClusterKey        string        // secret shared by all nodes; empty: none
+	TLS               *TLS          // mutual TLS; nil: none
+	AllowInsecure     bool          // bind other than loopback without key and TLS
+	Zone              string        // replicas go to distinct zones first
+	WorkerThreads     int           // of the process-wide runtime, decided by its first node; 0: min(cores, 4)
 }
 
-// TLS names the files of a certificate.
+// TLS names the files of mutual TLS, all PEM.
 type TLS struct {
-	Cert string `json:"cert"`
-	Key  string `json:"key"`
-	CA   string `json:"ca"`
+	Cert string `json:"cert"` // of this node
+	Key  string `json:"key"`  // of Cert
+	CA   string `json:"ca"`   // whose certificates are trusted
 }
 
 // DefaultConfig is a node on loopback, on a port that the system chooses.
@@ -99,7 +100,7 @@ func DefaultConfig() Config {
 
 func (c Config) json() (string, error) {
 	if !c.made {
-		return "", newError(codeConfig, "CONFIG: a zero Config: begin with dht.DefaultConfig()", false)
+		return "", newError(ErrConfig, "a Config that does not come from dht.DefaultConfig(): begin with that, then change fields", false)
 	}
 	seeds := c.Seeds
 	if seeds == nil {
@@ -138,7 +139,7 @@ func (c Config) json() (string, error) {
 	}
 	text, err := json.Marshal(keys)
 	if err != nil {
-		return "", newError(codeConfig, "CONFIG: "+err.Error(), false)
+		return "", newError(ErrConfig, err.Error(), false)
 	}
 	return string(text), nil
 }

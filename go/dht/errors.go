@@ -37,43 +37,33 @@ func (k kind) Error() string {
 
 // What errors.Is tells apart.
 const (
-	ErrNotFound         = kind(1)
-	ErrInvalidArgument  = kind(2)
-	ErrConfig           = kind(3)
-	ErrNotStarted       = kind(4)
-	ErrStopped          = kind(5)
-	ErrNotJoined        = kind(6)
-	ErrTimeout          = kind(7)
-	ErrQuorum           = kind(8)
-	ErrOverloaded       = kind(9)
-	ErrIncompatibleRing = kind(10)
-	ErrRingFull         = kind(11)
-	ErrTooLarge         = kind(12)
-	ErrInvalidValue     = kind(13)
-	ErrWrongFormat      = kind(14)
-	ErrAddress          = kind(15)
-	ErrUnreachable      = kind(16)
-	ErrInsecure         = kind(17)
-	ErrAuth             = kind(18)
-	ErrMemoryFull       = kind(19)
-	ErrStorage          = kind(20)
-	ErrClockSkew        = kind(21)
-	ErrUnsupported      = kind(22)
-	ErrForked           = kind(23)
-	ErrCancelled        = kind(24)
-	ErrReentrant        = kind(25)
-	ErrNodeIDInUse      = kind(26)
-	ErrInternal         = kind(27)
-)
-
-const (
-	codeInvalidArgument = int(ErrInvalidArgument)
-	codeConfig          = int(ErrConfig)
-	codeTimeout         = int(ErrTimeout)
-	codeInvalidValue    = int(ErrInvalidValue)
-	codeWrongFormat     = int(ErrWrongFormat)
-	codeCancelled       = int(ErrCancelled)
-	codeInternal        = int(ErrInternal)
+	ErrNotFound         = kind(1)  // there is no such key
+	ErrInvalidArgument  = kind(2)  // an argument is outside what the operation takes
+	ErrConfig           = kind(3)  // the configuration is wrong; the text names key, value and bound
+	ErrNotStarted       = kind(4)  // call Start first
+	ErrStopped          = kind(5)  // the node was stopped, has left or was closed; make a new one
+	ErrNotJoined        = kind(6)  // the node did not get into a ring within the deadline; it keeps trying
+	ErrTimeout          = kind(7)  // the deadline passed
+	ErrQuorum           = kind(8)  // fewer replicas answered than the level needs
+	ErrOverloaded       = kind(9)  // a queue is full; send less at once
+	ErrIncompatibleRing = kind(10) // the ring has other parameters; the text says both values
+	ErrRingFull         = kind(11) // every position of this node is held by another one
+	ErrTooLarge         = kind(12) // key or value is longer than MaxKeySize or MaxValueSize
+	ErrInvalidValue     = kind(13) // the value has no JSON form
+	ErrWrongFormat      = kind(14) // the stored value has another format or type than the one asked for
+	ErrAddress          = kind(15) // an address cannot be bound or resolved
+	ErrUnreachable      = kind(16) // no peer answered at the address
+	ErrInsecure         = kind(17) // the node would be open to anyone who reaches its port
+	ErrAuth             = kind(18) // a peer does not prove that it belongs to the ring, or this node does not to it
+	ErrMemoryFull       = kind(19) // MaxMemory is used up
+	ErrStorage          = kind(20) // the disk failed or is full
+	ErrClockSkew        = kind(21) // clocks differ by more than MaxClockOffset; the text says both
+	ErrUnsupported      = kind(22) // this release, or the peer's, does not have the feature
+	ErrForked           = kind(23) // the process was forked; Go programs do not see it
+	ErrCancelled        = kind(24) // the context was cancelled
+	ErrReentrant        = kind(25) // a blocking call from inside a callback of the library
+	ErrNodeIDInUse      = kind(26) // a live node has this NodeID
+	ErrInternal         = kind(27) // a defect of this library; report it with its text
 )
 
 var names = map[kind]string{
@@ -106,6 +96,6 @@ var names = map[kind]string{
 	27: "INTERNAL",
 }
 
-func newError(code int, text string, maybeApplied bool) *Error {
-	return &Error{Code: code, MaybeApplied: maybeApplied, text: text}
+func newError(kind kind, text string, maybeApplied bool) *Error {
+	return &Error{Code: int(kind), MaybeApplied: maybeApplied, text: names[kind] + ": " + text}
 }

@@ -4,29 +4,86 @@ package dht
 type PutOutcome struct {
 	// Version is opaque; the byte order of versions is the order of writes.
 	Version string `json:"version"`
-	// Acks replicas had acknowledged it when the call returned, of Wanted that the level asked for.
-	Acks   int `json:"acks"`
+	// Acks replicas had acknowledged it when the call returned.
+	Acks int `json:"acks"`
+	// Wanted is what the level asked for.
 	Wanted int `json:"wanted"`
-	// SetSize is the length of the replica list; Degraded: it is shorter than the replication factor.
-	SetSize  int  `json:"set_size"`
+	// SetSize is the length of the replica list.
+	SetSize int `json:"set_size"`
+	// Degraded: the list is shorter than the replication factor.
 	Degraded bool `json:"degraded"`
 }
 
 // NodeInfo is one node as this node sees it.
 type NodeInfo struct {
+	// ID is its node_id.
 	ID string `json:"id"`
 	// Address is "host:port": what Join takes.
 	Address string `json:"address"`
 	// State is joining, active, suspect, leaving, left or dead.
 	State string `json:"state"`
 	// LastSeen is Unix seconds.
-	LastSeen    float64 `json:"last_seen"`
-	Incarnation uint64  `json:"incarnation"`
-	VNodes      int     `json:"vnodes"`
-	Zone        string  `json:"zone"`
+	LastSeen float64 `json:"last_seen"`
+	// Incarnation is raised by the node itself whenever it has something new to say.
+	Incarnation uint64 `json:"incarnation"`
+	// VNodes are positions on the ring.
+	VNodes int `json:"vnodes"`
+	// Zone is its failure domain; empty: none.
+	Zone string `json:"zone"`
 }
 
-// Statistics is what was counted and measured since the start. Times are seconds.
+// RingNode is one member of the ring with its part of the key space.
+type RingNode struct {
+	NodeInfo
+	// Positions are its ids on the ring, by index.
+	Positions []string `json:"positions"`
+	// Share is the fraction of the key space that it owns, 0 to 1; 0 while it is not active.
+	Share float64 `json:"share"`
+}
+
+// RingInfo is the ring as one node sees it.
+type RingInfo struct {
+	// HashBits is the width of an id.
+	HashBits int `json:"hash_bits"`
+	// SlotBits: the key space has 2^min(HashBits, SlotBits) slots.
+	SlotBits int `json:"slot_bits"`
+	// ReplicationFactor is how many nodes keep each record.
+	ReplicationFactor int `json:"replication_factor"`
+	// View is the fingerprint of the set of nodes: equal on nodes that know the same.
+	View string `json:"view"`
+	// Nodes are all present ones, ascending by ID.
+	Nodes []RingNode `json:"nodes"`
+}
+
+// Finger is one entry of a finger table.
+type Finger struct {
+	// Index is k, from 0: the finger of 2^k.
+	Index int `json:"index"`
+	// Start is position 0 + 2^k.
+	Start string `json:"start"`
+	// Node owns Start.
+	Node NodeInfo `json:"node"`
+}
+
+// Health tells whether a node and its part of the ring are well: what a readiness probe asks.
+type Health struct {
+	// Joined: the node is active in a ring.
+	Joined bool `json:"joined"`
+	// HandedOver: it has all that it should hold and nothing that others should.
+	HandedOver bool `json:"handed_over"`
+	// FullyReplicated: every slot that it owns has all its replicas, as many as the ring has nodes for, caught up and
+	// equal.
+	FullyReplicated bool `json:"fully_replicated"`
+	// UnderReplicatedSlots are the slots that it owns of which that is not so.
+	UnderReplicatedSlots uint64 `json:"under_replicated_slots"`
+	// BytesToGo are bytes that it still has to hand over.
+	BytesToGo uint64 `json:"bytes_to_go"`
+	// StorageOK: the store takes writes.
+	StorageOK bool `json:"storage_ok"`
+}
+
+// Statistics is what was counted and measured since the start, per key, at the node that was called. Times are seconds,
+// StartTime Unix seconds; LookupsNotFound are successful lookups too.
 type Statistics struct {
 	StartTime            float64           `json:"start_time"`
 	Uptime               float64           `json:"uptime"`
@@ -60,5 +117,5 @@ type Statistics struct {
 	FingerTableAccuracy  float64           `json:"finger_table_accuracy"`
 	ConflictsResolved    uint64            `json:"conflicts_resolved"`
 	UnderReplicatedSlots uint64            `json:"under_replicated_slots"`
-	Errors               map[string]uint64 `json:"errors"`
+	Errors               map[string]uint64 `json:"errors"` // by name, such as "TIMEOUT"
 }

@@ -1,78 +1,68 @@
 package dht
 
 /*
-#include <stdlib.h>
 #include <dht.h>
 */
 import "C"
 
 import "context"
 
-// RingNode is a member with its positions on the ring, and the share of the key space that it owns.
-type RingNode struct {
-	NodeInfo
-	Positions []string `json:"positions"`
-	Share     float64  `json:"share"`
+// HashKey is the id of key on the ring, lower-case hexadecimal of ceil(HashBits / 4) digits; before Start too.
+//
+// Errors: ErrTooLarge; ErrInvalidArgument for a key that is not UTF-8 or holds a NUL.
+func (n *Node) HashKey(key string) (string, error) {
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return "", err
+	}
+	return n.answer(context.Background(), reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_hash_key(n.handle, k, out, err)
+	}, k)
 }
 
-// Ring is the ring as this node sees it.
-type Ring struct {
-	HashBits          int `json:"hash_bits"`
-	SlotBits          int `json:"slot_bits"`
-	ReplicationFactor int `json:"replication_factor"`
-	// View is a fingerprint: nodes that show the same one know the same members.
-	View  string     `json:"view"`
-	Nodes []RingNode `json:"nodes"`
-}
-
-// Finger is one entry of the finger table: Node owns Start, which is 2^Index after this node's position 0.
-type Finger struct {
-	Index int      `json:"index"`
-	Start string   `json:"start"`
-	Node  NodeInfo `json:"node"`
-}
-
-// Health tells whether the node is well; a readiness probe asks for the first three.
-type Health struct {
-	Joined          bool `json:"joined"`
-	HandedOver      bool `json:"handed_over"`
-	FullyReplicated bool `json:"fully_replicated"`
-	// UnderReplicatedSlots lack copies, of those that this node owns; BytesToGo are still to be copied.
-	UnderReplicatedSlots uint64 `json:"under_replicated_slots"`
-	BytesToGo            uint64 `json:"bytes_to_go"`
-	StorageOK            bool   `json:"storage_ok"`
-}
-
-// Locate is the nodes that keep key, its owner first.
+// Locate is the nodes that keep key, owner first, as this node sees the ring.
+//
+// Errors: as of HashKey; ErrNotStarted, ErrStopped, as of all that follow.
 func (n *Node) Locate(key string) ([]NodeInfo, error) {
-	k, err := cString(key, codeInvalidArgument)
+	var nodes []NodeInfo
+	k, err := cString(key, ErrInvalidArgument)
 	if err != nil {
 		return nil, err
 	}
-	var nodes []NodeInfo
-	err = n.ask(context.Background(), false, &nodes, func(out **C.char, err **C.dht_error_t) C.dht_status {
+	err = n.ask(context.Background(), reads, &nodes, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_locate(n.handle, k, out, err)
 	}, k)
 	return nodes, err
 }
 
-// Ring is the ring as this node sees it.
-func (n *Node) Ring() (Ring, error) {
-	var ring Ring
-	err := n.tell(&ring, func(out **C.char, err **C.dht_error_t) C.dht_status { return C.dht_ring(n.handle, out, err) })
-	return ring, err
-}
-
-// Members is all nodes that are there, this one included.
-func (n *Node) Members() ([]NodeInfo, error) {
-	var members []NodeInfo
-	err := n.tell(&members, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_members(n.handle, out, err)
+// NodeInfo is this node. Its Address is what Join of others takes.
+func (n *Node) NodeInfo() (NodeInfo, error) {
+	var info NodeInfo
+	err := n.tell(&info, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_node_info(n.handle, out, err)
 	})
-	return members, err
+	return info, err
 }
 
-// FingerTable is Chord's table of this node's position 0; empty alone.
+// Predecessor is the first other node before this node's position 0; nil alone.
+func (n *Node) Predecessor() (*NodeInfo, error) {
+	var info *NodeInfo
+	err := n.tell(&info, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_predecessor(n.handle, out, err)
+	})
+	return info, err
+}
+
+// SuccessorList is the next distinct others clockwise, at most SuccessorListSize; empty alone.
+func (n *Node) SuccessorList() ([]NodeInfo, error) {
+	var list []NodeInfo
+	err := n.tell(&list, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_successor_list(n.handle, out, err)
+	})
+	return list, err
+}
+
+// FingerTable is the fingers of position 0 that are known, ascending.
 func (n *Node) FingerTable() ([]Finger, error) {
 	var fingers []Finger
 	err := n.tell(&fingers, func(out **C.char, err **C.dht_error_t) C.dht_status {
@@ -81,7 +71,32 @@ func (n *Node) FingerTable() ([]Finger, error) {
 	return fingers, err
 }
 
-// Health tells whether this node is joined, has handed over and is fully replicated.
+// Ring is the ring as this node sees it.
+func (n *Node) Ring() (RingInfo, error) {
+	var ring RingInfo
+	err := n.tell(&ring, func(out **C.char, err **C.dht_error_t) C.dht_status { return C.dht_ring(n.handle, out, err) })
+	return ring, err
+}
+
+// Members is all nodes that this node remembers, those that are gone included.
+func (n *Node) Members() ([]NodeInfo, error) {
+	var nodes []NodeInfo
+	err := n.tell(&nodes, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_members(n.handle, out, err)
+	})
+	return nodes, err
+}
+
+// Statistics is what was counted and measured.
+func (n *Node) Statistics() (Statistics, error) {
+	var all Statistics
+	err := n.tell(&all, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_statistics(n.handle, out, err)
+	})
+	return all, err
+}
+
+// Health tells whether this node and its part of the ring are well.
 func (n *Node) Health() (Health, error) {
 	var health Health
 	err := n.tell(&health, func(out **C.char, err **C.dht_error_t) C.dht_status {

@@ -69,7 +69,6 @@ func TestVectorsOfValuesAndKeys(t *testing.T) {
 		if one.Format == "json" {
 			_, err := node.Put(bg, one.Name, json.RawMessage(value))
 			ok(t, err)
-			ok(t, node.putText(bg, one.Name, string(value), nil, new(PutOutcome)))
 			var raw json.RawMessage
 			ok(t, node.Get(bg, one.Name, &raw))
 			if !bytes.Equal(raw, value) {
@@ -125,6 +124,7 @@ func TestVectorsOfHashIDs(t *testing.T) {
 	}
 }
 
+// Vectors of configurations and options are JSON; Go's are typed. They go in where those have become JSON.
 func TestVectorsOfErrors(t *testing.T) {
 	node := started(t, DefaultConfig())
 	var all struct {
@@ -135,37 +135,109 @@ func TestVectorsOfErrors(t *testing.T) {
 		}
 	}
 	vectors(t, "errors.json", &all)
+	if len(names) != len(all.Numbers)-1 || len(all.Cases) < 50 {
+		t.Fatal("errors or vectors are missing")
+	}
 	for name, number := range all.Numbers {
 		if number != 0 && names[kind(number)] != name {
 			t.Errorf("%d is %s, not %s", number, names[kind(number)], name)
 		}
 	}
-	tried := 0
 	for _, one := range all.Cases {
 		key, input := string(one.Key.bytes(t)), one.Input.bytes(t)
+		text := string(input)
 		var err error
 		switch one.Op {
+		case "new":
+			_, err = newNode(text)
+		case "put_options":
+			_, err = node.putText(bg, "k", "1", &text)
+		case "get_options":
+			_, err = node.getText(bg, "k", &text)
 		case "put_json":
-			err = node.putText(bg, key, string(input), nil, new(PutOutcome))
+			_, err = node.Put(bg, key, json.RawMessage(input))
 		case "put_bytes":
 			_, err = node.PutBytes(bg, key, input)
 		case "get":
 			_, err = node.GetBytes(bg, key)
 		case "join":
-			err = node.Join(bg, string(input))
+			err = node.Join(bg, text)
 		case "get_bytes_as_json":
 			_, err = node.PutBytes(bg, key, input)
 			ok(t, err)
 			err = node.Get(bg, key, new(any))
 		default:
-			continue // Configurations and options are typed in Go.
+			t.Fatal("an operation without a test: ", one.Op)
 		}
-		tried++
 		if !errors.Is(err, kind(all.Numbers[one.Error])) {
 			t.Errorf("%s %.50q: %v instead of %s", one.Op, input, err, one.Error)
 		}
 	}
-	if tried < 20 {
+}
+
+func TestVectorsOfTTL(t *testing.T) {
+	node := started(t, DefaultConfig())
+	var all []struct {
+		TTL     json.RawMessage
+		Seconds *float64
+		Error   string
+	}
+	vectors(t, "ttl.json", &all)
+	if len(all) < 20 {
 		t.Fatal("vectors are missing")
+	}
+	for _, one := range all {
+		options := `{"ttl": ` + string(one.TTL) + "}"
+		_, err := node.putText(bg, "k", "1", &options)
+		if one.Error != "" {
+			fails(t, err, ErrInvalidArgument)
+			continue
+		}
+		ok(t, err)
+		left, has, err := node.TTL(bg, "k")
+		ok(t, err)
+		switch {
+		case one.Seconds == nil && has:
+			t.Errorf("%s: it lives for %s", one.TTL, left)
+		case one.Seconds != nil && (!has || left.Seconds() > *one.Seconds || left.Seconds() < *one.Seconds-50):
+			t.Errorf("%s: it lives for %s, %t", one.TTL, left, has)
+		}
+	}
+}
+
+func TestVectorsOfBatches(t *testing.T) {
+	node := started(t, DefaultConfig())
+	var all []struct {
+		Entries, Keys string
+		Found         [][2]string
+		Deleted       map[string]bool
+	}
+	vectors(t, "batches.json", &all)
+	if len(all) < 4 {
+		t.Fatal("vectors are missing")
+	}
+	for _, one := range all {
+		_, err := node.putMany(bg, one.Entries)
+		ok(t, err)
+		found, err := node.getMany(bg, one.Keys)
+		ok(t, err)
+		if len(found) != len(one.Found) {
+			t.Errorf("%.60s: %d found", one.Keys, len(found))
+		}
+		for _, pair := range one.Found {
+			if result := found[pair[0]]; result.Err != nil || string(result.Value) != pair[1] {
+				t.Errorf("%q is %.60s, %v", pair[0], result.Value, result.Err)
+			}
+		}
+		deleted, err := node.deleteMany(bg, one.Keys)
+		ok(t, err)
+		if len(deleted) != len(one.Deleted) {
+			t.Errorf("%.60s: %d deleted", one.Keys, len(deleted))
+		}
+		for key, existed := range one.Deleted {
+			if result := deleted[key]; result.Err != nil || result.Value != existed {
+				t.Errorf("%q: %v", key, result)
+			}
+		}
 	}
 }

@@ -1,68 +1,97 @@
-//! Every key of the configuration that this release supports, set away from its default where that makes sense. Units,
-//! bounds and how to choose: the documentation of `Config`.
+//! Advanced configuration: every key, each with a reason to change it. The defaults are good; change what you measured.
 //!
-//! `cargo run -p dht-examples --bin advanced_configuration [ADDRESS [PORT]]`
+//! `cargo run -p dht-examples --bin advanced_configuration -- [ADDRESS [PORT]]`
 
 use std::time::Duration;
 
-use dht_core::{Config, Consistency, Dht, HashFunction, NetworkProtocol, Result, Routing};
-use dht_examples::config_of_arguments;
+use dht_core::{Config, Consistency, Dht, Durability, Eviction, HashFunction, NetworkProtocol, Routing};
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let config = Config {
-        // Who we are and which ring this is.
-        node_id: "advanced".to_owned(),
-        cluster_name: "example".to_owned(),
-        // The ring: the same on all nodes, compared when one joins.
-        hash_function: HashFunction::Sha1,
-        hash_bits: 64,
-        slot_bits: 10,
+fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Config {
+    Config {
+        // Who it is, and where. A fixed name keeps a node's positions over a restart, so less data moves.
+        node_id: node_id.to_owned(),
+        address: address.to_owned(),
+        port,
+        advertise: String::new(), // what others dial, if it is not the bound address: behind NAT, in containers
+        seeds,
+        cluster_name: "example".to_owned(), // rings of other names are refused
+        zone: String::new(),                // only "" in this release
+
+        // The ring: alike on all its nodes. 4,096 slots are plenty for 8 × 2 nodes × 32 positions.
+        hash_function: HashFunction::Sha256,
+        hash_bits: 256,
+        slot_bits: 12,
         consistent_hashing: true,
-        // Copies, and how many of them answer before a call returns.
+        virtual_nodes: Some(32), // twice the default: the load is spread more evenly
+        successor_list_size: 8,
+        routing: Routing::OneHop, // only one_hop in this release
+        max_table_nodes: 100_000, // only 100,000 in this release
+
+        // Replicas.
         replication_factor: 2,
+        min_replicas: 1, // only 1 in this release
         consistency: Consistency::All,
         backup_replicas: true,
-        tombstone_grace: Duration::from_secs(600),
-        // Positions on the ring, and how far this node looks along it.
-        virtual_nodes: Some(8),
-        successor_list_size: 4,
-        routing: Routing::OneHop,
-        // How often the ring is looked after; jittered by a fifth.
+        tombstone_grace: Duration::from_secs(2 * 3_600), // longer than a node is usually away
+        max_clock_offset: Duration::from_secs(1),
+
+        // Upkeep, jittered by 20 %: twice as often as by default finds failures sooner and sends more messages.
         stabilize_interval: Duration::from_millis(500),
         fix_finger_interval: Duration::from_secs(1),
         check_predecessor: Duration::from_secs(1),
         heartbeat_interval: Duration::from_millis(500),
-        // Calls: a bound for each, its retries included, and for what may wait.
-        request_timeout: Duration::from_secs(1),
-        max_retries: 2,
-        buffer_size: 256,
-        max_connections: 64,
-        network_protocol: NetworkProtocol::Tcp,
-        max_clock_offset: Duration::from_secs(2),
-        // Sizes.
-        max_key_size: 256,
-        max_value_size: 1 << 20,
-        // What the node tells.
-        enable_logging: false,
-        enable_metrics: true,
-        ..config_of_arguments()
-    };
-    // Checked as a whole: a wrong value is named here, with its bound, before anything is started.
-    config.validate()?;
-    let wrong = Config { replication_factor: 0, ..config.clone() };
-    println!("replication_factor 0: {}", if wrong.validate().is_err() { "refused" } else { "accepted" });
 
-    let node = Dht::start(config).await?;
-    let info = node.node_info()?;
-    println!("node {} of {} virtual nodes", info.id, info.vnodes);
-    let ring = node.ring()?;
-    println!("ids of {} bits in 2^{} slots, {} copies", ring.hash_bits, ring.slot_bits, ring.replication_factor);
-    node.put("key", "value").await?;
-    let value: Option<String> = node.get("key").await?;
-    println!("read key: {}", value.as_deref().unwrap_or("nothing"));
-    assert_eq!(value.as_deref(), Some("value"));
-    node.leave(Duration::from_secs(10)).await?;
-    println!("left");
+        // Calls and the network.
+        request_timeout: Duration::from_secs(5), // bounds a whole call with its retries
+        max_retries: 5,
+        buffer_size: 512,
+        max_connections: 256,
+        network_protocol: NetworkProtocol::Tcp, // only tcp in this release
+        max_key_size: 1 << 10,
+        max_value_size: 1 << 20,
+
+        // Storage: only in memory and without a bound in this release.
+        data_dir: None,
+        durability: Durability::Interval,
+        max_memory: None,
+        eviction: Eviction::Reject,
+
+        // Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later.
+        cluster_key: None,
+        tls: None,
+        allow_insecure: false,
+
+        // Telling what happens, through `tracing`; histograms for statistics; threads (C and Python only).
+        enable_logging: true,
+        enable_metrics: true,
+        worker_threads: 0,
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = arguments.next().map_or(Ok(0), |port| port.parse())?;
+
+    // A wrong value is refused before anything starts, with key, value and bound.
+    let wrong = Config { hash_bits: 257, ..Config::default() };
+    println!("refused: {}", wrong.validate().err().ok_or("257 bits are too many")?.context());
+
+    let first = Dht::start(configured("first", &address, port, Vec::new())).await?;
+    let second = Dht::start(configured("second", &address, 0, vec![first.address()])).await?;
+    second.wait_ready(Duration::from_secs(30)).await?;
+
+    let ring = second.ring()?;
+    println!("ids of {} bits, {} slots, {} replicas", ring.hash_bits, 1 << ring.slot_bits, ring.replication_factor);
+    for node in &ring.nodes {
+        println!("{} has {} positions", node.node.id, node.positions.len());
+    }
+    let outcome = first.put("key", "value").await?;
+    println!("level all: {} of {} replicas acknowledged", outcome.acks, outcome.wanted);
+    println!("an id has {} digits", second.hash_key_hex("key").len());
+
+    second.leave(Duration::from_secs(10)).await?;
+    first.leave(Duration::from_secs(10)).await?;
     Ok(())
 }

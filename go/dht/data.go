@@ -1,0 +1,223 @@
+package dht
+
+/*
+#include <stdlib.h>
+#include <dht.h>
+*/
+import "C"
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+	"unsafe"
+)
+
+// PutOptions say how one write is done. The zero value is the node's configuration and no expiry; the deadline of the
+// context bounds the call.
+type PutOptions struct {
+	// TTL is how long the value lives, rounded up to milliseconds; 0: for ever; below 0: ErrInvalidArgument.
+	TTL time.Duration
+	// Consistency is one, quorum or all: how many replicas have it before the call returns; empty: as configured.
+	Consistency string
+}
+
+// GetOptions say how one read is done. The zero value is the node's configuration; the deadline of the context bounds
+// the call.
+type GetOptions struct {
+	// Consistency is one, quorum or all: how many replicas are asked; empty: as configured.
+	Consistency string
+}
+
+// Put stores the JSON of value under key, for ever. A json.RawMessage is checked and stored as it is; other values are
+// written as encoding/json does it, but <, > and & stand for themselves. Note that encoding/json makes text of a
+// []byte: for bytes there is PutBytes.
+//
+// Errors: ErrInvalidValue if value has no JSON; ErrInvalidArgument for a key that is not UTF-8 or holds a NUL;
+// ErrTooLarge; ErrNotStarted; ErrStopped: nothing was done. ErrNotJoined, ErrOverloaded, ErrUnreachable, ErrQuorum,
+// ErrTimeout, ErrCancelled: see Error.MaybeApplied.
+func (n *Node) Put(ctx context.Context, key string, value any) (PutOutcome, error) {
+	return n.PutWith(ctx, key, value, PutOptions{})
+}
+
+// PutWithTTL stores the JSON of value under key for ttl, which must be above 0. Errors as of Put.
+func (n *Node) PutWithTTL(ctx context.Context, key string, value any, ttl time.Duration) (PutOutcome, error) {
+	if ttl <= 0 {
+		return PutOutcome{}, newError(ErrInvalidArgument, "ttl = "+ttl.String()+": must be above 0", false)
+	}
+	return n.PutWith(ctx, key, value, PutOptions{TTL: ttl})
+}
+
+// PutWith stores the JSON of value under key as options say. Errors as of Put.
+func (n *Node) PutWith(ctx context.Context, key string, value any, options PutOptions) (PutOutcome, error) {
+	text, err := encode(value)
+	if err != nil {
+		return PutOutcome{}, err
+	}
+	return n.putText(ctx, key, text, optionsOf(ctx, options.TTL, options.Consistency))
+}
+
+func (n *Node) putText(ctx context.Context, key, text string, options *string) (PutOutcome, error) {
+	var outcome PutOutcome
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return outcome, err
+	}
+	v, err := cString(text, ErrInvalidValue)
+	if err != nil {
+		free([]*C.char{k})
+		return outcome, err
+	}
+	o, err := optional(options)
+	if err != nil {
+		free([]*C.char{k, v})
+		return outcome, err
+	}
+	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_put_with(n.handle, k, v, o, out, err)
+	}, k, v, o)
+	return outcome, err
+}
+
+// Get reads the JSON of key into out, as json.Unmarshal does; a *json.RawMessage gets the text as it was stored.
+//
+// Errors: ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
+// ErrInvalidArgument, ErrTooLarge (the key), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout,
+// ErrCancelled.
+func (n *Node) Get(ctx context.Context, key string, out any) error {
+	return n.GetWith(ctx, key, out, GetOptions{})
+}
+
+// GetWith is Get as options say.
+func (n *Node) GetWith(ctx context.Context, key string, out any, options GetOptions) error {
+	text, err := n.getText(ctx, key, optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return err
+	}
+	return decode(text, out)
+}
+
+func (n *Node) getText(ctx context.Context, key string, options *string) (string, error) {
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return "", err
+	}
+	o, err := optional(options)
+	if err != nil {
+		free([]*C.char{k})
+		return "", err
+	}
+	return n.answer(ctx, reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_get_with(n.handle, k, o, out, err)
+	}, k, o)
+}
+
+// PutBytes stores bytes under a key of any bytes, for ever. Errors as of Put, without ErrInvalidValue.
+func (n *Node) PutBytes(ctx context.Context, key string, value []byte) (PutOutcome, error) {
+	return n.PutBytesWith(ctx, key, value, PutOptions{})
+}
+
+// PutBytesWith is PutBytes as options say.
+func (n *Node) PutBytesWith(ctx context.Context, key string, value []byte, options PutOptions) (PutOutcome, error) {
+	var outcome PutOutcome
+	o, err := optional(optionsOf(ctx, options.TTL, options.Consistency))
+	if err != nil {
+		return outcome, err
+	}
+	k, v := (*C.char)(C.CBytes([]byte(key))), (*C.char)(C.CBytes(value))
+	keyLen, valueLen := C.size_t(len(key)), C.size_t(len(value))
+	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_put_bytes(n.handle, (*C.uint8_t)(unsafe.Pointer(k)), keyLen, (*C.uint8_t)(unsafe.Pointer(v)),
+			valueLen, o, out, err)
+	}, k, v, o)
+	return outcome, err
+}
+
+// GetBytes is the bytes of a key of any bytes, or the text of its JSON. Errors as of Get, without ErrWrongFormat.
+func (n *Node) GetBytes(ctx context.Context, key string) ([]byte, error) {
+	return n.GetBytesWith(ctx, key, GetOptions{})
+}
+
+// GetBytesWith is GetBytes as options say.
+func (n *Node) GetBytesWith(ctx context.Context, key string, options GetOptions) ([]byte, error) {
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return nil, err
+	}
+	k, keyLen := (*C.char)(C.CBytes([]byte(key))), C.size_t(len(key))
+	return waitFor(ctx, n, reads, func(raw **C.dht_error_t) ([]byte, C.dht_status) {
+		var value *C.uint8_t
+		var length C.size_t
+		status := C.dht_get_bytes(n.handle, (*C.uint8_t)(unsafe.Pointer(k)), keyLen, o, &value, &length, raw)
+		if status != C.DHT_OK {
+			return nil, status
+		}
+		defer C.dht_bytes_free(value, length)
+		found := make([]byte, int(length))
+		copy(found, unsafe.Slice((*byte)(unsafe.Pointer(value)), int(length)))
+		return found, status
+	}, k, o)
+}
+
+// Delete deletes key; true if it had a value. That it had none is no error. Errors as of Put.
+func (n *Node) Delete(ctx context.Context, key string) (bool, error) {
+	return n.flag(ctx, writes, key, func(k *C.char, out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_delete(n.handle, k, out, err)
+	})
+}
+
+// Contains tells whether key has a value. Errors as of Get, without ErrNotFound and ErrWrongFormat.
+func (n *Node) Contains(ctx context.Context, key string) (bool, error) {
+	return n.flag(ctx, reads, key, func(k *C.char, out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_contains(n.handle, k, out, err)
+	})
+}
+
+// TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. Errors as of
+// Contains.
+func (n *Node) TTL(ctx context.Context, key string) (time.Duration, bool, error) {
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return 0, false, err
+	}
+	left, err := waitFor(ctx, n, reads, func(raw **C.dht_error_t) (int64, C.dht_status) {
+		var left C.int64_t
+		status := C.dht_ttl_ms(n.handle, k, &left, raw)
+		return int64(left), status
+	}, k)
+	if err != nil || left < 0 {
+		return 0, false, err
+	}
+	return time.Duration(left) * time.Millisecond, true, nil
+}
+
+// encode is the JSON of value.
+func encode(value any) (string, error) {
+	if raw, ok := value.(json.RawMessage); ok {
+		return string(raw), nil // The library checks it and keeps it as it is.
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		wrong := newError(ErrInvalidValue, err.Error(), false)
+		wrong.cause = err
+		return "", wrong
+	}
+	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
+}
+
+// decode reads JSON into out.
+func decode(text string, out any) error {
+	if raw, ok := out.(*json.RawMessage); ok && raw != nil {
+		*raw = json.RawMessage(text)
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), out); err != nil {
+		wrong := newError(ErrWrongFormat, "the JSON value is not of the type asked for: "+err.Error(), false)
+		wrong.cause = err
+		return wrong
+	}
+	return nil
+}

@@ -118,7 +118,11 @@ fn what_is_asked_may_block_itself_and_a_given_up_future_ends_inside_its_runtime(
     let probe = NeedsRuntime(inside.clone());
     let nested = lease.clone();
     let mut tick = || {
-        nested.block_on(Effect::Reads, async { Ok(tokio::task::yield_now().await) }, None).unwrap();
+        let yields = async {
+            tokio::task::yield_now().await;
+            Ok(())
+        };
+        nested.block_on(Effect::Reads, yields, None).unwrap();
         ControlFlow::Break(())
     };
     let waits = async move {

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples
+CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member
 SCENARIOS := ping_storm calm50
 SIM := $(CARGO) run --locked --release --quiet -p dht-sim --bin dht-sim --
 SEEDS ?= 20

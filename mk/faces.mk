@@ -6,6 +6,7 @@ faces: test-examples test-mixed bindings-table
 
 test-examples: c-stage $(VENV)/built ## every example in every language prints what examples/expected says
 	$(VENV_PYTHON) -m mypy --strict examples/python
+	! command -v gofmt > /dev/null || test -z "$$(gofmt -l examples/go tests/cluster/go tests/bench/go)"
 	scripts/run-examples --stage $(C_STAGE) --python $(VENV_PYTHON)
 
 test-mixed: c-stage $(VENV)/built ## one ring of a Rust, a Python, a C, a C++ and a Go process; and of five C processes

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -327,6 +328,28 @@ func TestAContextEndsACall(t *testing.T) {
 	_, err = node.Put(bg, "k", 1)
 	ok(t, err)
 	ok(t, node.Close())
+}
+
+func TestAForgottenNodeStops(t *testing.T) {
+	address := func() string {
+		node, err := New(DefaultConfig())
+		ok(t, err)
+		ok(t, node.Start(bg))
+		info, err := node.NodeInfo()
+		ok(t, err)
+		return info.Address
+	}()
+	for until := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		connection.Close()
+		if time.Now().After(until) {
+			t.Fatal("it still listens on " + address)
+		}
+	}
 }
 
 func TestCloseWhileOthersCall(t *testing.T) {

@@ -95,12 +95,16 @@ test-c: c-header c-symbols c-shared c-static c-sanitized c-cmake ## the C tests,
 
 CXX_FLAGS := -std=c++17 -Wall -Wextra -pedantic -Werror -O1 -g -pthread
 
-cpp-shared: c-stage
-	$(CXX) $(CXX_FLAGS) $$($(PKG) --cflags dht) tests/cpp/*.cpp -o $(C_BUILD)/cpp-shared $$($(PKG) --libs dht)
+# The reader of the vectors is that of the C tests.
+$(C_BUILD)/json.o: tests/c/json.c tests/c/json.h | c-stage
+	$(CC) $(C_FLAGS) -c tests/c/json.c -o $@
+
+cpp-shared: c-stage $(C_BUILD)/json.o
+	$(CXX) $(CXX_FLAGS) $$($(PKG) --cflags dht) tests/cpp/*.cpp $(C_BUILD)/json.o -o $(C_BUILD)/cpp-shared $$($(PKG) --libs dht)
 	LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cpp-shared
 
-cpp-sanitized: c-stage
-	$(CXX) $(CXX_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/cpp/*.cpp -o $(C_BUILD)/cpp-sanitized $$($(PKG) --libs dht)
+cpp-sanitized: c-stage $(C_BUILD)/json.o
+	$(CXX) $(CXX_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/cpp/*.cpp $(C_BUILD)/json.o -o $(C_BUILD)/cpp-sanitized $$($(PKG) --libs dht)
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cpp-sanitized
 

@@ -70,6 +70,7 @@ void cycles(void);
 void forks(void);
 void processes(void);
 void kills(void);
+void wrong(void);
 void vectors(void);
 
 #endif

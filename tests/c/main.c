@@ -64,7 +64,7 @@ int main(int argc, char **argv) {
         /* First, while the process has no other threads. */
         {"processes", processes}, {"kills", kills},       {"forks", forks},       {"life", life},       {"data", data},
         {"batches", batches},     {"nulls", nulls},       {"topology", topology}, {"threads", threads},
-        {"vectors", vectors},     {"cycles", cycles},
+        {"vectors", vectors},     {"wrong", wrong},       {"cycles", cycles},
     };
     size_t i, run = 0;
     for (i = 0; i < sizeof themes / sizeof themes[0]; i++) {

@@ -2,6 +2,7 @@
 //! nodes whose view fingerprints differ exchange what the other lacks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Node;
@@ -90,24 +91,28 @@ impl Node {
 
     /// Remembers that `node_id` seems to know other nodes than this one: its view's fingerprint is `view`; 0: unknown.
     pub(crate) fn disagrees(&self, node_id: &NodeId, view: u64) {
-        if self.state().news.disagrees(node_id, view) {
+        let mut state = self.state();
+        if state.news.disagrees(node_id, view) {
             self.gossip_wanted.notify_one();
         }
+        self.disagreement.store(state.news.has_disagreement(), Relaxed);
     }
 
     /// Compares the view of a sender, known by its boot, with ours.
     pub(crate) fn compare_view(&self, boot: u64, view: u64) {
         let agrees = view == self.view.load().fingerprint();
-        let mut state = self.state();
-        if agrees && !state.news.has_disagreement() {
+        // Nearly every message of a ring at rest ends here, without the lock.
+        if agrees && !self.disagreement.load(Relaxed) {
             return;
         }
+        let mut state = self.state();
         let Some(node_id) = state.members.by_boot(boot).map(|k| k.record().node_id.clone()) else { return };
         if agrees {
             state.news.agrees(&node_id);
         } else if state.news.disagrees(&node_id, view) {
             self.gossip_wanted.notify_one();
         }
+        self.disagreement.store(state.news.has_disagreement(), Relaxed);
     }
 
     /// Both sides know the same afterwards: the records of all nodes that are there (with `slots`: also of those that are
@@ -209,6 +214,7 @@ pub(crate) async fn exchange(node: Arc<Node>) {
             let next = {
                 let mut state = node.state();
                 let next = state.news.next_disagreeing(ours, |len| node.env.random_below(len));
+                node.disagreement.store(state.news.has_disagreement(), Relaxed);
                 next.map(|id| state.members.get(&id).map(|k| Peer::from(k.record())))
             };
             match next {

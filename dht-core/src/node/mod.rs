@@ -34,7 +34,7 @@ mod stabilize;
 mod tasks;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -90,6 +90,8 @@ pub(crate) struct Node {
     progress: watch::Sender<u64>,
     repair_wanted: Notify,
     gossip_wanted: Notify,
+    /// Somebody is remembered who seems to know other nodes; changes with `State::news`.
+    disagreement: AtomicBool,
     stabilize_wanted: Notify,
     tasks: tasks::Tasks,
     tails: tasks::Tails,
@@ -205,6 +207,7 @@ impl Node {
             progress: watch::Sender::new(0),
             repair_wanted: Notify::new(),
             gossip_wanted: Notify::new(),
+            disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
             tasks: tasks::Tasks::default(),
             tails: tasks::Tails::new(config.buffer_size),

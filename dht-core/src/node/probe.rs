@@ -28,20 +28,33 @@ const SUSPECTS_MAX: usize = 3;
 pub(crate) async fn heartbeats(node: Arc<Node>) {
     let period = node.config.heartbeat_interval;
     let mut round = Vec::new();
+    let mut passed_over = 0;
     loop {
-        let slowed = 1 + node.state().local_health.score();
-        tokio::time::sleep(node.env.jittered(period) * slowed).await;
-        for peer in node.heartbeat_targets(&mut round) {
-            node.probe_soon(&peer);
+        tokio::time::sleep(node.env.jittered(period)).await;
+        let patience = node.state().local_health.score();
+        passed_over += 1;
+        if passed_over > patience {
+            passed_over = 0;
+            for peer in node.heartbeat_targets(&mut round) {
+                node.probe_soon(&peer);
+            }
         }
         node.pass_verdicts(period);
     }
 }
 
-/// How well this node itself is, judged by the answers it misses: a node that is starved takes others for dead, so it
-/// asks more slowly and waits longer (Lifeguard, Dadgar et al. 2018, §4.1 *LHA-Probe*).
+/// How well this node itself is: a node that is starved takes others for dead, so it asks more slowly, waits longer and
+/// judges later (Lifeguard, Dadgar et al. 2018, §4.1 *LHA-Probe*, §4.2 *LHA-Suspicion*). A probe that goes unanswered
+/// says nothing of this node if those who are asked to try answer, and find nobody there either.
 #[derive(Default)]
 pub(crate) struct LocalHealth(u32);
+
+/// What came of asking others to try.
+struct Indirect {
+    asked: usize,
+    answered: usize,
+    alive: bool,
+}
 
 impl LocalHealth {
     /// Nine times as patient at most.
@@ -52,7 +65,7 @@ impl LocalHealth {
         self.0
     }
 
-    /// A probe went unanswered, or others had to be told that this node lives.
+    /// A probe went unanswered, and so did those who were asked to try; or others had to be told that this node lives.
     pub(crate) fn worse(&mut self) {
         self.0 = (self.0 + 1).min(Self::SCORE_MAX);
     }
@@ -96,7 +109,8 @@ impl Node {
         let dead = {
             let mut state = self.state();
             let nodes = state.members.others().count().max(10) as f64;
-            let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10());
+            let patience = 1 + state.local_health.score();
+            let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10()) * patience;
             let overdue = state.members.overdue(now, period * REFUSED_PERIODS, silent_max);
             let judge = |(id, boot)| state.members.judge(&id, boot, Verdict::Dead, now);
             let dead: Vec<_> = overdue.into_iter().filter_map(judge).collect();
@@ -138,8 +152,11 @@ impl Node {
             // The machine answered for its process: that says nothing of ours.
             return self.suspect(peer, true);
         }
-        self.state().local_health.worse();
-        if !self.ping_through_others(peer, patience).await {
+        let Indirect { asked, answered, alive } = self.ping_through_others(peer, patience).await;
+        if asked > 0 && answered == 0 {
+            self.state().local_health.worse();
+        }
+        if !alive {
             self.suspect(peer, false);
         }
     }
@@ -183,7 +200,7 @@ impl Node {
         alive
     }
 
-    async fn ping_through_others(&self, peer: &Peer, patience: Duration) -> bool {
+    async fn ping_through_others(&self, peer: &Peer, patience: Duration) -> Indirect {
         let mut helpers: Vec<Peer> = {
             let state = self.state();
             let healthy = state.members.others().map(super::Known::record).filter(|r| r.verdict == Verdict::Alive);
@@ -196,14 +213,19 @@ impl Node {
             let call = crate::transport::Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
             asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));
         }
+        let mut outcome = Indirect { asked: asked.len(), answered: 0, alive: false };
         while let Some(answer) = asked.next().await {
             if let Ok(reply) = answer
-                && let Response::Probed { alive: true } = reply.body
+                && let Response::Probed { alive } = reply.body
             {
-                return true;
+                outcome.answered += 1;
+                outcome.alive |= alive;
+                if alive {
+                    break;
+                }
             }
         }
-        false
+        outcome
     }
 
     /// Answers `PingFor`: tries the address on somebody's behalf.
@@ -213,5 +235,21 @@ impl Node {
         let call = crate::transport::Call { head: self.head(deadline, 0), body: ping };
         let answer = self.transport.call(&address, call, deadline).await;
         Response::Probed { alive: answer.is_ok_and(|reply| reply.head.sender == boot) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_health_is_bounded_both_ways() {
+        let mut health = LocalHealth::default();
+        health.better();
+        assert_eq!(health.score(), 0);
+        (0..20).for_each(|_| health.worse());
+        assert_eq!(health.score(), LocalHealth::SCORE_MAX);
+        (0..7).for_each(|_| health.better());
+        assert_eq!(health.score(), 1);
     }
 }

@@ -323,13 +323,18 @@ void dht_free(dht_t *d);
  Stores JSON under `key`, for ever. `outcome_json` may be NULL, else it gets {"version", "acks", "wanted",
  "set_size", "degraded"}.
 
- Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+ Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED: nothing was done. DHT_STOPPED: the same,
+ unless the node ended during the call: see dht_error_maybe_applied, as for those that follow.
  DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT: see dht_error_maybe_applied.
 
  # Safety
  The rules at the top.
  */
-dht_status dht_put(dht_t *d, const char *key, const char *value_json, char **outcome_json, dht_error_t **err);
+dht_status dht_put(dht_t *d,
+                   const char *key,
+                   const char *value_json,
+                   char **outcome_json,
+                   dht_error_t **err);
 
 /*
  As dht_put, for `ttl_ms` milliseconds, which must be above 0.
@@ -453,7 +458,8 @@ dht_status dht_ttl_ms(dht_t *d, const char *key, int64_t *ttl_ms, dht_error_t **
  Stores the entries of a JSON object, {key: value, ...}. `results_json` gets {key: {"ok": outcome} or {"error":
  {"code", "name", "message", "maybe_applied"}}, ...}. Of a key that is there twice the later value counts.
 
- Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+ Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done,
+ unless the node ended during the call: see dht_error_maybe_applied.
 
  # Safety
  The rules at the top.
@@ -478,7 +484,8 @@ dht_status dht_get_many(dht_t *d, const char *keys_json, char **values_json, dht
  Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
  "maybe_applied"}}, ...}.
 
- Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+ Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done,
+ unless the node ended during the call: see dht_error_maybe_applied.
 
  # Safety
  The rules at the top.

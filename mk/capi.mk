@@ -15,7 +15,7 @@ C_BUILD := $(TARGET_DIR)/c-tests
 C_STAGE := $(abspath $(C_BUILD))/stage
 C_FLAGS := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -Wall -Wextra -pedantic -Werror -O1 -g -pthread
 C_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-PKG = PKG_CONFIG_PATH=$(C_STAGE)$(PREFIX)/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(C_STAGE) pkg-config
+PKG = PKG_CONFIG_PATH=$(C_STAGE)$(LIBDIR)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(C_STAGE) pkg-config
 
 .PHONY: capi header install uninstall c-stage c-header c-symbols c-shared c-static c-sanitized c-cmake test-c cpp-shared cpp-sanitized test-cpp test-go
 
@@ -36,7 +36,8 @@ install -m 644 $(TARGET_DIR)/release/libdht.a $(DESTDIR)$(LIBDIR)/
 sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g; s|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@VERSION@|$(VERSION)|g; s|@STATIC_LIBS@|$(STATIC_LIBS)|g' mk/dht.pc.in \
 	> $(DESTDIR)$(LIBDIR)/pkgconfig/dht.pc
-sed -e 's|@VERSION@|$(VERSION)|g; s|@ABI@|$(ABI)|g; s|@STATIC_LIBS@|$(STATIC_LIBS)|g' mk/DHTConfig.cmake.in \
+sed -e 's|@VERSION@|$(VERSION)|g; s|@ABI@|$(ABI)|g; s|@STATIC_LIBS@|$(STATIC_LIBS)|g' \
+	-e "s|@TO_INCLUDE@|$$(realpath -m --relative-to=$(LIBDIR) $(INCLUDEDIR))|g" mk/DHTConfig.cmake.in \
 	> $(DESTDIR)$(LIBDIR)/cmake/DHT/DHTConfig.cmake
 sed -e 's|@VERSION@|$(VERSION)|g' mk/DHTConfigVersion.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/DHT/DHTConfigVersion.cmake
 endef
@@ -79,10 +80,19 @@ c-static: c-stage
 	! readelf -d $(C_BUILD)/static | grep -q 'NEEDED.*libdht'
 	DHT_CYCLES=20 $(C_BUILD)/static
 
+# Whether the compiler has the runtime of the sanitizers; if not, that is said.
+define IF_SANITIZED
+@printf 'int main(void) { return 0; }\n' > $(C_BUILD)/probe.c; \
+if ! $(CC) $(C_SANITIZE) $(C_BUILD)/probe.c -o $(C_BUILD)/probe 2> /dev/null; then \
+	echo "skipped: $@: the compiler has no runtime for its sanitizers"; test "$${CI:-}" != true; exit; fi; \
+set -x; $(1)
+endef
+
 c-sanitized: c-stage
-	$(CC) $(C_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/c/*.c -o $(C_BUILD)/sanitized $$($(PKG) --libs dht)
+	$(call IF_SANITIZED,$(CC) $(C_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/c/*.c -o $(C_BUILD)/sanitized \
+		$$($(PKG) --libs dht) && \
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 DHT_CYCLES=50 \
-		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/sanitized
+		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/sanitized)
 
 # The CMake package finds the shared and the static library.
 c-cmake: c-stage
@@ -104,9 +114,10 @@ cpp-shared: c-stage $(C_BUILD)/json.o
 	LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cpp-shared
 
 cpp-sanitized: c-stage $(C_BUILD)/json.o
-	$(CXX) $(CXX_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/cpp/*.cpp $(C_BUILD)/json.o -o $(C_BUILD)/cpp-sanitized $$($(PKG) --libs dht)
+	$(call IF_SANITIZED,$(CXX) $(CXX_FLAGS) $(C_SANITIZE) $$($(PKG) --cflags dht) tests/cpp/*.cpp $(C_BUILD)/json.o \
+		-o $(C_BUILD)/cpp-sanitized $$($(PKG) --libs dht) && \
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cpp-sanitized
+		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cpp-sanitized)
 
 test-cpp: cpp-shared cpp-sanitized ## the C++ tests, against an installed tree
 

@@ -14,7 +14,8 @@ use crate::status::dht_status;
 /// Stores the entries of a JSON object, {key: value, ...}. `results_json` gets {key: {"ok": outcome} or {"error":
 /// {"code", "name", "message", "maybe_applied"}}, ...}. Of a key that is there twice the later value counts.
 ///
-/// Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+/// Errors: DHT_INVALID_ARGUMENT for what is no JSON object; DHT_NOT_STARTED; DHT_STOPPED: nothing was done,
+/// unless the node ended during the call: see dht_error_maybe_applied.
 ///
 /// # Safety
 /// The rules at the top.
@@ -71,7 +72,8 @@ pub unsafe extern "C" fn dht_get_many(
 /// Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
 /// "maybe_applied"}}, ...}.
 ///
-/// Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+/// Errors: DHT_INVALID_ARGUMENT for what is no JSON list of strings; DHT_NOT_STARTED; DHT_STOPPED: nothing was done,
+/// unless the node ended during the call: see dht_error_maybe_applied.
 ///
 /// # Safety
 /// The rules at the top.

@@ -16,7 +16,8 @@ use crate::status::dht_status;
 /// Stores JSON under `key`, for ever. `outcome_json` may be NULL, else it gets {"version", "acks", "wanted",
 /// "set_size", "degraded"}.
 ///
-/// Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED; DHT_STOPPED: nothing was done.
+/// Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED: nothing was done. DHT_STOPPED: the same,
+/// unless the node ended during the call: see dht_error_maybe_applied, as for those that follow.
 /// DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT: see dht_error_maybe_applied.
 ///
 /// # Safety

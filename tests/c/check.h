@@ -69,7 +69,7 @@ void threads(void);
 void cycles(void);
 void forks(void);
 void processes(void);
-void kills(void);
+void pipes(void);
 void wrong(void);
 void vectors(void);
 

@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
         void (*run)(void);
     } themes[] = {
         /* First, while the process has no other threads. */
-        {"processes", processes}, {"kills", kills},       {"forks", forks},       {"life", life},       {"data", data},
+        {"processes", processes}, {"pipes", pipes},       {"forks", forks},       {"life", life},       {"data", data},
         {"batches", batches},     {"nulls", nulls},       {"topology", topology}, {"threads", threads},
         {"vectors", vectors},     {"wrong", wrong},       {"cycles", cycles},
     };

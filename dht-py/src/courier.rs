@@ -63,7 +63,9 @@ impl<T: Send> Courier<T> {
 
     /// Puts an item into the queue if there is one.
     pub(crate) fn send(&self, item: T) {
-        if let Some(desk) = &*self.desk.load() {
+        if let Some(desk) = &*self.desk.load()
+            && desk.home.is_here()
+        {
             // The thread ends only with the interpreter: nobody would see the item.
             let _ = desk.queue.send(item);
         }

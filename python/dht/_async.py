@@ -129,7 +129,9 @@ class AsyncDHT:
             await self.leave()
         except DHTError as error:
             log_failed_leave(error)
-        await self.stop()
+        finally:
+            # Also when the task was cancelled: nothing stays behind.
+            await self.stop()
 
     async def put(
         self,

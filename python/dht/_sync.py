@@ -92,7 +92,9 @@ class DHT(_dht.Node):
             self.leave()
         except DHTError as error:
             log_failed_leave(error)
-        self.stop()
+        finally:
+            # Also when Ctrl-C ended the wait: nothing stays behind.
+            self.stop()
 
     def __enter__(self) -> Self:
         self.start()

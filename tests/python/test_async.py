@@ -165,7 +165,7 @@ def test_several_loops() -> None:
     def work() -> None:
         async def main() -> None:
             async with dht.AsyncDHT(seeds=[node.address]) as own:
-                got = await asyncio.gather(*(own.put(f"k{i}", i, consistency="all") for i in range(100)))
+                got = await asyncio.gather(*(own.put(f"k{i}", i, consistency="all", timeout=30) for i in range(100)))
                 assert all(got)
 
         try:
@@ -180,3 +180,25 @@ def test_several_loops() -> None:
         thread.join()
     node.stop()
     assert not failures
+
+
+def test_a_cancelled_close_still_stops() -> None:
+    async def main() -> None:
+        entered = asyncio.Event()
+
+        class Slow(dht.AsyncDHT):
+            async def leave(self, timeout: float | str = 10.0) -> None:
+                entered.set()
+                await asyncio.Event().wait()
+
+        node = Slow()
+        await node.start()
+        closing = asyncio.ensure_future(node.close())
+        await entered.wait()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(dht.NodeStopped):
+            await node.get("k")
+
+    run(main())

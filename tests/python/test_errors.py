@@ -249,3 +249,36 @@ def test_not_joined(make: Callable[..., dht.DHT]) -> None:
     with pytest.raises(TimeoutError) as caught:
         node.wait_ready(0.05)
     assert isinstance(caught.value, dht.OperationTimeout)
+
+
+def test_wrong_because_of_others(make: Callable[..., dht.DHT]) -> None:
+    there = make(node_id="there")
+    seeds = [there.address]
+    cases: list[tuple[dict[str, Any], type[dht.DHTError]]] = [
+        ({"seeds": ["no-such-host.invalid:1"]}, dht.Address),
+        ({"port": int(there.address.rsplit(":", 1)[1])}, dht.Address),
+        ({"seeds": seeds, "hash_bits": 64}, dht.IncompatibleRing),
+        ({"seeds": seeds, "node_id": "there"}, dht.NodeIdInUse),
+    ]
+    for settings, expected in cases:
+        with pytest.raises(expected):
+            dht.DHT(**settings).start()
+    with pytest.raises(dht.InvalidArgument):
+        there.join(there.address)
+    with pytest.raises(dht.Insecure):
+        dht.DHT(address="0.0.0.0")
+    there["k"] = 1
+    assert there["k"] == 1
+
+
+def test_an_interrupted_close_still_stops() -> None:
+    class Interrupted(dht.DHT):
+        def leave(self, timeout: float | str = 10.0) -> None:
+            raise KeyboardInterrupt
+
+    node = Interrupted()
+    node.start()
+    with pytest.raises(KeyboardInterrupt):
+        node.close()
+    with pytest.raises(dht.NodeStopped):
+        node.get("k")

@@ -107,7 +107,7 @@ CXX_FLAGS := -std=c++17 -Wall -Wextra -pedantic -Werror -O1 -g -pthread
 
 # The reader of the vectors is that of the C tests.
 $(C_BUILD)/json.o: tests/c/json.c tests/c/json.h | c-stage
-	$(CC) $(C_FLAGS) -c tests/c/json.c -o $@
+	$(CC) $(C_FLAGS) $$($(PKG) --cflags dht) -c tests/c/json.c -o $@
 
 cpp-shared: c-stage $(C_BUILD)/json.o
 	$(CXX) $(CXX_FLAGS) $$($(PKG) --cflags dht) tests/cpp/*.cpp $(C_BUILD)/json.o -o $(C_BUILD)/cpp-shared $$($(PKG) --libs dht)

@@ -9,7 +9,7 @@ test-examples: c-stage $(VENV)/built ## every example in every language prints w
 	! command -v gofmt > /dev/null || test -z "$$(gofmt -l examples/go tests/cluster/go tests/bench/go)"
 	scripts/run-examples --stage $(C_STAGE) --python $(VENV_PYTHON)
 
-test-mixed: c-stage $(VENV)/built ## one ring of a Rust, a Python, a C, a C++ and a Go process; and of five C processes
+test-mixed: c-stage $(VENV)/built ## a ring of a Rust, a Python, a C, a C++ and a Go process, of five Python and of five C ones
 	scripts/run-mixed-ring --stage $(C_STAGE) --python $(VENV_PYTHON)
 
 bindings-table: ## docs/bindings.md names what every language has, and nothing else

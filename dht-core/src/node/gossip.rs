@@ -91,10 +91,18 @@ impl Node {
 
     /// Remembers that `node_id` seems to know other nodes than this one: its view's fingerprint is `view`; 0: unknown.
     pub(crate) fn disagrees(&self, node_id: &NodeId, view: u64) {
-        let mut state = self.state();
+        self.note_disagreement(&mut self.state(), node_id, view);
+    }
+
+    fn note_disagreement(&self, state: &mut super::State, node_id: &NodeId, view: u64) {
         if state.news.disagrees(node_id, view) {
             self.gossip_wanted.notify_one();
         }
+        self.mirror_disagreement(state);
+    }
+
+    /// To be called with every change of who disagrees.
+    fn mirror_disagreement(&self, state: &super::State) {
         self.disagreement.store(state.news.has_disagreement(), Relaxed);
     }
 
@@ -109,10 +117,10 @@ impl Node {
         let Some(node_id) = state.members.by_boot(boot).map(|k| k.record().node_id.clone()) else { return };
         if agrees {
             state.news.agrees(&node_id);
-        } else if state.news.disagrees(&node_id, view) {
-            self.gossip_wanted.notify_one();
+            self.mirror_disagreement(&state);
+        } else {
+            self.note_disagreement(&mut state, &node_id, view);
         }
-        self.disagreement.store(state.news.has_disagreement(), Relaxed);
     }
 
     /// Both sides know the same afterwards: the records of all nodes that are there (with `slots`: also of those that are
@@ -160,7 +168,7 @@ impl Node {
             let mut state = self.state();
             state.news.spent(cost);
             // What they did not send, for whatever reason, may be what their counters come from.
-            let all_known = difference::knows_all(&state.members, &digests);
+            let all_known = difference::lacking(&state.members, &digests).is_empty();
             let mut raised = false;
             for (slot, list) in theirs.into_iter().filter(|_| all_known) {
                 raised |= state.table.raise_counter(slot, list);
@@ -214,7 +222,7 @@ pub(crate) async fn exchange(node: Arc<Node>) {
             let next = {
                 let mut state = node.state();
                 let next = state.news.next_disagreeing(ours, |len| node.env.random_below(len));
-                node.disagreement.store(state.news.has_disagreement(), Relaxed);
+                node.mirror_disagreement(&state);
                 next.map(|id| state.members.get(&id).map(|k| Peer::from(k.record())))
             };
             match next {

@@ -5,7 +5,7 @@
 //! what the other lacks. Equal nodes cost eight bytes per sixteen records, a difference one bucket more (additive
 //! multiset hashing, Clarke et al. 2003).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,7 +15,7 @@ use super::record::{NodeRecord, Verdict};
 /// Records in a bucket, on average: what a difference costs in digests, against what equality costs in sums.
 const BUCKET_LEN: usize = 16;
 /// Buckets at most, a power of two. Larger rings have fuller buckets.
-const BUCKETS_MAX: usize = 1_024;
+pub(crate) const BUCKETS_MAX: usize = 1_024;
 
 /// How new one node's record is somewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,27 +98,20 @@ impl Scope {
         differing: &[u32],
         theirs: &[NodeDigest],
     ) -> (Vec<NodeRecord>, Vec<u64>) {
+        let wanted = lacking(members, theirs);
+        let differing: BTreeSet<usize> = differing.iter().map(|bucket| *bucket as usize).collect();
         let theirs: BTreeMap<u64, &NodeDigest> = theirs.iter().map(|d| (d.node, d)).collect();
-        let (mut newer, mut known) = (Vec::new(), BTreeMap::new());
+        let newer = |record: &&NodeRecord| {
+            let node = record.node_id.digest();
+            differing.contains(&bucket_of(node, buckets))
+                && match theirs.get(&node) {
+                    Some(digest) => record.rank() > digest.rank(),
+                    None => self.gone || record.present(),
+                }
+        };
         // Gone ones too, whatever the scope: they may be what is newer about a node that lives on there.
         let all = Self { gone: true };
-        for record in all.records(members) {
-            let ours = NodeDigest::of(record);
-            known.insert(ours.node, ours.rank());
-            if !differing.contains(&(bucket_of(ours.node, buckets) as u32)) {
-                continue;
-            }
-            let tell = match theirs.get(&ours.node) {
-                Some(digest) => ours.rank() > digest.rank(),
-                None => self.gone || record.present(),
-            };
-            if tell {
-                newer.push(record.clone());
-            }
-        }
-        let lacking = |digest: &&&NodeDigest| known.get(&digest.node).is_none_or(|rank| *rank < digest.rank());
-        let wanted = theirs.values().filter(lacking).map(|digest| digest.node).collect();
-        (newer, wanted)
+        (all.records(members).filter(newer).cloned().collect(), wanted)
     }
 }
 
@@ -138,19 +131,17 @@ pub(crate) fn answer(members: &Members, told: &[NodeRecord], wanted: &[u64]) -> 
     records
 }
 
-/// Whether nothing of what the digests tell of is newer than what is known here.
-pub(crate) fn knows_all(members: &Members, digests: &[NodeDigest]) -> bool {
+/// The nodes of which the digests tell something newer than what is known here, gone ones included; ascending.
+pub(crate) fn lacking(members: &Members, digests: &[NodeDigest]) -> Vec<u64> {
     if digests.is_empty() {
-        return true;
+        return Vec::new();
     }
-    let known: BTreeMap<u64, _> = Scope { gone: true }
-        .records(members)
-        .map(|record| {
-            let digest = NodeDigest::of(record);
-            (digest.node, digest.rank())
-        })
-        .collect();
-    digests.iter().all(|digest| known.get(&digest.node).is_some_and(|rank| *rank >= digest.rank()))
+    let all = Scope { gone: true };
+    let known: BTreeMap<u64, _> = all.records(members).map(|record| (record.node_id.digest(), record.rank())).collect();
+    let newer = |digest: &&NodeDigest| known.get(&digest.node).is_none_or(|rank| *rank < digest.rank());
+    // A set, for a stranger's digests may name a node twice.
+    let nodes: BTreeSet<u64> = digests.iter().filter(newer).map(|digest| digest.node).collect();
+    nodes.into_iter().collect()
 }
 
 fn bucket_of(node: u64, buckets: usize) -> usize {

@@ -15,7 +15,7 @@ pub(crate) const RECORDS_MAX: usize = 16_384;
 pub(super) const RECORD_LEN_MIN: usize = 12;
 
 /// Sums over buckets of nodes in one sync: with 16 nodes a bucket, the largest ring that is told in one piece.
-pub(crate) const SUMS_MAX: usize = 1_024;
+pub(crate) const SUMS_MAX: usize = crate::ring::difference::BUCKETS_MAX;
 
 /// Bytes that the smallest valid digest of a node has: two numbers of eight, and their tags.
 pub(super) const DIGEST_LEN_MIN: usize = 18;

@@ -12,7 +12,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::error::Result;
 use crate::node::Node;
 use crate::node::peers::Peer;
-use crate::ring::list::{ListId, SlotState};
+use crate::ring::list::ListId;
 use crate::ring::slot::Slot;
 use crate::wire::limits::SUMS_MAX;
 use crate::wire::message::{Request, Response};
@@ -37,13 +37,10 @@ impl Node {
             false => (count / fan_out, (0..fan_out).collect::<Vec<u32>>()),
         };
         let ours = self.shared_terms(self.boot, peer.boot)?;
-        let sums_of = |parts: &[u32], part_len: u32| -> Vec<Fingerprint> {
-            parts.iter().map(|part| sum(&ours, *part, part_len)).collect()
-        };
         loop {
             let mut differing = Vec::new();
             for parts in parts.chunks(SUMS_MAX) {
-                let sums = sums_of(parts, part_len);
+                let sums = parts.iter().map(|part| sum(&ours, *part, part_len)).collect();
                 let until = self.attempt_deadline(peer, self.env.now() + self.config.request_timeout);
                 let ask = Request::CompareSums { part_len, parts: parts.to_vec(), sums };
                 let Response::ComparedSums { differing: some } = self.call(peer, ask, until, 0).await? else {
@@ -103,7 +100,7 @@ impl Node {
                     let boot = |m: u32| view.member(m).boot;
                     within = list.first().is_some_and(|m| boot(*m) == first) && list.iter().any(|m| boot(*m) == other);
                 }
-                if within && let Some(list) = state.table.get(slot).filter(|s| s.readable()).map(list_of) {
+                if within && let Some(list) = state.table.get(slot).filter(|s| s.readable()).map(|s| s.list) {
                     shared.push((slot, list));
                 }
             }
@@ -111,10 +108,6 @@ impl Node {
         };
         shared.into_iter().map(|(slot, list)| Ok((slot, term(slot, list, self.store.fingerprint(slot)?)))).collect()
     }
-}
-
-fn list_of(state: &SlotState) -> ListId {
-    state.list
 }
 
 fn sum(terms: &[(Slot, Fingerprint)], part: u32, part_len: u32) -> Fingerprint {

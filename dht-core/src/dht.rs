@@ -12,7 +12,7 @@ use crate::config::{Config, Consistency};
 use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Node, Parts, Phase, no_result, stopped};
+use crate::node::{Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
@@ -168,6 +168,24 @@ impl Dht {
     /// Ends at once, without hand-over or goodbye: to the ring, a crash. Idempotent.
     pub async fn stop(&self) {
         self.0.node.shut_down(Phase::Stopped).await;
+    }
+
+    /// What the checker of a simulator looks at.
+    #[doc(hidden)]
+    pub fn inspect(&self) -> Inspection {
+        self.0.node.inspect()
+    }
+
+    /// Chord's pointers of each position, for the checker of a simulator; `None` while this node is no member.
+    #[doc(hidden)]
+    pub fn pointers(&self) -> Option<Vec<Pointers>> {
+        self.0.node.pointers()
+    }
+
+    /// Through what this node tries to find a ring: the configured seeds and those of explicit joins.
+    #[doc(hidden)]
+    pub fn seeds(&self) -> Vec<String> {
+        self.0.node.seeds()
     }
 
     /// What others dial: "host:port".

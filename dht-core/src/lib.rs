@@ -50,11 +50,15 @@ pub use dht::Dht;
 pub use dht::Foundation;
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
+#[doc(hidden)]
+pub use node::{Inspection, Pointers};
 pub use ops::{GetOptions, PutOptions, Versioned};
 pub use remote::Remote;
 pub use ring::id::Id;
 #[doc(hidden)]
-pub use ring::record::Address;
+pub use ring::record::{Address, NodeId};
+#[doc(hidden)]
+pub use ring::vnode::Pointer;
 pub use shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
 pub use wire::message::{PutOutcome, Topic};
 

@@ -51,7 +51,7 @@ impl Node {
         let mut pending: Vec<usize> = (0..operations.len()).collect();
         let (mut attempt, mut pause) = (0, PAUSE_MIN);
         while !pending.is_empty() {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             if let Err(error) = self.joined_by(deadline).await {
                 settle(&mut results, &pending, &error);
                 break;
@@ -74,7 +74,7 @@ impl Node {
             if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
                 break;
             }
-            self.progress_or(seen, now + self.env.jittered(pause)).await;
+            self.progress.since(seen, now + self.env.jittered(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
         let shape = |result: Option<OpResult>| match result {
@@ -353,7 +353,7 @@ impl Node {
 
     /// The fast path of one put in a ring of one: no message, no wait, no task switch. `None`: take the long way.
     pub(crate) fn put_alone(&self, operation: &Operation) -> Option<OpResult> {
-        if *self.phase.borrow() != Phase::Active || !self.alone() {
+        if self.life.phase() != Phase::Active || !self.alone() {
             return None;
         }
         let Entry::Free(_place) = self.lines.enter(KeyDigest::of(operation.map, &operation.key)) else { return None };

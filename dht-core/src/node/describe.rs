@@ -111,7 +111,7 @@ impl Node {
     }
 
     pub(crate) fn health(&self) -> Health {
-        let joined = matches!(*self.phase.borrow(), Phase::Active | Phase::Leaving);
+        let joined = matches!(self.life.phase(), Phase::Active | Phase::Leaving);
         let under_replicated_slots = self.under_replicated_slots();
         let (catching_up, foreign) = {
             let occupied = self.store.occupied().unwrap_or_default();
@@ -133,7 +133,7 @@ impl Node {
 
     /// Joined, of one view with the next node, and all own slots caught up.
     pub(crate) fn ready(&self) -> bool {
-        let joined = *self.phase.borrow() == Phase::Active;
+        let joined = self.life.phase() == Phase::Active;
         joined && self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty()
     }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Node;
 use super::peers::Peer;
 use crate::error::Result;
@@ -60,13 +62,10 @@ impl Node {
         }
         if duplicate {
             log!(self, error, "another living node has this node_id; stopping");
-            self.phase.send_if_modified(|phase| {
-                let ends = !phase.ended();
-                if ends {
-                    *phase = super::Phase::Stopped;
-                }
-                ends
-            });
+            if let Some(node) = self.myself() {
+                // Not one of the node's own tasks: those end with it.
+                tokio::spawn(async move { node.shut_down(super::Phase::Stopped).await });
+            }
         }
     }
 
@@ -133,7 +132,18 @@ impl Node {
     ///  | -- Exchange: what they lack, what we want ----> |   unless nothing differs
     ///  | <- Exchanged: what we want, what was old news - |
     /// ```
+    ///
+    /// # Errors
+    /// As [`Node::call`]; what was learnt until then stays.
     pub(crate) async fn sync(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
+        self.sync_by(peer, slots, self.env.now() + self.config.request_timeout).await
+    }
+
+    /// The same for a caller that waits: not longer than until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Node::call`]; what was learnt until then stays.
+    pub(crate) async fn sync_by(&self, peer: &Peer, slots: &[Slot], deadline: Instant) -> Result<()> {
         // More than one message names are brought up in the next round, or by what goes wrong with them.
         let slots = &slots[..slots.len().min(SLOTS_MAX)];
         // A counter is taken over only by who knows all that made it, so those who came and went matter then.
@@ -144,7 +154,6 @@ impl Node {
             (scope.sums(&state.members), lists)
         };
         let buckets = sums.len();
-        let deadline = self.env.now() + self.config.request_timeout;
         let ask = Request::Sync { sums, gone: scope.gone, lists: lists.clone() };
         let Response::Synced { differing, digests, lists: theirs } = self.call(peer, ask, deadline, 0).await? else {
             return Err(super::serve::unexpected(peer));
@@ -176,7 +185,7 @@ impl Node {
             raised
         };
         if raised {
-            self.progress.send_modify(|n| *n += 1);
+            self.progress.step();
         }
         Ok(())
     }

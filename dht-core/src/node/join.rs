@@ -27,6 +27,8 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Between two tries to be admitted.
 const ADMISSION_RETRY: Duration = Duration::from_millis(15);
+/// Tries to find successors before this node is a member; each lasts as long as a call that nobody answers, at most.
+const JOIN_ROUNDS: usize = 4;
 /// Members that a joining node copies from at a time.
 const SOURCES_MAX: usize = 8;
 /// Members that a joining node tells of itself directly; the others hear of it from them.
@@ -56,7 +58,7 @@ impl Node {
             self.view.store(view);
         }
         log!(self, info, "founded a ring");
-        self.enter_phase(Phase::Active);
+        self.life.enter(Phase::Active);
     }
 
     /// Joins through the configured seeds, or founds a ring if this node is the one to do it. Returns after that, or
@@ -106,7 +108,7 @@ impl Node {
             Err(error) => {
                 let smallest = addresses.iter().min() == Some(&self.address);
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
-                if smallest && silent && !self.is_client() && *self.phase.borrow() == Phase::Joining {
+                if smallest && silent && !self.is_client() && self.life.phase() == Phase::Joining {
                     self.found();
                     return Ok(());
                 }
@@ -244,7 +246,7 @@ impl Node {
 
     /// Answers `Join`.
     pub(crate) async fn serve_join(&self, record: NodeRecord, params: RingParams, client: bool) -> Result<Response> {
-        let Some(ring_id) = self.ring().id.filter(|_| self.phase.borrow().serves()) else {
+        let Some(ring_id) = self.ring().id.filter(|_| self.life.phase().serves()) else {
             return Err(Error::new(ErrorKind::NotJoined, format!("{} is in no ring itself yet", self.node_id)));
         };
         if let Some((name, ours, theirs)) = self.params.difference(&params) {
@@ -304,7 +306,7 @@ impl Node {
 
     /// Takes this node out of whatever ring it is in and makes it an active member of the one that welcomed it.
     async fn become_member(self: &Arc<Self>, welcome: Welcome) {
-        self.enter_phase(Phase::Joining);
+        self.life.enter(Phase::Joining);
         {
             let mut state = self.state();
             self.readable.clear();
@@ -321,6 +323,7 @@ impl Node {
             self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
             let affected = self.copy_ahead().await;
             self.wait_for_admission(&affected).await;
+            self.find_successors().await;
             let active = {
                 let mut state = self.state();
                 let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
@@ -332,7 +335,7 @@ impl Node {
             self.spread(active);
         }
         log!(self, info, "joined");
-        self.enter_phase(Phase::Active);
+        self.life.enter(Phase::Active);
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
     }
@@ -429,6 +432,22 @@ impl Node {
         }
     }
 
+    /// Before it is a member, every position has a successor that has just answered (Zave, §3, *join*). A ring whose
+    /// members are all silent is entered in the end without: they will be given up.
+    async fn find_successors(self: &Arc<Self>) {
+        for _ in 0..JOIN_ROUNDS {
+            let lacking: Vec<usize> = {
+                let state = self.state();
+                let lacking = state.vnodes.iter().enumerate().filter(|(_, v)| v.successors.is_empty());
+                lacking.map(|(index, _)| index).collect()
+            };
+            if lacking.is_empty() || self.view().members().is_empty() {
+                return;
+            }
+            self.stabilize_vnodes(&lacking).await;
+        }
+    }
+
     /// Lets go of all admissions: this node is caught up.
     pub(crate) fn release_admissions(&self) {
         let peers = std::mem::take(&mut self.state().admitted_by);
@@ -436,16 +455,6 @@ impl Node {
             let done = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: true };
             self.tell(&peer.address, done);
         }
-    }
-
-    pub(crate) fn enter_phase(&self, next: Phase) {
-        self.phase.send_if_modified(|phase| {
-            let moves = !phase.ended() && *phase != next;
-            if moves {
-                *phase = next;
-            }
-            moves
-        });
     }
 }
 

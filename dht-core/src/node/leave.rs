@@ -16,11 +16,11 @@ impl Node {
     /// # Errors
     /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring.
     pub(crate) async fn leave(self: &Arc<Self>, timeout: Duration) -> Result<()> {
-        if self.phase.borrow().ended() {
+        if self.life.phase().ended() {
             return Ok(());
         }
         let deadline = self.env.now() + timeout;
-        self.enter_phase(Phase::Leaving);
+        self.life.enter(Phase::Leaving);
         let mut handed_over = true;
         if !self.is_client() && self.state().members.others().next().is_some() {
             // What this node has not caught up with, nobody can take over from it: a leave on top of its own unfinished
@@ -58,18 +58,18 @@ impl Node {
     /// Waits until this node is no newcomer to any slot.
     async fn caught_up(&self) {
         loop {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             if self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty() {
                 return;
             }
-            self.progress_or(seen, self.env.now() + Duration::from_millis(100)).await;
+            self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
         }
     }
 
     /// Waits until the repair has handed over every slot.
     async fn nothing_left(&self) {
         loop {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             self.repair_wanted.notify_one();
             // An empty slot counts too: those who take it over catch up from us.
             let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
@@ -77,7 +77,7 @@ impl Node {
             if empty || self.view().members().is_empty() {
                 return;
             }
-            self.progress_or(seen, self.env.now() + Duration::from_millis(100)).await;
+            self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
         }
     }
 }

@@ -72,7 +72,8 @@ impl Node {
             node_id: self.node_id.clone(),
             index: index as u32,
         };
-        let alone = state.vnodes.iter().all(|v| v.successors.is_empty());
+        // A node that is not in yet, or whose lists are empty for the moment, is not alone.
+        let alone = self.view.load().members().len() <= 1 && state.members.own().placed();
         // Of our own positions, the first at or after the target.
         let nearest = state.vnodes.iter().enumerate().min_by_key(|(_, v)| self.ids.distance(target, v.id));
         for (index, vnode) in state.vnodes.iter().enumerate() {
@@ -94,6 +95,16 @@ impl Node {
         }
         let mut pointers: Vec<Pointer> = state.vnodes.iter().flat_map(|v| v.successors.iter().cloned()).collect();
         pointers.extend(state.fingers.pointers().cloned());
+        if pointers.is_empty() {
+            let view = self.view.load();
+            let known = |p: &crate::ring::view::Position| Pointer {
+                id: p.id,
+                node_id: view.member(p.member).node_id.clone(),
+                index: p.index,
+            };
+            pointers
+                .extend(view.distinct_after(target, view.member_index(&self.node_id), POINTERS_MAX).iter().map(known));
+        }
         pointers.sort_by_key(|p| self.ids.distance(p.id, target));
         pointers.dedup();
         pointers.truncate(POINTERS_MAX);

@@ -12,6 +12,7 @@ mod coordinator;
 mod describe;
 mod fingers;
 mod gossip;
+mod inspect;
 mod join;
 mod leave;
 mod lines;
@@ -21,10 +22,12 @@ mod parts;
 mod peers;
 mod phase;
 mod probe;
+mod progress;
 mod quorum;
 mod read;
 mod readable;
 mod recent;
+mod rectify;
 mod relay;
 mod repair;
 mod replicate;
@@ -39,9 +42,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use inspect::{Inspection, Pointers};
 pub(crate) use phase::Phase;
 
 use crate::config::{Config, Consistency};
@@ -85,14 +89,15 @@ pub(crate) struct Node {
     readable: readable::Readable,
     lines: Arc<lines::Lines>,
     recent: recent::Recent,
-    phase: watch::Sender<Phase>,
-    /// Counts what calls in trouble wait for: a new view, a newcomer caught up.
-    progress: watch::Sender<u64>,
+    life: phase::Life,
+    progress: progress::Progress,
     repair_wanted: Notify,
     gossip_wanted: Notify,
     /// Somebody is remembered who seems to know other nodes; changes with `State::news`.
     disagreement: AtomicBool,
     stabilize_wanted: Notify,
+    /// A ring in which a member of ours was met is being looked at.
+    uniting: AtomicBool,
     tasks: tasks::Tasks,
     tails: tasks::Tails,
     round_trips: peers::RoundTrips,
@@ -187,6 +192,7 @@ impl Node {
             ids,
             slots,
             hasher: params.hasher(ids),
+            tasks: tasks::Tasks::new(parts.env.clone()),
             env: parts.env,
             transport: parts.transport,
             store: parts.store,
@@ -203,13 +209,13 @@ impl Node {
             readable: readable::Readable::new(slots.count()),
             recent: recent::Recent::default(),
             lines: Arc::new(lines::Lines::new(config.buffer_size)),
-            phase: watch::Sender::new(Phase::Joining),
-            progress: watch::Sender::new(0),
+            life: phase::Life::default(),
+            progress: progress::Progress::default(),
             repair_wanted: Notify::new(),
             gossip_wanted: Notify::new(),
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
-            tasks: tasks::Tasks::default(),
+            uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
             round_trips: peers::RoundTrips::default(),
             config,
@@ -224,7 +230,7 @@ impl Node {
         self.tasks.spawn(gossip::exchange(self.clone()));
         self.tasks.spawn(seeds::search(self.clone()));
         self.tasks.spawn(stabilize::stabilize(self.clone()));
-        self.tasks.spawn(stabilize::check_predecessor(self.clone()));
+        self.tasks.spawn(rectify::check_predecessor(self.clone()));
         self.tasks.spawn(fingers::fix_fingers(self.clone()));
         self.tasks.spawn(repair::repair(self.clone()));
         self.tasks.spawn(repair::sweep(self.clone()));
@@ -232,13 +238,7 @@ impl Node {
 
     /// Ends all tasks and the transport, without a goodbye: to the ring, a crash. Idempotent.
     pub(crate) async fn shut_down(&self, last: Phase) {
-        self.phase.send_if_modified(|phase| {
-            let ends = !phase.ended();
-            if ends {
-                *phase = last;
-            }
-            ends
-        });
+        self.life.enter(last);
         self.tasks.abort();
         self.transport.close().await;
     }
@@ -309,33 +309,25 @@ impl Node {
             self.stabilize_wanted.notify_one();
         }
         let State { vnodes, members, fingers, .. } = state;
-        for gone in members.gone() {
+        for gone in members.iter().filter(|known| !known.record().placed()) {
             for vnode in vnodes.iter_mut() {
                 vnode.forget(&gone.record().node_id);
             }
             fingers.forget(&gone.record().node_id);
         }
         self.view.store(after);
-        self.progress.send_modify(|n| *n += 1);
-    }
-
-    /// Waits until something happened that a call in trouble may be waiting for, but not longer than until `until`.
-    async fn progress_or(&self, seen: u64, until: Instant) {
-        let mut progress = self.progress.subscribe();
-        let moved = progress.wait_for(|n| *n != seen);
-        // Either way the caller looks again.
-        let _ = tokio::time::timeout_at(until, moved).await;
+        self.progress.step();
     }
 
     /// Left or stopped.
     pub(crate) fn ended(&self) -> bool {
-        self.phase.borrow().ended()
+        self.life.phase().ended()
     }
 
     /// Waits until this node is joined, caught up, and of one view with the next node on the ring.
     pub(crate) async fn wait_ready(self: &Arc<Self>, deadline: Instant) -> Result<()> {
         loop {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             if self.ended() {
                 return Err(stopped());
             }
@@ -348,7 +340,7 @@ impl Node {
                 let context = format!("not ready: joined {}, handed over {}", health.joined, health.handed_over);
                 return Err(Error::new(ErrorKind::Timeout, context));
             }
-            self.progress_or(seen, deadline.min(now + READY_LOOK)).await;
+            self.progress.since(seen, deadline.min(now + READY_LOOK)).await;
         }
     }
 
@@ -356,7 +348,7 @@ impl Node {
     #[inline]
     pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Record>>> {
         let slot = self.slot_of(key);
-        if !self.readable.get(slot) || (level != Consistency::One && !self.alone()) || !self.phase.borrow().serves() {
+        if !self.readable.get(slot) || (level != Consistency::One && !self.alone()) || !self.life.phase().serves() {
             return None;
         }
         Some(self.store.get(slot, 0, key))
@@ -364,14 +356,12 @@ impl Node {
 
     /// Waits until this node is in a ring, at most until `deadline`.
     pub(crate) async fn joined_by(&self, deadline: Instant) -> Result<()> {
-        let phase = *self.phase.borrow();
-        if phase.serves() {
+        if self.life.phase().serves() {
             return Ok(());
         }
-        let mut phases = self.phase.subscribe();
-        let settled = phases.wait_for(|phase| phase.serves() || phase.ended());
+        let settled = self.life.wait_for(|phase| phase.serves() || phase.ended());
         match tokio::time::timeout_at(deadline, settled).await {
-            Ok(Ok(phase)) if phase.serves() => Ok(()),
+            Ok(phase) if phase.serves() => Ok(()),
             Ok(_) => Err(stopped()),
             Err(_) => Err(Error::new(ErrorKind::NotJoined, "this node is in no ring yet")),
         }

@@ -11,7 +11,7 @@ use crate::ring::record::{NodeId, NodeRecord};
 /// Records on one message.
 const NEWS_MAX: usize = 16;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
-const DISAGREEING_MAX: usize = 256;
+pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
 /// forms exchanges at once, one that churns at this rate, whatever its size.
 const RATE: f64 = 512.0;
@@ -72,6 +72,16 @@ impl News {
     /// The node knows what we know.
     pub(crate) fn agrees(&mut self, node_id: &NodeId) {
         self.disagreeing.remove(node_id);
+    }
+
+    /// Nodes of which something is still passed on.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Nodes that seem to know something else.
+    pub(crate) fn disagreeing_len(&self) -> usize {
+        self.disagreeing.len()
     }
 
     pub(crate) fn has_disagreement(&self) -> bool {

@@ -97,6 +97,7 @@ impl Node {
     pub(super) fn accept_reply(&self, peer: &Peer, reply: Reply) -> Result<Response> {
         let ours = self.ring().id;
         if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
+            self.meet_in_another_ring(reply.head.sender);
             let context = format!("{} at {} is in another ring now", peer.node_id, peer.address);
             return Err(Error::new(ErrorKind::Unreachable, context));
         }

@@ -1,4 +1,8 @@
-//! The life of a node: joining → active → (leaving → left) → stopped, never back.
+//! The life of a node: joining → active → (leaving → left) → stopped; only a node that changes its ring goes back, to joining.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
 
 /// Where in its life a node is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -24,5 +28,48 @@ impl Phase {
     /// Nothing works any more.
     pub(crate) fn ended(self) -> bool {
         matches!(self, Self::Left | Self::Stopped)
+    }
+}
+
+/// The present phase. Reading it is one load; those who wait for another are told in the order in which they came, which a
+/// `tokio::sync::watch` does not promise: a simulation must not depend on it.
+pub(crate) struct Life {
+    phase: AtomicU8,
+    changed: Notify,
+}
+
+const PHASES: [Phase; 5] = [Phase::Joining, Phase::Active, Phase::Leaving, Phase::Left, Phase::Stopped];
+
+impl Default for Life {
+    fn default() -> Self {
+        Self { phase: AtomicU8::new(Phase::Joining as u8), changed: Notify::new() }
+    }
+}
+
+impl Life {
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+
+    /// Goes on to `next`, unless this node has ended already.
+    pub(crate) fn enter(&self, next: Phase) {
+        let goes_on = |now: u8| (!PHASES[usize::from(now)].ended() && now != next as u8).then_some(next as u8);
+        if self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on).is_ok() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits for a phase of that kind; returns it.
+    pub(crate) async fn wait_for(&self, kind: impl Fn(Phase) -> bool) -> Phase {
+        loop {
+            // Made before the look, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            let phase = self.phase();
+            if kind(phase) {
+                return phase;
+            }
+            changed.await;
+        }
     }
 }

@@ -64,20 +64,20 @@ impl Node {
             return keys.iter().map(|_| Err(error.clone())).collect();
         }
         loop {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             let stale = self.read_round(&mut readings, level, deadline).await;
             if readings.iter().all(|r| r.done) {
                 break;
             }
             for (peer, slots) in stale {
                 // Whether or not that helped: the next round finds out.
-                let _ = self.sync(&peer, &slots).await;
+                let _ = self.sync_by(&peer, &slots, deadline).await;
             }
             let now = self.env.now();
             if now >= deadline {
                 break;
             }
-            self.progress_or(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+            self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
         }
         if level != Consistency::One {
             self.repair_read(&mut readings, deadline).await;

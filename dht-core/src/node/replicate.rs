@@ -89,7 +89,7 @@ impl Node {
     /// Returns when every write is decided or the deadline is near; see `Write::into_outcome`.
     pub(crate) async fn replicate(self: &Arc<Self>, writes: &mut [Write], level: Consistency, deadline: Instant) {
         loop {
-            let seen = *self.progress.borrow();
+            let seen = self.progress.seen();
             let mut running = self.send_round(writes, level, deadline);
             let mut again = false;
             let mut stale = Vec::new();
@@ -106,14 +106,14 @@ impl Node {
             }
             for (peer, slots) in group(stale) {
                 // Whether or not they agree now: the next round finds out.
-                let _ = self.sync(&peer, &slots).await;
+                let _ = self.sync_by(&peer, &slots, deadline).await;
             }
             let now = self.env.now();
             if now >= deadline {
                 return;
             }
             if !again {
-                self.progress_or(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+                self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
             }
         }
     }

@@ -2,9 +2,11 @@
 //! node comes back, and how rings founded at the same time from the same seeds become one.
 //!
 //! A node of the graveyard merges only with the same ring_id; another ring only if it answers at a seed, that is, by
-//! configuration or an explicit join. Then the smaller ring_id wins.
+//! configuration or an explicit join, or if a node in it was a member here: then that node, or this one, missed that the
+//! two rings became one. The smaller ring_id wins.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
@@ -23,7 +25,7 @@ pub(crate) async fn search(node: Arc<Node>) {
         let isolated = node.state().members.others().next().is_none();
         let period = node.config.heartbeat_interval * if isolated { 1 } else { PERIODS };
         tokio::time::sleep(node.env.jittered(period)).await;
-        if *node.phase.borrow() != Phase::Active {
+        if node.life.phase() != Phase::Active {
             continue;
         }
         if let Some(peer) = node.any_dead() {
@@ -67,11 +69,18 @@ impl Node {
 
     async fn look_for_dead(&self, peer: &Peer) {
         let Some(reply) = self.greet(&peer.address).await else { return };
-        if reply.head.ring_id == self.ring().id && reply.head.sender == peer.boot {
-            log!(self, info, peer = %peer.node_id, "a node that was given up answers again");
-            if let Err(error) = self.sync(peer, &[]).await {
-                log!(self, debug, peer = %peer.node_id, %error, "no exchange with it yet");
+        match reply.head.ring_id {
+            // Whoever it is: a node that was restarted there may know a whole side of a split that nobody here has met.
+            Some(theirs) if Some(theirs) == self.ring().id && reply.head.sender != 0 => {
+                log!(self, info, peer = %peer.node_id, "there is life again where a node was given up");
+                let there = Peer { boot: reply.head.sender, ..peer.clone() };
+                if let Err(error) = self.sync(&there, &[]).await {
+                    log!(self, debug, peer = %peer.node_id, %error, "no exchange with it yet");
+                }
             }
+            // The node that was given up went with its ring into another one, or we did.
+            Some(_) if reply.head.sender == peer.boot => self.unite_with_ring_at(&peer.address).await,
+            _ => {}
         }
     }
 
@@ -85,6 +94,24 @@ impl Node {
             self.compare_view(reply.head.sender, reply.head.view);
             return;
         }
+        self.unite_with_ring_at(seed).await;
+    }
+
+    /// A member of ours speaks for another ring: either missed that the two became one. Called when a message shows it.
+    pub(crate) fn meet_in_another_ring(&self, boot: u64) {
+        let Some(node) = self.myself() else { return };
+        let peer = self.state().members.by_boot(boot).map(|known| Peer::from(known.record()));
+        let Some(peer) = peer else { return };
+        if self.life.phase() != Phase::Active || self.uniting.swap(true, Relaxed) {
+            return;
+        }
+        self.tasks.spawn(async move {
+            node.unite_with_ring_at(&peer.address).await;
+            node.uniting.store(false, Relaxed);
+        });
+    }
+
+    async fn unite_with_ring_at(&self, seed: &Address) {
         let record = self.state().members.own().clone();
         let ask = Request::Join { record, params: self.params, wall_ms: self.env.wall_ms(), client: true };
         let deadline = self.env.now() + self.config.request_timeout;

@@ -29,7 +29,7 @@ impl Node {
     /// Answers one request.
     pub(crate) fn serve(self: &Arc<Self>, call: Call) -> Answer {
         let head = call.head;
-        if self.phase.borrow().ended() {
+        if self.life.phase().ended() {
             return self.now(Response::Failure(super::stopped()));
         }
         let ours = self.ring().id;
@@ -40,6 +40,7 @@ impl Node {
             self.compare_view(head.sender, head.view);
         }
         let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
+        let same_view = head.view == self.view.load().fingerprint();
         match call.body {
             Request::Ping { boot, records } => self.now(self.serve_ping(boot, &records)),
             Request::PingFor { address, boot } => {
@@ -56,15 +57,11 @@ impl Node {
                 let context = format!("the target is no id of {} bits", self.ids.bits());
                 self.now(Response::Failure(Error::new(ErrorKind::InvalidArgument, context)))
             }
-            Request::Stabilize { positions, known } => {
-                self.now(self.serve_stabilize(&positions, &known, head.view == self.view.load().fingerprint()))
-            }
+            Request::Stabilize { positions, known } => self.now(self.serve_stabilize(&positions, &known, same_view)),
             Request::Notify { pointers } => {
                 self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })
             }
-            Request::Lookup { target } => {
-                self.now(self.serve_lookup(target, head.view == self.view.load().fingerprint()))
-            }
+            Request::Lookup { target } => self.now(self.serve_lookup(target, same_view)),
             Request::Apply { operations, level, relay: true } => {
                 self.later(move |node| async move { Ok(node.relay(operations, level, deadline).await) })
             }
@@ -89,6 +86,9 @@ impl Node {
 
     /// Another ring speaks: only what may make one ring of two is heard.
     fn serve_stranger(self: &Arc<Self>, call: Call) -> Answer {
+        if !matches!(call.body, Request::Merge { .. }) {
+            self.meet_in_another_ring(call.head.sender);
+        }
         match call.body {
             // The envelope of the answer names our ring; what they know of nodes is theirs.
             Request::Ping { .. } => self.now(Response::Pong { records: Vec::new() }),
@@ -116,10 +116,10 @@ impl Node {
         F: Future<Output = Result<Response>> + Send + 'static,
     {
         let node = self.clone();
-        Answer::Later(Box::pin(async move {
+        Answer::Later(Box::pin(self.env.clone().gated(async move {
             let body = work(node.clone()).await.unwrap_or_else(Response::Failure);
             node.reply(body)
-        }))
+        })))
     }
 
     fn serve_ping(&self, boot: u64, records: &[crate::ring::record::NodeRecord]) -> Response {

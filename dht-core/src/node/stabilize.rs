@@ -1,21 +1,52 @@
-//! Chord's maintenance of every vnode: stabilize → notify → rectify, check_predecessor (Zave, arXiv 1502.06461).
+//! Chord's *stabilize* of every vnode (Zave, *How to Make Chord Correct*, arXiv 1502.06461).
 //!
 //! One vnode is stabilized a period, in turn, and besides it those whose pointers differ from the view, at once when the
-//! view changes: 200 vnodes do not cost 200 times the messages. A successor that still answers what led to the pointers
-//! as they are says so in a byte, and a predecessor that it names is not notified again.
+//! view changes, all those with one successor in one message: 200 vnodes do not cost 200 times the messages. A successor
+//! that still answers what led to the pointers as they are says so in a byte, and a predecessor that it names is not
+//! notified again.
+//!
+//! A successor that does not answer keeps its place until the failure detector has judged it: one lost message forgets
+//! nobody. The next one is asked for what follows.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::Node;
 use super::peers::Peer;
+use super::{Node, State};
 use crate::ring::id::{Id, Span};
-use crate::ring::vnode::Pointer;
+use crate::ring::record::NodeId;
+use crate::ring::view::RingView;
+use crate::ring::vnode::{Pointer, VNode};
+use crate::wire::limits::{POINTERS_MAX, POSITIONS_MAX};
 use crate::wire::message::{Neighbours, Request, Response};
 
 /// A successor that names a nearer one is followed this often in one round; the rest is left for the next.
 const FOLLOW_MAX: usize = 8;
+/// Nodes asked at a time.
+const PEERS_MAX: usize = 16;
+
+/// One vnode in one round.
+struct Turn {
+    index: usize,
+    id: Id,
+    /// The successor named this one as nearer: it is asked next.
+    nearer: Option<Pointer>,
+    /// These did not answer in this round.
+    silent: BTreeSet<NodeId>,
+}
+
+/// What a successor's answer did to a vnode.
+enum Applied {
+    /// The successor names this node as its predecessor: nothing to tell.
+    Named,
+    /// The successor does not know of this vnode yet.
+    Notify,
+    /// A nearer node may be the successor: ask that one.
+    Nearer(Pointer),
+}
 
 /// Stabilizes for life.
 pub(crate) async fn stabilize(node: Arc<Node>) {
@@ -28,11 +59,11 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
             continue;
         }
         turn = (turn + usize::from(in_turn)) % count;
-        for index in 0..count {
-            if in_turn && index == turn || node.differs_from_view(index) {
-                node.stabilize_vnode(index).await;
-            }
+        let mut wanted = node.differing_from_view();
+        if in_turn && !wanted.contains(&turn) {
+            wanted.push(turn);
         }
+        node.stabilize_vnodes(&wanted).await;
         // A notify may have been lost, or come before this node knew its sender: the view says who should have sent one.
         let missing = node.missing_predecessors();
         if !missing.is_empty() {
@@ -41,237 +72,181 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
     }
 }
 
-/// Checks the predecessors for life, one vnode's a period in turn: one that does not answer is forgotten, so that the
-/// next notify may replace it. A node that died is forgotten by all vnodes at once when the detector says so.
-pub(crate) async fn check_predecessor(node: Arc<Node>) {
-    let mut turn = 0usize;
-    loop {
-        tokio::time::sleep(node.env.jittered(node.config.check_predecessor)).await;
-        let pointer = {
-            let state = node.state();
-            turn = (turn + 1) % state.vnodes.len().max(1);
-            state.vnodes.get(turn).and_then(|v| v.predecessor.clone())
-        };
-        let Some(pointer) = pointer else { continue };
-        if !node.answers(&pointer).await {
-            for vnode in &mut node.state().vnodes {
-                vnode.predecessor.take_if(|p| p.node_id == pointer.node_id);
-            }
-        }
-    }
-}
-
 impl Node {
-    fn differs_from_view(&self, index: usize) -> bool {
+    /// Vnodes whose successor list is not the one that follows from the view, by index.
+    pub(crate) fn differing_from_view(&self) -> Vec<usize> {
         let view = self.view();
-        let state = self.state();
-        let Some(vnode) = state.vnodes.get(index) else { return false };
         let me = view.member_index(&self.node_id);
-        let next = view.distinct_after(vnode.id, me, self.config.successor_list_size);
-        !next.iter().map(|p| p.id).eq(vnode.successors.iter().map(|p| p.id))
-    }
-
-    /// Nodes that the view has before our vnodes, where Chord's pointers name others: candidates like any that notify.
-    fn missing_predecessors(&self) -> Vec<(Pointer, Id)> {
-        let view = self.view();
-        let Some(me) = view.member_index(&self.node_id) else { return Vec::new() };
         let state = self.state();
-        let missing = |vnode: &crate::ring::vnode::VNode| {
-            let before = view.distinct_before(vnode.id, me)?;
-            let node_id = view.member(before.member).node_id.clone();
-            let candidate = Pointer { id: before.id, node_id, index: before.index };
-            (vnode.predecessor.as_ref() != Some(&candidate)).then_some((candidate, vnode.id))
+        let differs = |vnode: &VNode| {
+            let next = view.distinct_after(vnode.id, me, self.config.successor_list_size);
+            !next.iter().map(|p| p.id).eq(vnode.successors.iter().map(|p| p.id))
         };
-        state.vnodes.iter().filter_map(missing).collect()
+        state.vnodes.iter().enumerate().filter(|(_, v)| differs(v)).map(|(index, _)| index).collect()
     }
 
-    /// One round of one vnode.
-    async fn stabilize_vnode(self: &Arc<Self>, index: usize) {
-        self.stats.stabilize_operations.add(1);
-        let Some((id, mut successor)) = self.next_to_ask(index) else { return };
-        let mut named = None;
+    /// One round of these vnodes.
+    pub(crate) async fn stabilize_vnodes(self: &Arc<Self>, indices: &[usize]) {
+        let mut turns: Vec<Turn> = {
+            let state = self.state();
+            let turn = |&index: &usize| {
+                let id = state.vnodes.get(index)?.id;
+                Some(Turn { index, id, nearer: None, silent: BTreeSet::new() })
+            };
+            indices.iter().filter_map(turn).collect()
+        };
+        self.stats.stabilize_operations.add(turns.len() as u64);
+        let mut notices: BTreeMap<Peer, Vec<(Pointer, Id)>> = BTreeMap::new();
         for _ in 0..FOLLOW_MAX {
-            let known = self.state().vnodes.get(index).map_or(0, |v| v.known_answer(successor.id));
-            let neighbours = match self.neighbours_of(&successor, known).await {
-                Some(Some(neighbours)) => neighbours,
-                // As before, when it named us: neither list nor notify has anything new to say.
-                Some(None) => return,
-                None => {
-                    // It does not answer: the next of the list is asked right away, if there is one.
-                    let left = {
-                        let mut state = self.state();
-                        let Some(vnode) = state.vnodes.get_mut(index) else { return };
-                        vnode.forget(&successor.node_id);
-                        vnode.successors.first().cloned()
-                    };
-                    match left {
-                        Some(next) => successor = next,
-                        None => return,
-                    }
-                    continue;
+            let asks = self.group_by_successor(turns);
+            if asks.is_empty() {
+                break;
+            }
+            let asked = futures_util::stream::iter(asks).map(|(peer, turns)| self.ask_successor(peer, turns));
+            let answered: Vec<_> = asked.buffered(PEERS_MAX).collect().await;
+            turns = Vec::new();
+            for (peer, unfinished, unknown_there) in answered {
+                turns.extend(unfinished);
+                if !unknown_there.is_empty() {
+                    notices.entry(peer).or_default().extend(unknown_there);
                 }
-            };
-            let nearer = {
-                let mut state = self.state();
-                let Some(vnode) = state.vnodes.get_mut(index).filter(|v| v.id == id) else { return };
-                let nearer = vnode.stabilized(
-                    &self.node_id,
-                    &successor,
-                    neighbours.predecessor.as_ref(),
-                    &neighbours.successors,
-                    self.config.successor_list_size,
-                );
-                // Another vnode of ours may lie between this one and the successor: that one is nearer.
-                let between = Span::half_open(id, successor.id);
-                named = neighbours.predecessor.clone().filter(|p| {
-                    p.node_id == self.node_id && (p.id == id || p.id != successor.id && between.contains(p.id))
-                });
-                if nearer.is_none() && named.is_some() {
-                    vnode.settle(successor.id, neighbours.hash());
-                }
-                nearer
-            };
-            match nearer {
-                Some(between) => successor = between,
-                None => break,
             }
         }
-        if named.is_some() {
-            return;
-        }
-        let me = Pointer { id, node_id: self.node_id.clone(), index: index as u32 };
-        if let Some(peer) = self.peer_of(&successor) {
-            self.tell(&peer.address, Request::Notify { pointers: vec![(me, successor.id)] });
+        // Nobody is told of a node that is not in the ring yet, or on its way out (Zave, §3: only members notify).
+        if self.state().members.own().placed() {
+            for (peer, pointers) in notices {
+                self.tell(&peer.address, Request::Notify { pointers });
+            }
         }
     }
 
-    /// Whom to stabilize with: the nearest that the view or the vnode itself knows.
-    fn next_to_ask(&self, index: usize) -> Option<(Id, Pointer)> {
+    /// Whom to ask about which vnode; those whose every successor is silent are left as they are.
+    fn group_by_successor(&self, turns: Vec<Turn>) -> Vec<(Peer, Vec<(Turn, Pointer)>)> {
         let view = self.view();
-        let state = self.state();
-        let vnode = state.vnodes.get(index)?;
+        let mut groups: BTreeMap<Peer, Vec<(Turn, Pointer)>> = BTreeMap::new();
+        {
+            let state = self.state();
+            for mut turn in turns {
+                let Some(successor) = self.next_to_ask(&state, &view, &mut turn) else { continue };
+                let Some(known) = state.members.get(&successor.node_id) else { continue };
+                groups.entry(Peer::from(known.record())).or_default().push((turn, successor));
+            }
+        }
+        let positions_max = (POINTERS_MAX / (self.config.successor_list_size + 1)).clamp(1, POSITIONS_MAX);
+        let mut parts = Vec::new();
+        for (peer, mut turns) in groups {
+            while !turns.is_empty() {
+                let rest = turns.split_off(turns.len().min(positions_max));
+                parts.push((peer.clone(), std::mem::replace(&mut turns, rest)));
+            }
+        }
+        parts
+    }
+
+    /// The nearest node after the vnode that is known, by the view or by the vnode itself, and was not silent.
+    fn next_to_ask(&self, state: &State, view: &RingView, turn: &mut Turn) -> Option<Pointer> {
+        if let Some(nearer) = turn.nearer.take() {
+            return Some(nearer);
+        }
+        let vnode = state.vnodes.get(turn.index).filter(|v| v.id == turn.id)?;
         let me = view.member_index(&self.node_id);
-        let by_view = view.distinct_after(vnode.id, me, 1).first().map(|p| Pointer {
+        // As many of the view as were silent, and one more.
+        let by_view = view.distinct_after(vnode.id, me, turn.silent.len() + 1);
+        let by_view = by_view.iter().map(|p| Pointer {
             id: p.id,
             node_id: view.member(p.member).node_id.clone(),
             index: p.index,
         });
-        let known = vnode.successors.first().cloned();
-        let nearer = |p: &Pointer| self.ids.distance(vnode.id, p.id);
-        let next = match (by_view, known) {
-            (Some(a), Some(b)) => Some(if nearer(&b) < nearer(&a) { b } else { a }),
-            (a, b) => a.or(b),
-        };
-        next.map(|pointer| (vnode.id, pointer))
+        let heard = vnode.successors.iter().cloned().chain(by_view).filter(|p| !turn.silent.contains(&p.node_id));
+        heard.min_by_key(|p| self.ids.distance(vnode.id, p.id))
     }
 
-    /// What the node pointed at knows of its neighbours; `Some(None)`: what hashes to `known`. `None`: no answer.
-    async fn neighbours_of(&self, pointer: &Pointer, known: u64) -> Option<Option<Neighbours>> {
-        let peer = self.peer_of(pointer)?;
-        let deadline = self.deadline_for_maintenance();
-        let ask = Request::Stabilize { positions: vec![pointer.id], known: vec![known] };
-        match self.call(&peer, ask, deadline, 0).await {
-            Ok(Response::Neighbours { items, records }) => {
+    /// Asks one node for the neighbours of several of its positions, and takes in the answer. Returns the vnodes that
+    /// have to ask somebody else now, and what the node should be notified of.
+    async fn ask_successor(
+        self: &Arc<Self>,
+        peer: Peer,
+        turns: Vec<(Turn, Pointer)>,
+    ) -> (Peer, Vec<Turn>, Vec<(Pointer, Id)>) {
+        let positions: Vec<Id> = turns.iter().map(|(_, successor)| successor.id).collect();
+        let known = {
+            let state = self.state();
+            let known =
+                |(turn, at): &(Turn, Pointer)| state.vnodes.get(turn.index).map_or(0, |v| v.known_answer(at.id));
+            turns.iter().map(known).collect()
+        };
+        let asked = positions.len();
+        let answer =
+            self.call(&peer, Request::Stabilize { positions, known }, self.deadline_for_maintenance(), 0).await;
+        let items = match answer {
+            Ok(Response::Neighbours { items, records }) if items.len() == asked => {
                 self.learn(&records);
-                let within =
-                    |n: &Neighbours| n.predecessor.iter().chain(&n.successors).all(|p| self.ids.contains(p.id));
-                items.into_iter().next().filter(|item| item.as_ref().is_none_or(within))
+                items
             }
-            _ => None,
-        }
-    }
-
-    /// Answers `Stabilize`: what each of our positions knows of its neighbours, and the records of those for a caller
-    /// of another view.
-    pub(crate) fn serve_stabilize(&self, positions: &[Id], known: &[u64], same_view: bool) -> Response {
-        let known = known.iter().copied().chain(std::iter::repeat(0));
-        let items: Vec<Option<Neighbours>> = {
-            let state = self.state();
-            let of = |(id, known): (&Id, u64)| {
-                let vnode = state.vnodes.iter().find(|v| v.id == *id);
-                let neighbours = vnode.map_or(Neighbours { predecessor: None, successors: Vec::new() }, |vnode| {
-                    Neighbours { predecessor: vnode.predecessor.clone(), successors: vnode.successors.clone() }
-                });
-                (neighbours.hash() != known).then_some(neighbours)
-            };
-            positions.iter().zip(known).map(of).collect()
+            _ => {
+                let silent = |(mut turn, successor): (Turn, Pointer)| {
+                    turn.silent.insert(successor.node_id);
+                    turn
+                };
+                return (peer, turns.into_iter().map(silent).collect(), Vec::new());
+            }
         };
-        let pointers = items.iter().flatten().flat_map(|n| n.predecessor.iter().chain(&n.successors));
-        let records = if same_view { Vec::new() } else { self.records_of(pointers) };
-        Response::Neighbours { items, records }
-    }
-
-    /// Answers `Notify`: each candidate is asked whether it lives before it is adopted, and so is the one it replaces.
-    pub(crate) async fn serve_notify(self: &Arc<Self>, pointers: Vec<(Pointer, Id)>) -> Response {
-        for (candidate, at) in pointers.into_iter().filter(|(candidate, _)| self.ids.contains(candidate.id)) {
-            let present = {
-                let state = self.state();
-                let Some(vnode) = state.vnodes.iter().find(|v| v.id == at) else { continue };
-                if vnode.predecessor.as_ref() == Some(&candidate) || candidate.node_id == self.node_id {
-                    continue;
+        let (mut unfinished, mut unknown_there) = (Vec::new(), Vec::new());
+        for ((mut turn, successor), item) in turns.into_iter().zip(items) {
+            // As before, when it named us: neither list nor notify has anything new to say.
+            let Some(neighbours) = item else { continue };
+            match self.apply(&turn, &successor, neighbours) {
+                Some(Applied::Nearer(nearer)) if !turn.silent.contains(&nearer.node_id) => {
+                    turn.nearer = Some(nearer);
+                    unfinished.push(turn);
                 }
-                vnode.predecessor.clone()
-            };
-            if !self.answers(&candidate).await {
-                continue;
-            }
-            let predecessor_answers = match &present {
-                Some(pointer) => self.answers(pointer).await,
-                None => false,
-            };
-            let mut state = self.state();
-            if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at) {
-                // Another notify may have been quicker; whom it brought has just answered.
-                let answers = predecessor_answers || vnode.predecessor != present;
-                vnode.rectify(candidate, answers);
+                Some(Applied::Notify | Applied::Nearer(_)) => {
+                    let me = Pointer { id: turn.id, node_id: self.node_id.clone(), index: turn.index as u32 };
+                    unknown_there.push((me, successor.id));
+                }
+                Some(Applied::Named) | None => {}
             }
         }
-        Response::Pong { records: Vec::new() }
+        (peer, unfinished, unknown_there)
     }
 
-    /// Whether the node pointed at lives, as the boot that is known.
-    async fn answers(&self, pointer: &Pointer) -> bool {
-        let Some(peer) = self.peer_of(pointer) else { return false };
-        let ping = Request::Ping { boot: peer.boot, records: Vec::new() };
-        self.call(&peer, ping, self.deadline_for_maintenance(), 0).await.is_ok()
-    }
-
-    /// The next and the previous node on the ring know the same nodes as this one.
-    pub(crate) async fn agrees_with_neighbours(&self, deadline: Instant) -> bool {
-        let view = self.view();
-        let neighbours: Vec<Peer> = {
-            let state = self.state();
-            let Some(id) = state.vnodes.first().map(|v| v.id) else { return true };
-            let Some(me) = view.member_index(&self.node_id) else { return false };
-            let next = view.distinct_after(id, Some(me), 1).first().copied();
-            let previous = view.distinct_before(id, me).copied();
-            next.into_iter().chain(previous).map(|p| Peer::from(view.member(p.member))).collect()
-        };
-        for peer in neighbours {
-            let until = deadline.min(self.deadline_for_maintenance());
-            let call = crate::transport::Call {
-                head: self.head(until, 0),
-                body: Request::Ping { boot: peer.boot, records: Vec::new() },
-            };
-            match self.transport.call(&peer.address, call, until).await {
-                Ok(reply) if reply.head.view == self.view().fingerprint() => {}
-                Ok(reply) => {
-                    self.disagrees(&peer.node_id, reply.head.view);
-                    return false;
-                }
-                Err(_) => return false,
-            }
+    /// Takes in what a successor answered. `None`: the vnode is not there any more.
+    fn apply(&self, turn: &Turn, successor: &Pointer, answer: Neighbours) -> Option<Applied> {
+        let hash = answer.hash();
+        let mut state = self.state();
+        let len = answer.successors.len();
+        let names_unknown = answer.predecessor.as_ref().is_some_and(|p| !self.may_point_at(&state, p));
+        let predecessor = answer.predecessor.filter(|_| !names_unknown);
+        let successors: Vec<Pointer> = answer.successors.into_iter().filter(|p| self.may_point_at(&state, p)).collect();
+        let whole = successors.len() == len && !names_unknown;
+        let vnode = state.vnodes.get_mut(turn.index).filter(|v| v.id == turn.id)?;
+        let len_max = self.config.successor_list_size;
+        let nearer = vnode.stabilized(&self.node_id, successor, predecessor.as_ref(), &successors, len_max);
+        if let Some(nearer) = nearer {
+            return Some(Applied::Nearer(nearer));
         }
-        true
+        // Another vnode of ours may lie between this one and the successor: that one is nearer.
+        let between = Span::half_open(turn.id, successor.id);
+        let named = predecessor.is_some_and(|p| {
+            p.node_id == self.node_id && (p.id == turn.id || p.id != successor.id && between.contains(p.id))
+        });
+        if !named {
+            return Some(Applied::Notify);
+        }
+        if whole && vnode.successors.first() == Some(successor) {
+            vnode.settle(successor.id, hash);
+        }
+        Some(Applied::Named)
     }
 
-    fn peer_of(&self, pointer: &Pointer) -> Option<Peer> {
-        let state = self.state();
-        let known = state.members.get(&pointer.node_id).filter(|k| k.record().present())?;
-        Some(Peer::from(known.record()))
+    /// A pointer of others is taken over only at a member that has that position. Whom this node knows to be gone, or not
+    /// to be in yet, it does not take over from those who have not heard.
+    pub(super) fn may_point_at(&self, state: &State, pointer: &Pointer) -> bool {
+        let known = state.members.get(&pointer.node_id).filter(|known| known.record().placed());
+        known.is_some_and(|known| known.member.positions.get(pointer.index as usize) == Some(&pointer.id))
     }
 
-    fn deadline_for_maintenance(&self) -> Instant {
+    pub(super) fn deadline_for_maintenance(&self) -> Instant {
         self.env.now() + self.config.request_timeout / 2
     }
 }

@@ -6,19 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-/// All tasks of a node; after `abort` nothing is spawned any more.
-pub(crate) struct Tasks(Mutex<Option<JoinSet<()>>>);
+use crate::env::Env;
 
-impl Default for Tasks {
-    fn default() -> Self {
-        Self(Mutex::new(Some(JoinSet::new())))
-    }
+/// All tasks of a node; after `abort` nothing is spawned any more.
+pub(crate) struct Tasks {
+    running: Mutex<Option<JoinSet<()>>>,
+    env: Env,
 }
 
 impl Tasks {
+    pub(crate) fn new(env: Env) -> Self {
+        Self { running: Mutex::new(Some(JoinSet::new())), env }
+    }
+
     /// Spawns on the current runtime, unless the node has ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(tasks) = tasks.as_mut() else { return };
         while let Some(ended) = tasks.try_join_next() {
             if let Err(error) = ended
@@ -27,12 +30,12 @@ impl Tasks {
                 tracing::error!(%error, "a background task panicked");
             }
         }
-        tasks.spawn(task);
+        tasks.spawn(self.env.clone().gated(task));
     }
 
     /// Ends every task at its next await. Idempotent.
     pub(crate) fn abort(&self) {
-        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tasks = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Dropped outside the lock: a task's own drop may come here.
         drop(tasks);
     }

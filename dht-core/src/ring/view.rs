@@ -91,7 +91,6 @@ impl RingView {
     }
 
     /// Ascending by id.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare them to a model"))]
     pub(crate) fn positions(&self) -> &[Position] {
         &self.positions
     }

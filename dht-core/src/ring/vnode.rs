@@ -10,10 +10,12 @@ use super::record::NodeId;
 /// A position on the ring and the node that has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pointer {
-    pub(crate) id: Id,
-    pub(crate) node_id: NodeId,
+    /// The position.
+    pub id: Id,
+    /// Whose it is.
+    pub node_id: NodeId,
     /// Which of the node's positions.
-    pub(crate) index: u32,
+    pub index: u32,
 }
 
 /// One position of this node and what it knows of its neighbours.
@@ -52,8 +54,9 @@ impl VNode {
         self.settled = Some(Settled { successor, answer });
     }
 
-    /// *Stabilize*, the part after the successor answered: its list becomes ours behind it. Returns the node between us
-    /// and it, if it knows one: the caller asks that one next and, if it answers, calls this again with it.
+    /// *Stabilize*, the part after the successor answered: its list becomes ours behind it. Nodes that we know before it
+    /// did not answer and stay until they are given up. Returns the node between us and it, if it knows one: the caller
+    /// asks that one next and, if it answers, calls this again with it.
     pub(crate) fn stabilized(
         &mut self,
         me: &NodeId,
@@ -62,7 +65,10 @@ impl VNode {
         its_successors: &[Pointer],
         len_max: usize,
     ) -> Option<Pointer> {
-        let mut list = vec![successor.clone()];
+        let before = Span::open(self.id, successor.id);
+        let kept = self.successors.iter().filter(|p| before.contains(p.id) && p.node_id != successor.node_id);
+        let mut list: Vec<Pointer> = kept.take(len_max - 1).cloned().collect();
+        list.push(successor.clone());
         for next in its_successors {
             if list.len() == len_max {
                 break;

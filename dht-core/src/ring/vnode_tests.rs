@@ -37,6 +37,22 @@ fn stabilize_names_a_node_between_and_does_not_adopt_it() {
 }
 
 #[test]
+fn a_successor_that_was_silent_keeps_its_place_before_the_one_that_answered() {
+    let me = NodeId::new("n10");
+    let mut vnode = VNode::new(id(10));
+    vnode.stabilized(&me, &pointer(20), None, &[pointer(30), pointer(40)], 3);
+    assert_eq!(
+        vnode.stabilized(&me, &pointer(30), Some(&pointer(20)), &[pointer(40), pointer(50)], 3),
+        Some(pointer(20))
+    );
+    assert_eq!(ids(&vnode), [id(20), id(30), id(40)], "the silent 20 stays until it is given up");
+    vnode.forget(&NodeId::new("n20"));
+    assert_eq!(ids(&vnode), [id(30), id(40)]);
+    vnode.stabilized(&me, &pointer(40), None, &[], 1);
+    assert_eq!(ids(&vnode), [id(40)], "whoever answered is in the list, however short it is");
+}
+
+#[test]
 fn rectify_takes_a_nearer_node_or_replaces_a_dead_one() {
     let mut vnode = VNode::new(id(50));
     assert!(vnode.rectify(pointer(10), true));

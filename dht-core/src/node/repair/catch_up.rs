@@ -158,7 +158,7 @@ impl Node {
             }
         }
         drop(state);
-        self.progress.send_modify(|n| *n += 1);
+        self.progress.step();
     }
 
     /// Newcomers that nobody is left for go on with what there is.
@@ -194,7 +194,7 @@ impl Node {
                 "lost too many replicas at once: these slots go on with what is left"
             );
             drop(state);
-            self.progress.send_modify(|n| *n += 1);
+            self.progress.step();
         }
     }
 

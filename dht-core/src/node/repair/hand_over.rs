@@ -109,7 +109,7 @@ impl Node {
             state.table.drop_slot(slot);
         }
         drop(state);
-        self.progress.send_modify(|n| *n += 1);
+        self.progress.step();
         removed.unwrap_or(false)
     }
 }

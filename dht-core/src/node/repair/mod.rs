@@ -64,7 +64,7 @@ pub(crate) async fn sweep(node: Arc<Node>) {
 impl Node {
     /// One look at everything; true if something is left that another pass may finish.
     async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
-        if self.is_client() || self.phase.borrow().ended() {
+        if self.is_client() || self.life.phase().ended() {
             return false;
         }
         let catching_up = self.catch_up().await;

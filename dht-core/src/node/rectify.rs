@@ -1,0 +1,136 @@
+//! Chord's *notify* → *rectify* and *check_predecessor*, and the answers to *stabilize* (Zave, arXiv 1502.06461).
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Node;
+use super::peers::Peer;
+use crate::ring::id::Id;
+use crate::ring::vnode::{Pointer, VNode};
+use crate::wire::message::{Neighbours, Request, Response};
+
+/// Looks after the predecessors for life, one vnode's a period in turn. One that does not answer is probed, and forgotten
+/// by all vnodes at once when the detector gives it up; a notify of another replaces it before.
+pub(crate) async fn check_predecessor(node: Arc<Node>) {
+    let mut turn = 0usize;
+    loop {
+        tokio::time::sleep(node.env.jittered(node.config.check_predecessor)).await;
+        let pointer = {
+            let state = node.state();
+            turn = (turn + 1) % state.vnodes.len().max(1);
+            state.vnodes.get(turn).and_then(|v| v.predecessor.clone())
+        };
+        if let Some(pointer) = pointer {
+            node.answers(&pointer).await;
+        }
+    }
+}
+
+impl Node {
+    /// Nodes that the view has before our vnodes, where Chord's pointers name others: candidates like any that notify.
+    pub(super) fn missing_predecessors(&self) -> Vec<(Pointer, Id)> {
+        let view = self.view();
+        let Some(me) = view.member_index(&self.node_id) else { return Vec::new() };
+        let state = self.state();
+        let missing = |vnode: &VNode| {
+            let before = view.distinct_before(vnode.id, me)?;
+            let node_id = view.member(before.member).node_id.clone();
+            let candidate = Pointer { id: before.id, node_id, index: before.index };
+            (vnode.predecessor.as_ref() != Some(&candidate)).then_some((candidate, vnode.id))
+        };
+        state.vnodes.iter().filter_map(missing).collect()
+    }
+
+    /// Answers `Stabilize`: what each of our positions knows of its neighbours, and the records of those for a caller
+    /// of another view.
+    pub(crate) fn serve_stabilize(&self, positions: &[Id], known: &[u64], same_view: bool) -> Response {
+        let known = known.iter().copied().chain(std::iter::repeat(0));
+        let items: Vec<Option<Neighbours>> = {
+            let state = self.state();
+            let of = |(id, known): (&Id, u64)| {
+                let vnode = state.vnodes.iter().find(|v| v.id == *id);
+                let neighbours = vnode.map_or(Neighbours { predecessor: None, successors: Vec::new() }, |vnode| {
+                    Neighbours { predecessor: vnode.predecessor.clone(), successors: vnode.successors.clone() }
+                });
+                (neighbours.hash() != known).then_some(neighbours)
+            };
+            positions.iter().zip(known).map(of).collect()
+        };
+        let pointers = items.iter().flatten().flat_map(|n| n.predecessor.iter().chain(&n.successors));
+        let records = if same_view { Vec::new() } else { self.records_of(pointers) };
+        Response::Neighbours { items, records }
+    }
+
+    /// Answers `Notify`: each candidate is asked whether it lives before it is adopted, and so is the one it replaces.
+    pub(crate) async fn serve_notify(self: &Arc<Self>, pointers: Vec<(Pointer, Id)>) -> Response {
+        for (candidate, at) in pointers {
+            let present = {
+                let state = self.state();
+                let Some(vnode) = state.vnodes.iter().find(|v| v.id == at) else { continue };
+                let known = vnode.predecessor.as_ref() == Some(&candidate);
+                if known || candidate.node_id == self.node_id || !self.may_point_at(&state, &candidate) {
+                    continue;
+                }
+                vnode.predecessor.clone()
+            };
+            if !self.answers(&candidate).await {
+                continue;
+            }
+            let predecessor_answers = match &present {
+                Some(pointer) => self.answers(pointer).await,
+                None => false,
+            };
+            let mut state = self.state();
+            if !self.may_point_at(&state, &candidate) {
+                continue;
+            }
+            if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at) {
+                // Another notify may have been quicker; whom it brought has just answered.
+                let answers = predecessor_answers || vnode.predecessor != present;
+                vnode.rectify(candidate, answers);
+            }
+        }
+        Response::Pong { records: Vec::new() }
+    }
+
+    /// Whether the node pointed at lives, as the boot that is known.
+    async fn answers(&self, pointer: &Pointer) -> bool {
+        let peer = {
+            let state = self.state();
+            state.members.get(&pointer.node_id).filter(|k| k.record().present()).map(|k| Peer::from(k.record()))
+        };
+        let Some(peer) = peer else { return false };
+        let ping = Request::Ping { boot: peer.boot, records: Vec::new() };
+        self.call(&peer, ping, self.deadline_for_maintenance(), 0).await.is_ok()
+    }
+
+    /// The next and the previous node on the ring know the same nodes as this one.
+    pub(crate) async fn agrees_with_neighbours(&self, deadline: Instant) -> bool {
+        let view = self.view();
+        let neighbours: Vec<Peer> = {
+            let state = self.state();
+            let Some(id) = state.vnodes.first().map(|v| v.id) else { return true };
+            let Some(me) = view.member_index(&self.node_id) else { return false };
+            let next = view.distinct_after(id, Some(me), 1).first().copied();
+            let previous = view.distinct_before(id, me).copied();
+            next.into_iter().chain(previous).map(|p| Peer::from(view.member(p.member))).collect()
+        };
+        for peer in neighbours {
+            let until = deadline.min(self.deadline_for_maintenance());
+            let call = crate::transport::Call {
+                head: self.head(until, 0),
+                body: Request::Ping { boot: peer.boot, records: Vec::new() },
+            };
+            match self.transport.call(&peer.address, call, until).await {
+                Ok(reply) if reply.head.view == self.view().fingerprint() => {}
+                Ok(reply) => {
+                    self.disagrees(&peer.node_id, reply.head.view);
+                    return false;
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}

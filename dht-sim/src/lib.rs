@@ -5,6 +5,7 @@
 //! - [`trace`]: a running hash of every message, which two runs of one seed must share
 //! - [`world`]: runs a scenario and tells how to repeat one that failed
 //! - [`nodes`]: the production node on that network
+//! - [`checker`]: what must hold of all nodes together, at every step and at rest
 //! - [`oracle`]: what a read may return, given which writes were acknowledged
 //! - [`scenarios`]: what `dht-sim --scenario NAME` can run
 //! - [`tables`]: what `sim-tables NAME` can measure
@@ -23,6 +24,7 @@
 //! assert_eq!(summary.virtual_time.as_secs(), 3600);
 //! ```
 
+pub mod checker;
 pub mod network;
 pub mod nodes;
 pub mod oracle;
@@ -32,7 +34,7 @@ pub mod trace;
 pub mod world;
 
 pub use network::{Crash, Latency, NetworkConfig, SimNetwork, SimTransport};
-pub use nodes::Nodes;
+pub use nodes::{Clock, Nodes};
 pub use oracle::{Oracle, Violation};
 pub use trace::Trace;
 pub use world::{Failure, Setup, Summary, World, run};

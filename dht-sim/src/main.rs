@@ -1,13 +1,16 @@
-//! `dht-sim --scenario NAME [--seeds N] [--seed S] [--tail L] [--notes]`: runs a scenario with N seeds from S on, one line for each.
-//! Of a run that fails it prints the last L lines of the trace;
-//! `--notes` prints the faults and steps of those that hold.
+//! `dht-sim --scenario NAME [--seeds N] [--seed S] [--jobs J] [--keep-going] [--quiet] [--tail L] [--notes] [--trace]`: runs a scenario
+//! with N seeds from S on, J at a time, one line for each (with `--quiet` none for those that hold). Of a run that fails it
+//! prints the last L lines of the trace, and ends then, unless it shall keep going; `--notes` prints the faults and steps
+//! of those that hold, `--trace` their last lines. The last line says where to go on.
 
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use dht_sim::{Setup, run, scenarios};
+use dht_sim::{Failure, Setup, Summary, run, scenarios};
 
-const USAGE: &str = "usage: dht-sim --scenario NAME [--seed FIRST] [--seeds COUNT] [--tail LINES] [--notes]";
+const USAGE: &str = "usage: dht-sim --scenario NAME [--seed FIRST] [--seeds COUNT] [--jobs COUNT] [--keep-going] [--quiet] \
+                     [--tail LINES] [--notes] [--trace]";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -20,52 +23,94 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    for seed in arguments.first..arguments.first.saturating_add(arguments.count) {
-        #[expect(clippy::disallowed_methods, reason = "the real clock, for the speed of the simulation")]
-        let started = std::time::Instant::now();
-        let setup = Setup { tail_max: arguments.tail, ..arguments.scenario.setup(seed) };
-        match run(setup, arguments.scenario.body) {
-            Ok(summary) => {
-                println!("{summary} wall {:.3} s", started.elapsed().as_secs_f64());
-                if arguments.notes {
-                    println!("{}", summary.notes.join("\n"));
+    let (next, failed, done) = (AtomicU64::new(arguments.first), AtomicU64::new(0), AtomicU64::new(0));
+    let end = arguments.first.saturating_add(arguments.count);
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs {
+            scope.spawn(|| {
+                while arguments.keep_going || failed.load(Ordering::Relaxed) == 0 {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        break;
+                    }
+                    let held = arguments.one(seed);
+                    failed.fetch_add(u64::from(!held), Ordering::Relaxed);
+                    done.fetch_add(1, Ordering::Relaxed);
                 }
-            }
-            Err(failure) => {
-                eprintln!("{failure}");
-                return ExitCode::FAILURE;
-            }
+            });
         }
+    });
+    let (failed, done) = (failed.into_inner(), done.into_inner());
+    if arguments.count > 1 {
+        let (name, next) = (arguments.scenario.name, next.into_inner().min(end));
+        println!("{name}: {done} seeds from {} on, {failed} failed; the next is {next}", arguments.first);
     }
-    ExitCode::SUCCESS
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 struct Arguments {
     scenario: &'static scenarios::Scenario,
     first: u64,
     count: u64,
+    jobs: u64,
+    keep_going: bool,
+    quiet: bool,
     tail: usize,
     notes: bool,
+    trace: bool,
 }
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut scenario, mut first, mut count, mut tail, mut notes) = (None, 1, 1, 40, false);
+        let mut found = None;
+        let (mut first, mut count, mut jobs, mut tail) = (1, 1, 1, 40);
+        let (mut keep_going, mut quiet, mut notes, mut trace) = (false, false, false, false);
         while let Some(flag) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
             match flag.as_str() {
                 "--scenario" => {
                     let name = value()?;
-                    scenario = Some(scenarios::find(&name).ok_or_else(|| format!("no scenario {name:?}"))?);
+                    found = Some(scenarios::find(&name).ok_or_else(|| format!("no scenario {name:?}"))?);
                 }
                 "--seed" => first = number(&flag, &value()?)?,
-                "--notes" => notes = true,
-                "--tail" => tail = number(&flag, &value()?)?,
                 "--seeds" => count = number(&flag, &value()?)?,
+                "--jobs" => jobs = number(&flag, &value()?)?,
+                "--tail" => tail = number(&flag, &value()?)?,
+                "--keep-going" => keep_going = true,
+                "--quiet" => quiet = true,
+                "--notes" => notes = true,
+                "--trace" => trace = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
             }
         }
-        Ok(Self { scenario: scenario.ok_or("no scenario given")?, first, count, tail, notes })
+        let scenario = found.ok_or("no scenario given")?;
+        Ok(Self { scenario, first, count, jobs, keep_going, quiet, tail, notes, trace })
+    }
+
+    /// Runs one seed and prints what came of it; true if it held.
+    fn one(&self, seed: u64) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "the real clock, for the speed of the simulation")]
+        let started = std::time::Instant::now();
+        let setup = Setup { tail_max: self.tail, ..self.scenario.setup(seed) };
+        let outcome: Result<Summary, Box<Failure>> = run(setup, self.scenario.body);
+        match outcome {
+            Ok(summary) => {
+                if !self.quiet {
+                    println!("{summary} wall {:.3} s", started.elapsed().as_secs_f64());
+                }
+                if self.notes {
+                    println!("{}", summary.notes.join("\n"));
+                }
+                if self.trace {
+                    println!("{}", summary.tail.join("\n"));
+                }
+                true
+            }
+            Err(failure) => {
+                eprintln!("{failure}");
+                false
+            }
+        }
     }
 }
 

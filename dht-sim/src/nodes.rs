@@ -1,11 +1,11 @@
 //! The nodes of a run: production nodes, each on an endpoint of the simulated network.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dht_core::store::MemoryStore;
-use dht_core::{Config, Dht, Error, Foundation};
+use dht_core::{Config, Dht, Env, Error, Foundation};
 use tokio::task::JoinSet;
 
 use crate::network::Crash;
@@ -15,15 +15,62 @@ use crate::world::World;
 pub struct Nodes {
     world: World,
     config: Config,
-    running: BTreeMap<usize, Dht>,
+    running: Registry,
     /// How often each number was started: each start draws other numbers, as a new process does.
     starts: BTreeMap<usize, u32>,
+    clocks: BTreeMap<usize, Clock>,
+}
+
+/// The nodes that run, for whoever watches them while they come and go.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<BTreeMap<usize, Running>>>);
+
+#[derive(Clone)]
+struct Running {
+    dht: Dht,
+    env: Env,
+}
+
+/// What is wrong with a machine's clock.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Clock {
+    /// Ahead of the others, in milliseconds; behind, if negative.
+    pub offset_ms: i64,
+    /// Gained, in millionths; lost, if negative.
+    pub drift_ppm: i32,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handles on all that run, by number.
+    pub fn all(&self) -> Vec<(usize, Dht)> {
+        self.lock().iter().map(|(&number, running)| (number, running.dht.clone())).collect()
+    }
+
+    /// A handle on one, and its process's clock, if it runs.
+    pub fn get(&self, number: usize) -> Option<(Dht, Env)> {
+        self.lock().get(&number).map(|running| (running.dht.clone(), running.env.clone()))
+    }
 }
 
 impl Nodes {
     /// No node yet; all will have `config`, but for their names and seeds.
     pub fn new(world: World, config: Config) -> Self {
-        Self { world, config, running: BTreeMap::new(), starts: BTreeMap::new() }
+        let running = Registry::default();
+        Self { world, config, running, starts: BTreeMap::new(), clocks: BTreeMap::new() }
+    }
+
+    /// From its next start on the clock of node `number` is that wrong.
+    pub fn set_clock(&mut self, number: usize, clock: Clock) {
+        self.clocks.insert(number, clock);
+    }
+
+    /// All that run, also those that come later.
+    pub fn registry(&self) -> Registry {
+        self.running.clone()
     }
 
     /// Starts node `number`, which joins through the nodes `seeds`; with none it founds a ring.
@@ -33,10 +80,26 @@ impl Nodes {
     ///
     /// # Panics
     /// If it runs already.
-    pub async fn start(&mut self, number: usize, seeds: &[usize]) -> Result<&Dht, Error> {
-        let start = self.prepare(number, seeds);
-        let dht = start.await?;
-        Ok(self.running.entry(number).or_insert(dht))
+    pub async fn start(&mut self, number: usize, seeds: &[usize]) -> Result<Dht, Error> {
+        self.launch(number, seeds).await
+    }
+
+    /// As `start`, but what it gives needs not be awaited here: the node runs from when that ends.
+    ///
+    /// # Panics
+    /// If it runs already.
+    pub fn launch(
+        &mut self,
+        number: usize,
+        seeds: &[usize],
+    ) -> impl Future<Output = Result<Dht, Error>> + Send + use<> {
+        let (start, env) = self.prepare(number, seeds);
+        let registry = self.running.clone();
+        async move {
+            let dht = env.clone().gated(start).await?;
+            registry.lock().insert(number, Running { dht: dht.clone(), env });
+            Ok(dht)
+        }
     }
 
     /// Starts several nodes at the same moment and waits for all.
@@ -49,26 +112,24 @@ impl Nodes {
     pub async fn start_together(&mut self, numbers: std::ops::Range<usize>, seeds: &[usize]) -> Result<(), Error> {
         let mut starting = JoinSet::new();
         for number in numbers {
-            let start = self.prepare(number, seeds);
+            let start = self.launch(number, seeds);
             starting.spawn(async move { (number, start.await) });
         }
         let mut results = starting.join_all().await;
         results.sort_by_key(|(number, _)| *number);
-        let mut outcome = Ok(());
-        for (number, result) in results {
-            match result {
-                Ok(dht) => drop(self.running.insert(number, dht)),
-                Err(error) => outcome = outcome.and(Err(error)),
-            }
-        }
-        outcome
+        results.into_iter().try_for_each(|(_, result)| result.map(drop))
     }
 
-    fn prepare(&mut self, number: usize, seeds: &[usize]) -> impl Future<Output = Result<Dht, Error>> + Send + use<> {
-        assert!(!self.running.contains_key(&number), "node {number} runs already");
+    fn prepare(
+        &mut self,
+        number: usize,
+        seeds: &[usize],
+    ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env) {
+        assert!(self.running.get(number).is_none(), "node {number} runs already");
         let start = self.starts.entry(number).or_insert(0);
         *start += 1;
-        let env = self.world.node_env(&format!("node {number}, start {start}"));
+        let clock = self.clocks.get(&number).copied().unwrap_or_default();
+        let env = self.world.node_env_with_clock(&format!("node {number}, start {start}"), clock);
         let address = self.world.address(number);
         let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
         let config = Config { node_id: format!("node-{number}"), seeds, ..self.config.clone() };
@@ -77,23 +138,23 @@ impl Nodes {
             transport: self.world.network().endpoint(address.clone()),
             store: Arc::new(MemoryStore::new(slot_count)),
             boot: env.random_u64().max(1),
-            env,
+            env: env.clone(),
             address,
         };
-        Dht::start_with(config, foundation)
+        (Dht::start_with(config, foundation), env)
     }
 
     /// A running node.
     ///
     /// # Panics
     /// If it does not run: the scenario has a mistake.
-    pub fn node(&self, number: usize) -> &Dht {
-        self.running.get(&number).unwrap_or_else(|| panic!("node {number} does not run"))
+    pub fn node(&self, number: usize) -> Dht {
+        self.running.get(number).unwrap_or_else(|| panic!("node {number} does not run")).0
     }
 
     /// All that run, by number.
-    pub fn running(&self) -> impl Iterator<Item = (usize, &Dht)> {
-        self.running.iter().map(|(&number, dht)| (number, dht))
+    pub fn running(&self) -> Vec<(usize, Dht)> {
+        self.running.all()
     }
 
     /// The node dies: its endpoint goes first, so that not even a goodbye gets out.
@@ -101,15 +162,35 @@ impl Nodes {
     /// # Panics
     /// If it does not run.
     pub async fn crash(&mut self, number: usize, crash: Crash) {
-        let dht = self.running.remove(&number).unwrap_or_else(|| panic!("node {number} does not run"));
+        let dht = self.take(number);
         self.world.network().crash(&self.world.address(number), crash);
         dht.stop().await;
     }
 
+    /// Takes a node out of those that run; it goes on until its last handle is dropped.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn take(&mut self, number: usize) -> Dht {
+        self.running.lock().remove(&number).unwrap_or_else(|| panic!("node {number} does not run")).dht
+    }
+
+    /// The process of a node stands still for that long: it computes nothing, sends nothing, takes nothing in. Its clocks
+    /// go on.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn pause(&self, number: usize, duration: Duration) {
+        let (_, env) = self.running.get(number).unwrap_or_else(|| panic!("node {number} does not run"));
+        env.pause(duration);
+        self.world.network().pause(&self.world.address(number), duration);
+    }
+
     /// Ends all nodes at once, without hand-over.
     pub async fn stop(&mut self) {
-        for dht in std::mem::take(&mut self.running).into_values() {
-            dht.stop().await;
+        let all = std::mem::take(&mut *self.running.lock());
+        for running in all.into_values() {
+            running.dht.stop().await;
         }
     }
 

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 pub struct Trace {
     hash: Box<Xxh3>,
     messages: u64,
+    events: u64,
     bytes: u64,
     by_kind: BTreeMap<&'static str, (u64, u64)>,
     tail: VecDeque<Line>,
@@ -41,6 +42,7 @@ impl Trace {
         Self {
             hash: Box::new(Xxh3::new()),
             messages: 0,
+            events: 0,
             bytes: 0,
             by_kind: BTreeMap::new(),
             tail: VecDeque::new(),
@@ -66,6 +68,7 @@ impl Trace {
         self.hash.update(kind.as_bytes());
         self.hash.update(bytes);
         self.messages += 1;
+        self.events += 1;
         self.bytes += bytes.len() as u64;
         let of_kind = self.by_kind.entry(kind).or_default();
         *of_kind = (of_kind.0 + 1, of_kind.1 + bytes.len() as u64);
@@ -84,6 +87,7 @@ impl Trace {
         header[8..].copy_from_slice(&number.to_le_bytes());
         self.hash.update(&header);
         self.hash.update(fate.as_bytes());
+        self.events += 1;
         if self.tail_max > 0 {
             self.keep(Line { at_ns, what: What::Fate { number, fate } });
         }
@@ -111,6 +115,11 @@ impl Trace {
     /// Messages that left.
     pub fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// Messages that left, arrived or were lost: while it stands still, nothing happens between nodes.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Bytes of the messages that left, without framing.

@@ -14,6 +14,7 @@ use dht_core::{Address, Env};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::network::{NetworkConfig, SimNetwork};
+use crate::nodes::Clock;
 use crate::trace::Trace;
 
 /// Wall time at the start of every run, in Unix milliseconds: 2026-01-01 00:00:00 UTC.
@@ -56,6 +57,8 @@ pub struct Summary {
     pub virtual_time: Duration,
     /// The last faults and steps of the scenario.
     pub notes: Vec<String>,
+    /// The last lines of the trace.
+    pub tail: Vec<String>,
 }
 
 impl fmt::Display for Summary {
@@ -67,7 +70,7 @@ impl fmt::Display for Summary {
 
 /// A run that did not hold.
 #[derive(Debug, thiserror::Error)]
-#[error("scenario {name} failed with {summary}: {reason}\nlast of the trace:\n{}\nnotes:\n{}\nto repeat it: {}", tail.join("\n"), summary.notes.join("\n"), self.command())]
+#[error("scenario {name} failed with {summary}: {reason}\nlast of the trace:\n{}\nnotes:\n{}\nto repeat it: {}", summary.tail.join("\n"), summary.notes.join("\n"), self.command())]
 pub struct Failure {
     /// The scenario.
     pub name: String,
@@ -75,8 +78,6 @@ pub struct Failure {
     pub reason: String,
     /// How far the run had come.
     pub summary: Summary,
-    /// The last lines of the trace.
-    pub tail: Vec<String>,
 }
 
 impl Failure {
@@ -122,12 +123,13 @@ impl World {
     /// Time and chance for a node, from the seed and its name. Give each start of a node a name of its own: a restarted
     /// process does not draw the same numbers again.
     pub fn node_env(&self, name: &str) -> Env {
-        self.node_env_with_offset(name, 0)
+        self.node_env_with_clock(name, Clock::default())
     }
 
-    /// As `node_env`, with a wall clock that is `offset_ms` ahead (behind, if negative).
-    pub fn node_env_with_offset(&self, name: &str, offset_ms: i64) -> Env {
-        Env::simulated(derived(self.seed, name), self.env.wall_ms().saturating_add_signed(offset_ms))
+    /// As `node_env`, with a wall clock that is wrong.
+    pub fn node_env_with_clock(&self, name: &str, clock: Clock) -> Env {
+        let wall_ms = self.env.wall_ms().saturating_add_signed(clock.offset_ms);
+        Env::simulated_with_drift(derived(self.seed, name), wall_ms, clock.drift_ppm)
     }
 
     /// The address of the node of that number: "10.0.x.y:7000".
@@ -161,6 +163,7 @@ impl World {
             bytes: trace.bytes(),
             virtual_time,
             notes: trace.notes(),
+            tail: trace.tail(),
         })
     }
 }
@@ -199,7 +202,6 @@ where
         let _inside = runtime.enter();
         world.summary()
     };
-    let tail = world.network.with_trace_mut(|trace| trace.tail());
     // The network goes while the runtime is there, so that endpoints can end their tasks.
     {
         let _inside = runtime.enter();
@@ -212,7 +214,7 @@ where
     }
     match result {
         Ok(()) => Ok(summary),
-        Err(reason) => Err(Box::new(Failure { name, reason, summary, tail })),
+        Err(reason) => Err(Box::new(Failure { name, reason, summary })),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dht_sim::{NetworkConfig, Setup, World, run};
+use dht_sim::{Clock, NetworkConfig, Setup, World, run};
 
 fn setup() -> Setup {
     Setup::new("example", 42, NetworkConfig::default())
@@ -53,7 +53,7 @@ fn addresses_are_distinct_and_environments_follow_from_seed_and_name() {
         let mut drawn = Vec::new();
         run(Setup { seed, ..setup() }, |world: World| {
             let draws: Vec<u64> = ["a", "b"].map(|name| world.node_env(name).random_u64()).to_vec();
-            let offset = world.node_env_with_offset("a", -5).wall_ms();
+            let offset = world.node_env_with_clock("a", Clock { offset_ms: -5, drift_ppm: 0 }).wall_ms();
             assert_eq!(offset + 5, world.node_env("a").wall_ms());
             assert_eq!(world.address(0).as_str(), "10.0.0.1:7000");
             assert_eq!(world.address(65_535).as_str(), "10.1.0.0:7000");

@@ -92,7 +92,7 @@ impl SimNetwork {
     }
 
     /// For `duration` whatever is sent to or from the address waits; then it goes on in its order. Whoever owns the
-    /// endpoint does not stand still: its timers run on.
+    /// endpoint stands still only if its environment is paused too.
     pub fn pause(&self, address: &Address, duration: Duration) {
         let now_ns = self.0.inner.now_ns();
         let mut state = self.0.inner.lock();

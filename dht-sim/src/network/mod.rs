@@ -88,6 +88,13 @@ impl SimNetwork {
         Arc::new(SimTransport::new(self.0.inner.clone(), site, address))
     }
 
+    /// True while an endpoint listens there.
+    pub fn is_up(&self, address: &Address) -> bool {
+        let mut state = self.0.inner.lock();
+        let site = state.site_of(address);
+        state.is_up(site)
+    }
+
     /// From now on `endpoint` ("host:port") resolves to these addresses; to none, if they are none. Texts that are
     /// addresses already resolve to themselves.
     pub fn name(&self, endpoint: &str, addresses: Vec<Address>) {

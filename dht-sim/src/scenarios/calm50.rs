@@ -69,7 +69,7 @@ async fn calm(world: World) -> Result<(), String> {
     world.note(&format!("all slots are fully replicated after {healed:?}"));
     let reader = nodes.node(0);
     let all = GetOptions { consistency: Some(Consistency::All), timeout: None };
-    load.verify(reader, all).await?;
+    load.verify(&reader, all).await?;
     load.check_errors()?;
 
     nodes.stop().await;

@@ -7,6 +7,7 @@ use crate::world::{Failure, Setup, Summary, World, run};
 
 pub mod calm50;
 pub mod ping_storm;
+pub mod small_rings;
 pub mod workload;
 
 /// A scenario's body, in one thread.
@@ -25,7 +26,7 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const ALL: &[Scenario] = &[ping_storm::SCENARIO, calm50::SCENARIO];
+pub const ALL: &[Scenario] = &[ping_storm::SCENARIO, calm50::SCENARIO, small_rings::SCENARIO];
 
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {

@@ -10,7 +10,7 @@ use dht_core::store::MemoryStore;
 use dht_core::transport::{BoxFuture, Call, Reply, Responses, Service, Traffic, Transport, TransportError};
 use dht_core::wire::message::Request;
 use dht_core::{Address, Config, Dht, Error, Foundation};
-use dht_sim::{SimTransport, World};
+use dht_sim::{Clock, SimTransport, World};
 use tokio::time::Instant;
 
 /// Holds back a node's comparisons of slots, on which all repair and hand-over rests, while it is closed.
@@ -100,7 +100,7 @@ impl<'a> Start<'a> {
     /// Starts node `number`.
     pub(crate) async fn node(self, number: usize) -> Result<Dht, Error> {
         let Self { world, config, seeds, clock_ms, gate, store } = self;
-        let env = world.node_env_with_offset(&format!("node {number}"), clock_ms);
+        let env = world.node_env_with_clock(&format!("node {number}"), Clock { offset_ms: clock_ms, drift_ppm: 0 });
         let address = world.address(number);
         let seeds = seeds.iter().map(|&seed| world.address(seed).as_str().to_owned()).collect();
         let foundation = Foundation {

@@ -1,0 +1,277 @@
+//! Rings of three to twelve nodes in every kind of trouble, each seed with a mix of its own; then the trouble stops, and the
+//! ring must heal and serve. The checker looks at every step.
+
+pub mod plan;
+mod probers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dht_core::{Address, Config, Dht, Error};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use self::plan::{Event, Plan};
+use self::probers::Probers;
+use super::{Body, Scenario};
+use crate::checker::{Checker, Rules};
+use crate::network::NetworkConfig;
+use crate::nodes::Nodes;
+use crate::world::World;
+
+/// In the registry.
+pub const SCENARIO: Scenario = Scenario {
+    name: "small_rings",
+    about: "3 to 12 nodes, membership changes and faults drawn by the seed, checked at every step and when healed",
+    network: NetworkConfig::default,
+    body,
+};
+
+const SLOT_BITS: u8 = 6;
+/// To form, and to heal when faults have stopped.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// A ring that has healed stays so.
+const HOLD: Duration = Duration::from_secs(5);
+/// Seeds that nodes are configured with.
+const SEEDS: std::ops::Range<usize> = 0..3;
+/// Nodes that have not joined this long after the faults may have nobody left whom they know.
+const LOST: Duration = Duration::from_secs(20);
+/// Between two tries to start a node that was refused: its former self may not be known as dead yet.
+const RESTART: Duration = Duration::from_secs(1);
+
+fn body(world: World) -> Body {
+    Box::pin(async move {
+        let plan = Plan::draw(world.env());
+        world.note(&format!("{plan:?}"));
+        let config = Config {
+            slot_bits: SLOT_BITS,
+            successor_list_size: plan.successors,
+            virtual_nodes: Some(plan.vnodes),
+            replication_factor: plan.replicas,
+            ..Config::default()
+        };
+        let rules = Rules {
+            successors_max: plan.successors,
+            replicas: plan.replicas,
+            slot_bits: SLOT_BITS,
+            within_assumptions: plan.within_assumptions,
+        };
+        let nodes = Nodes::new(world.clone(), config);
+        let checker = Checker::new(world.clone(), nodes.registry(), rules);
+        let run = Run {
+            probers: Probers::new(world.clone(), nodes.registry()),
+            world,
+            nodes,
+            plan,
+            starting: JoinSet::new(),
+        };
+        tokio::select! {
+            biased;
+            result = run.all(&checker) => result,
+            broken = checker.watch() => Err(broken),
+        }
+    })
+}
+
+struct Run {
+    world: World,
+    nodes: Nodes,
+    plan: Plan,
+    probers: Probers,
+    /// Nodes on their way in.
+    starting: JoinSet<(usize, Result<Dht, Error>)>,
+}
+
+impl Run {
+    async fn all(mut self, checker: &Checker) -> Result<(), String> {
+        for (number, clock) in self.plan.clocks.clone().into_iter().enumerate() {
+            self.nodes.set_clock(number, clock);
+        }
+        self.form().await?;
+        let formed = checker.rest(PATIENCE, Duration::ZERO).await?;
+        self.world.note(&format!("formed after {formed:?}"));
+        let network = self.plan.network.clone();
+        self.world.network().configure(|config| *config = network);
+        let begun = self.world.env().now();
+        let mut wanted: BTreeSet<usize> = (0..self.plan.nodes).collect();
+        for (at, event) in self.plan.events.clone() {
+            sleep_until(begun + at).await;
+            self.probers.kept()?;
+            self.apply(event, &mut wanted).await?;
+        }
+        self.world.network().configure(|config| *config = NetworkConfig::default());
+        self.world.note("faults have stopped");
+        self.all_in(&wanted).await?;
+        self.take_in_the_lost().await?;
+        let healed = checker.rest(PATIENCE, HOLD).await?;
+        self.world.note(&format!("healed after {healed:?}"));
+        self.probers.finish().await?;
+        self.serves().await?;
+        self.nodes.stop().await;
+        Ok(())
+    }
+
+    async fn form(&mut self) -> Result<(), String> {
+        let text = |error: Error| format!("a node does not start: {error}");
+        let first = self.nodes.start(0, &[]).await.map_err(text)?;
+        self.probers.start(0, first);
+        if self.plan.at_once {
+            self.launch((1..self.plan.nodes).collect());
+        } else {
+            for number in 1..self.plan.nodes {
+                let seeds = self.seeds();
+                let dht = self.nodes.start(number, &seeds).await.map_err(text)?;
+                self.probers.start(number, dht);
+            }
+        }
+        self.all_in(&(0..self.plan.nodes).collect()).await
+    }
+
+    /// What a new node is told: the usual ones, and who is there.
+    fn seeds(&self) -> Vec<usize> {
+        let running = self.nodes.running().into_iter().map(|(number, _)| number);
+        SEEDS.chain(running).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Nothing of the node is left: no process that leaves, or comes.
+    fn is_free(&self, number: usize) -> bool {
+        self.nodes.registry().get(number).is_none() && !self.world.network().is_up(&self.world.address(number))
+    }
+
+    fn launch(&mut self, numbers: Vec<usize>) {
+        for number in numbers {
+            let seeds = self.seeds();
+            let start = self.nodes.launch(number, &seeds);
+            self.starting.spawn(async move { (number, start.await) });
+        }
+    }
+
+    /// Waits until all that are wanted run; those that were refused try again.
+    async fn all_in(&mut self, wanted: &BTreeSet<usize>) -> Result<(), String> {
+        let mut tries: BTreeMap<usize, u32> = BTreeMap::new();
+        loop {
+            while let Some(started) = self.starting.join_next().await {
+                let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
+                self.started(number, started);
+            }
+            let running: BTreeSet<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+            let missing: Vec<usize> = wanted.difference(&running).copied().collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for number in &missing {
+                let tries = tries.entry(*number).or_default();
+                *tries += 1;
+                if *tries > 60 {
+                    return Err(format!("node {number} was refused {tries} times"));
+                }
+            }
+            tokio::time::sleep(RESTART).await;
+            let free = missing.into_iter().filter(|number| self.is_free(*number)).collect();
+            self.launch(free);
+        }
+    }
+
+    /// Whoever was told only of nodes that are gone by now is told anew, as an operator would.
+    async fn take_in_the_lost(&mut self) -> Result<(), String> {
+        tokio::time::sleep(LOST).await;
+        let running = self.nodes.running();
+        let lost = |dht: &Dht| !dht.inspect().active;
+        let Some((_, member)) = running.iter().find(|(_, dht)| !lost(dht)) else {
+            return Err("no node is active".to_owned());
+        };
+        for (number, dht) in running.iter().filter(|(_, dht)| lost(dht)) {
+            let seeds = dht.seeds();
+            let up = |seed: &String| self.world.network().is_up(&Address::new(seed)) && *seed != dht.address();
+            if !seeds.iter().any(up) {
+                self.world.note(&format!("node {number} is told of {}", member.address()));
+                let joined = dht.join(&[member.address()]).await;
+                joined.map_err(|error| format!("node {number} does not join {}: {error}", member.address()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, number: usize, started: Result<Dht, Error>) {
+        match started {
+            Ok(dht) => self.probers.start(number, dht),
+            Err(error) => self.world.note(&format!("node {number} does not start: {error}")),
+        }
+    }
+
+    async fn apply(&mut self, event: Event, wanted: &mut BTreeSet<usize>) -> Result<(), String> {
+        while let Some(started) = self.starting.try_join_next() {
+            let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
+            self.started(number, started);
+        }
+        let runs = |nodes: &Nodes, number: usize| nodes.registry().get(number).is_some();
+        self.world.note(&format!("{event:?}"));
+        match event {
+            Event::Start(numbers) => {
+                wanted.extend(&numbers);
+                // What is still leaving or starting comes in at the end.
+                let free = numbers.into_iter().filter(|number| self.is_free(*number)).collect();
+                self.launch(free);
+            }
+            Event::Leave(numbers) => {
+                for number in numbers {
+                    wanted.remove(&number);
+                    if runs(&self.nodes, number) {
+                        let (dht, env) = (self.nodes.take(number), self.probers.abandon(number));
+                        let leave = async move { dht.leave(Duration::from_secs(10)).await };
+                        // That not all was handed over in time is no fault of a ring in trouble.
+                        drop(tokio::spawn(async move {
+                            match env {
+                                Some(env) => drop(env.gated(leave).await),
+                                None => drop(leave.await),
+                            }
+                        }));
+                    }
+                }
+            }
+            Event::Crash(numbers, crash) => {
+                for number in numbers {
+                    wanted.remove(&number);
+                    if runs(&self.nodes, number) {
+                        self.probers.abandon(number);
+                        self.nodes.crash(number, crash).await;
+                    }
+                }
+            }
+            Event::Pause(number, duration) => {
+                if runs(&self.nodes, number) {
+                    self.probers.paused(number, duration);
+                    self.nodes.pause(number, duration);
+                }
+            }
+            Event::Split(groups) => {
+                let groups: Vec<Vec<_>> =
+                    groups.iter().map(|group| group.iter().map(|n| self.world.address(*n)).collect()).collect();
+                let groups: Vec<&[_]> = groups.iter().map(Vec::as_slice).collect();
+                self.world.network().partition(&groups);
+            }
+            Event::Cut(from, to) => self.world.network().cut(&self.world.address(from), &self.world.address(to)),
+            Event::Heal => self.world.network().heal(),
+        }
+        Ok(())
+    }
+
+    /// Everybody writes, and everybody reads what everybody wrote.
+    async fn serves(&self) -> Result<(), String> {
+        let all = self.nodes.running();
+        for (number, dht) in &all {
+            let key = format!("last/{number}");
+            dht.put(&key, number).await.map_err(|error| format!("node {number} does not put: {error}"))?;
+        }
+        for (number, dht) in &all {
+            for (writer, _) in &all {
+                let key = format!("last/{writer}");
+                match dht.get::<usize>(&key).await {
+                    Ok(Some(value)) if value == *writer => {}
+                    other => return Err(format!("node {number} reads {key}: {other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -55,7 +55,7 @@ pub use remote::Remote;
 pub use ring::id::Id;
 #[doc(hidden)]
 pub use ring::record::Address;
-pub use shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
+pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
 pub use wire::message::{PutOutcome, Topic};
 
 /// The README's Rust code runs as a documentation test.

@@ -32,6 +32,7 @@ mod seeds;
 mod serve;
 mod stabilize;
 mod tasks;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};

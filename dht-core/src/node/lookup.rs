@@ -143,8 +143,8 @@ impl Node {
         Step::Closer(nearest)
     }
 
-    /// Our vnodes. One that has not been stabilized since it knows of others has the successor that the view names: until
-    /// then it would claim what lies behind it, and the whole ring if it is the only one.
+    /// Our vnodes. One that has not been stabilized since others are known has the successor that the view names:
+    /// without one it would claim what lies behind it, or the whole ring if no vnode has one.
     fn with_successors<'a>(&self, view: &RingView, vnodes: &'a [VNode]) -> Cow<'a, [VNode]> {
         if vnodes.iter().all(|v| !v.successors.is_empty()) {
             return Cow::Borrowed(vnodes);

@@ -519,6 +519,23 @@ dht_status dht_hash_key(dht_t *d,
 dht_status dht_locate(dht_t *d, const char *key, char **json, dht_error_t **err);
 
 /*
+ The way of a lookup to the owner of `key`: {"key_id", "slot", "target", "owner", "hops", "one_hop", "took"}. `owner`
+ is a NodeInfo; `hops` lists the nodes asked, in that order, none if this node itself knows the owner: {"node",
+ "position", "took", "outcome"}, `node` being {"id", "address"} and `outcome` "closer", "owner" or "silent".
+ `one_hop`: the view of this node names the same owner. Times are seconds. Waits for others, request_timeout at most.
+
+ Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_TIMEOUT; DHT_UNREACHABLE if all ways ended
+ at silent nodes.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_lookup_trace(dht_t *d,
+                            const char *key,
+                            char **json,
+                            dht_error_t **err);
+
+/*
  This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
  dht_join of another node takes.
 

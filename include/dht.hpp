@@ -148,6 +148,10 @@ public:
     std::string locate(const std::string &key) const {
         return answer([&](char **out, dht_error_t **err) { return dht_locate(get(), text(key), out, err); });
     }
+    // The way to the owner of a key; asks other nodes.
+    std::string lookup_trace(const std::string &key) const {
+        return answer([&](char **out, dht_error_t **err) { return dht_lookup_trace(get(), text(key), out, err); });
+    }
     std::string node_info() const { return told(dht_node_info); }
     std::string predecessor() const { return told(dht_predecessor); }
     std::string successor_list() const { return told(dht_successor_list); }

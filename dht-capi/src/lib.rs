@@ -30,7 +30,7 @@ pub use life::{dht_free, dht_join, dht_leave, dht_new, dht_start, dht_stop, dht_
 pub use registry::dht_t;
 pub use status::{dht_status, dht_status_name};
 pub use topology::{
-    dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_members, dht_node_info, dht_predecessor, dht_ring,
-    dht_statistics, dht_successor_list,
+    dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_lookup_trace, dht_members, dht_node_info,
+    dht_predecessor, dht_ring, dht_statistics, dht_successor_list,
 };
 pub use version::{DHT_ABI_VERSION, dht_abi_version, dht_version};

@@ -1,8 +1,8 @@
-//! Where keys lie, who is there, how it goes. All answered from memory.
+//! Where keys lie, who is there, how it goes. All answered from memory, but for dht_lookup_trace.
 
 use std::ffi::c_char;
 
-use dht_core::binding::json;
+use dht_core::binding::{Effect, json};
 use dht_core::{Dht, Result};
 
 use crate::boundary::{Out, call, text};
@@ -50,6 +50,34 @@ pub unsafe extern "C" fn dht_locate(
         call("dht_locate", err, || {
             let key = text("key", key)?;
             show(d, json, |dht| json::shape(&dht.locate(key)?))
+        })
+    }
+}
+
+/// The way of a lookup to the owner of `key`: {"key_id", "slot", "target", "owner", "hops", "one_hop", "took"}. `owner`
+/// is a NodeInfo; `hops` lists the nodes asked, in that order, none if this node itself knows the owner: {"node",
+/// "position", "took", "outcome"}, `node` being {"id", "address"} and `outcome` "closer", "owner" or "silent".
+/// `one_hop`: the view of this node names the same owner. Times are seconds. Waits for others, request_timeout at most.
+///
+/// Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_TIMEOUT; DHT_UNREACHABLE if all ways ended
+/// at silent nodes.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_lookup_trace(
+    d: *mut dht_t,
+    key: *const c_char,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_lookup_trace", err, || {
+            let (key, out) = (text("key", key)?, Out::needed("json", json)?);
+            let running = registry::find(d)?.node.running()?;
+            let trace = running.block_on(Effect::Reads, running.dht().lookup_trace(key), None)?;
+            out.set_text(json::shape(&trace)?).map(|()| true)
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::node::{Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
-use crate::shapes::{Finger, Health, NodeInfo, RingInfo, Statistics};
+use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
 use crate::store::{MemoryStore, Store};
 use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
@@ -453,6 +453,18 @@ impl Dht {
         let node = self.node()?;
         node.check_key(key.as_ref())?;
         Ok(node.locate(key.as_ref()))
+    }
+
+    /// The way to the owner of `key`: walks the ring as a Chord lookup does, whatever this node's view says, and tells
+    /// whom it asked. Counts in no statistics; takes `request_timeout` at most.
+    ///
+    /// # Errors
+    /// `TooLarge` (the key), `Stopped`; `NotJoined` if this node is in no ring by then, `Timeout`, `Unreachable` if all
+    /// ways ended at silent nodes.
+    pub async fn lookup_trace(&self, key: impl AsRef<[u8]>) -> Result<LookupTrace> {
+        let node = self.node()?;
+        node.check_key(key.as_ref())?;
+        node.lookup_trace(key.as_ref(), node.env.now() + node.config.request_timeout).await
     }
 
     /// This node.

@@ -59,7 +59,7 @@ pub use ring::id::Id;
 pub use ring::record::{Address, NodeId};
 #[doc(hidden)]
 pub use ring::vnode::Pointer;
-pub use shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
+pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
 pub use wire::message::{PutOutcome, Topic};
 
 /// The README's Rust code runs as a documentation test.

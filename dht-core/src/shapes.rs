@@ -62,6 +62,59 @@ pub struct Finger {
     pub node: NodeInfo,
 }
 
+/// The way of one lookup to the owner of a key, as one node walked it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LookupTrace {
+    /// The id of the key.
+    pub key_id: String,
+    /// The slot that the key falls in, from 0.
+    pub slot: u32,
+    /// The last id of the slot: its owner is the owner of the slot, so this is what lookups look for.
+    pub target: String,
+    /// The node that the walk found.
+    pub owner: NodeInfo,
+    /// The nodes asked, in that order; none if the node itself knew the owner.
+    pub hops: Vec<Hop>,
+    /// The view of the node that walked named the same owner, so that operations reach it without a walk.
+    pub one_hop: bool,
+    /// From the call to its end, seconds.
+    pub took: f64,
+}
+
+/// One node asked in a lookup.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Hop {
+    /// Who was asked.
+    pub node: HopNode,
+    /// The position of that node which led there.
+    pub position: String,
+    /// Until it answered or was given up, seconds.
+    pub took: f64,
+    /// What came of it.
+    pub outcome: HopOutcome,
+}
+
+/// Who was asked, by the name and address that the asking node had for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HopNode {
+    /// The node_id.
+    pub id: String,
+    /// "host:port".
+    pub address: String,
+}
+
+/// What came of asking one node in a lookup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HopOutcome {
+    /// It named nodes nearer to the target.
+    Closer,
+    /// It named the owner, which ends the lookup.
+    Owner,
+    /// It gave no answer, or an error; the next nearest known was asked instead.
+    Silent,
+}
+
 /// Whether this node and its part of the ring are well: what a readiness probe asks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Health {

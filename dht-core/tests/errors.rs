@@ -222,6 +222,7 @@ async fn wrong_data_is_refused_and_nothing_is_stored() {
         refused(node.contains(&long).await, ErrorKind::TooLarge, &names);
         refused(node.ttl(&long).await, ErrorKind::TooLarge, &names);
         refused(node.locate(&long), ErrorKind::TooLarge, &names);
+        refused(node.lookup_trace(&long).await, ErrorKind::TooLarge, &names);
         let large = Bytes::from(vec![0; (16 << 20) + 1]);
         let names = ["16777217", "max_value_size", "16777216"];
         refused(node.put_bytes("k", large.clone(), PutOptions::default()).await, ErrorKind::TooLarge, &names);

@@ -51,6 +51,7 @@ async fn everything_says_stopped(node: &Dht) {
     refused(node.join(&["127.0.0.1:1"]).await, ErrorKind::Stopped, &names);
     refused(node.wait_ready(SOON).await, ErrorKind::Stopped, &names);
     refused(node.locate("k"), ErrorKind::Stopped, &names);
+    refused(node.lookup_trace("k").await, ErrorKind::Stopped, &names);
     refused(node.node_info(), ErrorKind::Stopped, &names);
     refused(node.predecessor(), ErrorKind::Stopped, &names);
     refused(node.successor_list(), ErrorKind::Stopped, &names);

@@ -467,6 +467,21 @@ impl Node {
         shapes(py, "NodeInfo", &self.dht(py, |dht| dht.locate(key.0))?)
     }
 
+    /// The way to the owner of ``key``, as a `LookupTrace`: walks the ring as a lookup does, whatever this node's view
+    /// says, and tells whom it asked. Takes ``request_timeout`` at most.
+    ///
+    /// Raises TooLarge (the key), NotJoined, OperationTimeout; Unreachable if all ways ended at silent nodes.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     trace = node.lookup_trace("k")
+    /// >>> trace.owner.id, trace.hops, trace.one_hop
+    /// ('me', (), True)
+    fn lookup_trace(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
+        let convert = |py: Python<'_>, trace| shape(py, "LookupTrace", &trace);
+        operate!(self, py, Reads, key.0, key.0.to_vec(), |dht, key| dht.lookup_trace(key), convert)
+    }
+
     /// This node, as a `NodeInfo`.
     ///
     /// >>> import dht

@@ -230,9 +230,37 @@ func told(t *testing.T, nodes []*Node) {
 	}
 	_, err = node.Locate("a\x00")
 	fails(t, err, ErrInvalidArgument)
+	traced(t, node, keepers[0].ID)
 	if Version() == "" {
 		t.Fatal("no version")
 	}
+}
+
+// The trace of "key" ends at its owner, once Chord's pointers have followed the view.
+func traced(t *testing.T, node *Node, owner string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(bg, 15*time.Second)
+	defer cancel()
+	trace, err := node.LookupTrace(ctx, "key")
+	for ; err == nil && trace.Owner.ID != owner; trace, err = node.LookupTrace(ctx, "key") {
+		time.Sleep(10 * time.Millisecond)
+	}
+	ok(t, err)
+	id, err := node.HashKey("key")
+	ok(t, err)
+	if trace.KeyID != id || len(trace.Target) != len(id) || !trace.OneHop || trace.Took < 0 || len(trace.Hops) > 2 {
+		t.Fatal(trace)
+	}
+	for _, hop := range trace.Hops {
+		if hop.Node.ID == "" || hop.Node.Address == "" || len(hop.Position) != 40 || hop.Took <= 0 || hop.Outcome == "" {
+			t.Fatal(hop)
+		}
+	}
+	cancel()
+	_, err = node.LookupTrace(ctx, "key")
+	fails(t, err, ErrCancelled)
+	_, err = node.LookupTrace(bg, "a\x00")
+	fails(t, err, ErrInvalidArgument)
 }
 
 func TestOptionsAndLevels(t *testing.T) {

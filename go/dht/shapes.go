@@ -65,6 +65,45 @@ type Finger struct {
 	Node NodeInfo `json:"node"`
 }
 
+// LookupTrace is the way of one lookup to the owner of a key, as one node walked it.
+type LookupTrace struct {
+	// KeyID is the id of the key.
+	KeyID string `json:"key_id"`
+	// Slot is the one that the key falls in, from 0.
+	Slot uint32 `json:"slot"`
+	// Target is the last id of the slot: its owner is the owner of the slot, so this is what lookups look for.
+	Target string `json:"target"`
+	// Owner is the node that the walk found.
+	Owner NodeInfo `json:"owner"`
+	// Hops are the nodes asked, in that order; none if the node itself knew the owner.
+	Hops []Hop `json:"hops"`
+	// OneHop: the view of the node that walked named the same owner, so that operations reach it without a walk.
+	OneHop bool `json:"one_hop"`
+	// Took is seconds, from the call to its end.
+	Took float64 `json:"took"`
+}
+
+// Hop is one node asked in a lookup.
+type Hop struct {
+	// Node is who was asked.
+	Node HopNode `json:"node"`
+	// Position of that node is what led there.
+	Position string `json:"position"`
+	// Took is seconds until it answered or was given up.
+	Took float64 `json:"took"`
+	// Outcome is "closer" (it named nodes nearer to the target), "owner" (it named the owner, which ends the lookup) or
+	// "silent" (it gave no answer, or an error; the next nearest known was asked instead).
+	Outcome string `json:"outcome"`
+}
+
+// HopNode is who was asked, by the name and address that the asking node had for it.
+type HopNode struct {
+	// ID is its node_id.
+	ID string `json:"id"`
+	// Address is "host:port".
+	Address string `json:"address"`
+}
+
 // Health tells whether a node and its part of the ring are well: what a readiness probe asks.
 type Health struct {
 	// Joined: the node is active in a ring.

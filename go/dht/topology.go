@@ -35,6 +35,22 @@ func (n *Node) Locate(key string) ([]NodeInfo, error) {
 	return nodes, err
 }
 
+// LookupTrace is the way to the owner of key: it walks the ring as a lookup does, whatever this node's view says, and
+// tells whom it asked. It takes RequestTimeout at most.
+//
+// Errors: as of Locate; ErrNotJoined, ErrTimeout, ErrCancelled; ErrUnreachable if all ways ended at silent nodes.
+func (n *Node) LookupTrace(ctx context.Context, key string) (LookupTrace, error) {
+	var trace LookupTrace
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return trace, err
+	}
+	err = n.ask(ctx, reads, &trace, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_lookup_trace(n.handle, k, out, err)
+	}, k)
+	return trace, err
+}
+
 // NodeInfo is this node. Its Address is what Join of others takes.
 func (n *Node) NodeInfo() (NodeInfo, error) {
 	var info NodeInfo

@@ -54,7 +54,7 @@ from .errors import (
 # See `_sync`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .types import Finger, Health, NodeInfo, RingInfo, RingNode, Statistics
+    from .types import Finger, Health, Hop, HopNode, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics
 
 __all__ = [
     "DHT",
@@ -69,12 +69,15 @@ __all__ = [
     "Finger",
     "ForkedProcess",
     "Health",
+    "Hop",
+    "HopNode",
     "IncompatibleRing",
     "Insecure",
     "Internal",
     "InvalidArgument",
     "InvalidValue",
     "KeyNotFound",
+    "LookupTrace",
     "MemoryFull",
     "NodeIdInUse",
     "NodeInfo",
@@ -103,9 +106,14 @@ __all__ = [
 _atexit.register(_dht.end_all)
 
 
+_TYPES = frozenset({
+    "Finger", "Health", "Hop", "HopNode", "LookupTrace", "NodeInfo", "RingInfo", "RingNode", "Statistics", "types"
+})  # fmt: skip
+
+
 def __getattr__(name: str) -> object:
     # Half of the time of an import would go into dataclasses that most programs never see.
-    if name in ("Finger", "Health", "NodeInfo", "RingInfo", "RingNode", "Statistics", "types"):
+    if name in _TYPES:
         from importlib import import_module
 
         types = import_module(".types", __name__)

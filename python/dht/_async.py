@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Finger,
         Health,
         Key,
+        LookupTrace,
         NodeInfo,
         Path,
         PutOutcome,
@@ -230,6 +231,10 @@ class AsyncDHT:
     async def locate(self, key: Key) -> list[NodeInfo]:
         """The nodes that keep ``key``, its owner first."""
         return self._node.locate(key)
+
+    async def lookup_trace(self, key: Key) -> LookupTrace:
+        """The way to the owner of ``key``; see `DHT.lookup_trace`."""
+        return await _settled(self._node.lookup_trace(key))
 
     async def node_info(self) -> NodeInfo:
         """This node."""

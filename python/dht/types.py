@@ -18,7 +18,10 @@ __all__ = [
     "Duration",
     "Finger",
     "Health",
+    "Hop",
+    "HopNode",
     "Key",
+    "LookupTrace",
     "NodeInfo",
     "PutOutcome",
     "RingInfo",
@@ -171,6 +174,64 @@ class Finger:
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Finger:
         return cls(**{**told, "node": NodeInfo._of(told["node"])})
+
+
+@dataclass(frozen=True, slots=True)
+class HopNode:
+    """Who was asked in a lookup, by the name and address that the asking node had for it."""
+
+    id: str
+    """Its node_id."""
+    address: str
+    """"host:port"."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> HopNode:
+        return cls(**told)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One node asked in a lookup."""
+
+    node: HopNode
+    """Who was asked."""
+    position: str
+    """The position of that node which led there."""
+    took: float
+    """Seconds until it answered or was given up."""
+    outcome: Literal["closer", "owner", "silent"]
+    """It named nodes nearer to the target; it named the owner, which ends the lookup; or it gave no answer, or an
+    error, and the next nearest known was asked instead."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> Hop:
+        return cls(**{**told, "node": HopNode._of(told["node"])})
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTrace:
+    """The way of one lookup to the owner of a key, as one node walked it."""
+
+    key_id: str
+    """The id of the key."""
+    slot: int
+    """The slot that the key falls in, from 0."""
+    target: str
+    """The last id of the slot: its owner is the owner of the slot, so this is what lookups look for."""
+    owner: NodeInfo
+    """The node that the walk found."""
+    hops: tuple[Hop, ...]
+    """The nodes asked, in that order; none if the node itself knew the owner."""
+    one_hop: bool
+    """The view of the node that walked named the same owner, so that operations reach it without a walk."""
+    took: float
+    """Seconds, from the call to its end."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> LookupTrace:
+        hops = tuple(Hop._of(hop) for hop in told["hops"])
+        return cls(**{**told, "owner": NodeInfo._of(told["owner"]), "hops": hops})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ static void without_a_handle(void) {
     REFUSED(dht_delete_many(NULL, "[]", &text, &err));
     REFUSED(dht_hash_key(NULL, "k", &text, &err));
     REFUSED(dht_locate(NULL, "k", &text, &err));
+    REFUSED(dht_lookup_trace(NULL, "k", &text, &err));
     REFUSED(dht_node_info(NULL, &text, &err));
     REFUSED(dht_predecessor(NULL, &text, &err));
     REFUSED(dht_successor_list(NULL, &text, &err));
@@ -81,6 +82,8 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_hash_key(d, "k", NULL, &err));
     REFUSED(dht_locate(d, NULL, &text, &err));
     REFUSED(dht_locate(d, "k", NULL, &err));
+    REFUSED(dht_lookup_trace(d, NULL, &text, &err));
+    REFUSED(dht_lookup_trace(d, "k", NULL, &err));
     REFUSED(dht_node_info(d, NULL, &err));
     REFUSED(dht_predecessor(d, NULL, &err));
     REFUSED(dht_successor_list(d, NULL, &err));

@@ -48,8 +48,40 @@ static void statistics(dht_t *d) {
     json_free(&all);
 }
 
+/* The trace of a key ends at its owner. Returns how many nodes were asked. */
+static size_t traced(dht_t *d, const char *key) {
+    char *text = NULL, *hex = NULL;
+    json trace, keepers;
+    const json *hops;
+    size_t i, asked;
+    OK(dht_locate(d, key, &text, &err));
+    keepers = json_read(text);
+    dht_string_free(text);
+    OK(dht_lookup_trace(d, key, &text, &err));
+    trace = json_read(text);
+    dht_string_free(text);
+    is_node_info(json_at(&trace, "owner"));
+    CHECK(strcmp(json_text(json_at(&trace, "owner"), "id"), json_text(&keepers.items[0], "id")) == 0);
+    OK(dht_hash_key(d, key, &hex, &err));
+    CHECK(strcmp(json_text(&trace, "key_id"), hex) == 0 && strlen(json_text(&trace, "target")) == strlen(hex));
+    dht_string_free(hex);
+    CHECK(json_at(&trace, "slot")->number >= 0 && json_at(&trace, "slot")->number < 1 << 14);
+    CHECK(json_at(&trace, "one_hop")->number == 1 && json_at(&trace, "took")->number >= 0);
+    hops = json_at(&trace, "hops");
+    asked = hops->len;
+    for (i = 0; i < asked; i++) {
+        CHECK(strcmp(json_text(&hops->items[i], "outcome"), "owner") == 0 || i + 1 < asked);
+        CHECK(strlen(json_text(&hops->items[i], "position")) == 40 && json_at(&hops->items[i], "took")->number > 0);
+        CHECK(strchr(json_text(json_at(&hops->items[i], "node"), "address"), ':') != NULL);
+        CHECK(strlen(json_text(json_at(&hops->items[i], "node"), "id")) > 0);
+    }
+    json_free(&keepers);
+    json_free(&trace);
+    return asked;
+}
+
 void topology(void) {
-    dht_t *d = started("{\"node_id\": \"alone\"}"), *other;
+    dht_t *d = started("{\"node_id\": \"alone\"}"), *other, *client;
     char *address = address_of(d), *text = NULL, config[128];
     json all = told(d, dht_node_info);
     is_node_info(&all);
@@ -63,6 +95,7 @@ void topology(void) {
     CHECK(all.kind == JSON_LIST && all.len == 0);
     json_free(&all);
     statistics(d);
+    CHECK(traced(d, "k") == 0);
 
     snprintf(config, sizeof config, "{\"node_id\": \"other\", \"seeds\": [\"%s\"]}", address);
     other = started(config);
@@ -96,7 +129,15 @@ void topology(void) {
     is_node_info(&all.items[0]);
     json_free(&all);
     dht_string_free(text);
+    CHECK(traced(d, "k") <= 1 && traced(other, "k") <= 1);
+    /* A client has to ask. */
+    snprintf(config, sizeof config, "{\"virtual_nodes\": 0, \"seeds\": [\"%s\"]}", address);
+    client = started(config);
+    OK(dht_wait_ready(client, 30000, &err));
+    CHECK(traced(client, "k") >= 1);
+    dht_free(client);
     dht_free(other);
     dht_free(d);
+    FAILS(dht_lookup_trace(d, "k", &text, &err), DHT_INVALID_ARGUMENT);
     free(address);
 }

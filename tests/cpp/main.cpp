@@ -42,6 +42,10 @@ static void data() {
     CHECK(node.statistics().find("stores_successful") != std::string::npos);
     CHECK(node.health().find("\"joined\":true") != std::string::npos);
     CHECK(!node.ring().empty() && !node.members().empty() && !node.finger_table().empty() && !node.locate("k").empty());
+    std::string trace = node.lookup_trace("abc");
+    CHECK(trace.find("{\"key_id\":\"" + node.hash_key("abc") + "\"") == 0);
+    CHECK(trace.find("\"hops\":[],\"one_hop\":true") != std::string::npos);
+    throws(DHT_INVALID_ARGUMENT, [&] { node.lookup_trace(bytes); });
     node.stop();
     node.leave();
     throws(DHT_STOPPED, [&] { node.get("k"); });

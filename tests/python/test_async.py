@@ -57,6 +57,8 @@ def test_operations() -> None:
             assert await second.delete_many(["m1", "none"]) == {"m1": True, "none": False}
             assert (await first.node_info()).id == "first"
             assert len((await first.ring()).nodes) == 2 and len(await first.members()) == 2
+            trace = await first.lookup_trace("k")
+            assert trace.owner.id == (await first.locate("k"))[0].id and len(trace.hops) <= 1
             assert len(await first.locate("k")) == 2 and (await first.health()).joined
             assert (await first.statistics()).stores_successful > 100
             before = await first.predecessor()

@@ -101,6 +101,7 @@ def calls(node: dht.DHT) -> list[Callable[[], Any]]:
         lambda: node.join("127.0.0.1:1"),
         lambda: node.wait_ready(1),
         lambda: node.locate("k"),
+        lambda: node.lookup_trace("k"),
         lambda: node.node_info(),
         lambda: node.statistics(),
         lambda: node.health(),

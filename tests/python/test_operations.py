@@ -119,6 +119,24 @@ def test_topology(pair: tuple[dht.DHT, dht.DHT], alone: dht.DHT) -> None:
     assert pickle.loads(pickle.dumps(ring)) == ring
 
 
+def test_lookup_trace(pair: tuple[dht.DHT, dht.DHT], make: Callable[..., dht.DHT]) -> None:
+    first, second = pair
+    client = make(virtual_nodes=0, seeds=[first.address])
+    for node, hops in [(first, range(0, 2)), (second, range(0, 2)), (client, range(1, 3))]:
+        trace = node.lookup_trace("k")
+        assert trace.owner.id == node.locate("k")[0].id and trace.one_hop
+        assert int(trace.key_id, 16) == node.hash_key("k") and trace.slot == node.hash_key("k") >> 146
+        assert int(trace.target, 16) == node.hash_key("k") | ((1 << 146) - 1)
+        assert len(trace.hops) in hops and trace.took >= sum(hop.took for hop in trace.hops)
+        for hop in trace.hops:
+            assert {"first": first, "second": second}[hop.node.id].address == hop.node.address
+            assert len(hop.position) == 40 and hop.took > 0
+        assert not trace.hops or trace.hops[-1].outcome == "owner"
+        assert pickle.loads(pickle.dumps(trace)) == trace
+        with pytest.raises(AttributeError):
+            trace.slot = 0  # type: ignore[misc]
+
+
 def test_health_and_statistics(make: Callable[..., dht.DHT]) -> None:
     node = make()
     health = node.health()

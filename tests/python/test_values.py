@@ -150,6 +150,7 @@ def test_keys(alone: dht.DHT) -> None:
             lambda: alone.put_many({wrong: 1}),
             lambda: alone.hash_key(wrong),
             lambda: alone.locate(wrong),
+            lambda: alone.lookup_trace(wrong),
         ]:
             with pytest.raises(TypeError, match="str or bytes"):
                 call()

@@ -23,6 +23,7 @@ def blocking() -> tuple[str, dict[str, int]]:
         found: dht.Versioned | None = node.get_versioned("a")
         assert found is not None and found.expires_at is None
         owners: list[dht.NodeInfo] = node.locate(b"a")
+        hops: tuple[dht.Hop, ...] = node.lookup_trace(b"a").hops
         assert owners[0].id == node.node_id
         try:
             node["none"]

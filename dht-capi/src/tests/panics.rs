@@ -59,6 +59,7 @@ fn a_panic_in_any_function_is_contained() {
         dht_delete_many(d, v, out);
         dht_hash_key(d, k, out);
         dht_locate(d, k, out);
+        dht_lookup_trace(d, k, out);
         dht_node_info(d, out);
         dht_predecessor(d, out);
         dht_successor_list(d, out);

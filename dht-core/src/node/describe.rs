@@ -191,7 +191,7 @@ impl Node {
         self.state().vnodes.first().map(|v| v.id)
     }
 
-    fn pointed(&self, pointer: &Pointer) -> Option<NodeInfo> {
+    pub(super) fn pointed(&self, pointer: &Pointer) -> Option<NodeInfo> {
         let state = self.state();
         state.members.get(&pointer.node_id).map(|known| self.info(known))
     }

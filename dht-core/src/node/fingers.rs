@@ -63,7 +63,7 @@ pub(crate) async fn fix_fingers(node: Arc<Node>) {
         for (k, start) in starts {
             let deadline = node.env.now() + node.config.request_timeout;
             // A finger that cannot be found now is left as it is; it is only a short cut.
-            if let Ok(owner) = node.find_successor(start, deadline).await {
+            if let Ok(owner) = node.find_successor(start, deadline, &mut ()).await {
                 let owner = Some(owner).filter(|p| p.node_id != node.node_id);
                 if node.state().fingers.set(k, owner) {
                     node.stats.finger_table_updates.add(1);

@@ -35,6 +35,7 @@ mod seeds;
 mod serve;
 mod stabilize;
 mod tasks;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};

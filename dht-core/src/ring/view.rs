@@ -134,6 +134,22 @@ impl RingView {
         before.iter().rev().chain(after.iter().rev()).find(|p| p.member != not)
     }
 
+    /// The first `count` distinct members anticlockwise strictly before `id`, each at its nearest position.
+    pub(crate) fn distinct_preceding(&self, id: Id, count: usize) -> Vec<Position> {
+        let mut found: Vec<Position> = Vec::new();
+        let Some(start) = self.successor_index(id) else { return found };
+        let (before, after) = self.positions.split_at(start);
+        for p in before.iter().rev().chain(after.iter().rev()) {
+            if found.len() == count {
+                break;
+            }
+            if !found.iter().any(|f| f.member == p.member) {
+                found.push(*p);
+            }
+        }
+        found
+    }
+
     /// The first `count` distinct members clockwise from the slot's last id: owner first. Fewer if the ring is
     /// smaller.
     #[inline]

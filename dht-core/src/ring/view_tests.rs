@@ -56,6 +56,18 @@ fn owners(view: &RingView, found: &[Position]) -> Vec<(String, Id)> {
     found.iter().map(|p| (view.member(p.member).node_id.to_string(), p.id)).collect()
 }
 
+#[test]
+fn distinct_preceding_goes_back_over_zero() {
+    let Ring { view, .. } = three();
+    let named = |list: &[(&str, u8)]| list.iter().map(|(n, p)| ((*n).to_owned(), id(*p))).collect::<Vec<_>>();
+    let from = |n, count| owners(&view, &view.distinct_preceding(id(n), count));
+    assert_eq!(from(55, 3), named(&[("b", 50), ("a", 10), ("c", 100)]));
+    assert_eq!(from(60, 2), named(&[("b", 50), ("a", 10)]), "strictly before");
+    assert_eq!(from(5, 9), named(&[("a", 200), ("c", 100), ("b", 60)]));
+    let empty = ring(slots(8, 4), Vec::new());
+    assert!(empty.view.distinct_preceding(id(5), 1).is_empty());
+}
+
 /// Who holds which position, by the definition: sorted by id, of equal ones the smallest node_id.
 fn held(members: &[Arc<Member>]) -> Vec<(Id, NodeId)> {
     let mut all: Vec<(Id, NodeId)> = members

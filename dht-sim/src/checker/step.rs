@@ -1,8 +1,6 @@
 //! What must hold at every step.
 
-use std::collections::BTreeSet;
-
-use dht_core::{Id, NodeId, Pointers};
+use dht_core::{Id, NodeId, Pointer, Pointers};
 
 /// One list: clockwise from its position, of distinct nodes, not its own, not too long (Zave, §4, *OrderedSuccessorLists*
 /// and *NoDuplicates*).
@@ -15,8 +13,9 @@ pub(super) fn ordered(own: &Pointers, me: &NodeId, len_max: usize) -> Result<(),
     if list.len() > len_max {
         return Err(format!("{}: longer than {len_max}", text()));
     }
-    let nodes: BTreeSet<&NodeId> = list.iter().map(|p| &p.node_id).collect();
-    if nodes.len() != list.len() || nodes.contains(me) {
+    // Lists are short, and this runs after every message: no set.
+    let repeats = |(at, p): (usize, &Pointer)| p.node_id == *me || list[..at].iter().any(|q| q.node_id == p.node_id);
+    if list.iter().enumerate().any(repeats) {
         return Err(format!("{}: not of distinct other nodes", text()));
     }
     let mut last = own.id;
@@ -40,12 +39,12 @@ pub(super) fn live_successors(
     if active.len() < 2 {
         return Ok(());
     }
-    let live: BTreeSet<&NodeId> = active.iter().map(|(node, _)| node).collect();
+    let live = |node: &NodeId| active.iter().any(|(other, _)| other == node);
     for (me, pointers) in active.iter().filter(|(me, _)| !founding(me)) {
         for own in pointers {
-            if !own.successors.iter().any(|p| live.contains(&p.node_id)) {
+            if !own.successors.iter().any(|p| live(&p.node_id)) {
                 let list = super::names(own.successors.iter().map(|p| &p.node_id));
-                let others = super::names(live.iter().copied());
+                let others = super::names(active.iter().map(|(node, _)| node));
                 return Err(format!(
                     "{me} at {:?} has no live successor: its list is [{list}], alive are {others}",
                     own.id
@@ -63,8 +62,6 @@ fn between(a: Id, b: Id, c: Id) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use dht_core::Pointer;
-
     use super::*;
 
     fn id(n: u8) -> Id {

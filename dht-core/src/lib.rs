@@ -30,6 +30,7 @@ mod env;
 mod error;
 mod node;
 mod ops;
+mod placement;
 mod remote;
 mod ring;
 mod shapes;
@@ -51,6 +52,8 @@ pub use dht::Foundation;
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 pub use ops::{GetOptions, PutOptions, Versioned};
+#[doc(hidden)]
+pub use placement::Placement;
 pub use remote::Remote;
 pub use ring::id::Id;
 #[doc(hidden)]

@@ -21,7 +21,7 @@ const PUSH_MAX: usize = 8;
 /// Bytes on the wire, about: what an exchange of node records is charged for.
 const SUM_LEN: usize = 8;
 const DIGEST_LEN: usize = 24;
-const RECORD_LEN: usize = 80;
+const RECORD_LEN: usize = 96;
 
 impl Node {
     /// Takes in what others say of nodes; passes on what is new.

@@ -20,6 +20,7 @@ mod news;
 mod parts;
 mod peers;
 mod phase;
+mod place;
 mod probe;
 mod quorum;
 mod read;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::choice::choose;
 use super::id::{Id, IdSpace};
 use super::record::{Address, Member, NodeId, NodeRecord, NodeState, Verdict};
 use super::slot::SlotSpace;
@@ -202,10 +203,40 @@ impl Members {
 
     /// The view as it would be with `record` active too.
     pub(crate) fn view_with(&self, record: &NodeRecord) -> RingView {
-        let record = NodeRecord { state: NodeState::Active, verdict: Verdict::Alive, ..record.clone() };
-        let newcomer = Arc::new(Member { positions: positions_of(&self.cluster, self.ids, &record), record });
-        let others = self.all.iter().filter(|(id, _)| **id != newcomer.record.node_id).map(|(_, k)| &k.member);
-        RingView::derive(self.ids, self.slots, others.chain([&newcomer]))
+        let newcomer = self.as_if_active(record);
+        RingView::derive(self.ids, self.slots, self.except(&record.node_id).chain([&newcomer]))
+    }
+
+    /// The choices for the positions of `record` that make the shares most even, given who is here or joining.
+    pub(crate) fn choices_for(&self, record: &NodeRecord) -> Vec<u8> {
+        let others = self.once_joined(&record.node_id);
+        choose(&self.cluster, self.slots, &RingView::derive(self.ids, self.slots, others.iter()), record)
+    }
+
+    /// Whether `record` can be active: it holds a position, also when all who are joining do, and takes nobody's last.
+    pub(crate) fn has_room_for(&self, record: &NodeRecord) -> bool {
+        let mut all = self.once_joined(&record.node_id);
+        all.push(self.as_if_active(record));
+        let later = RingView::derive(self.ids, self.slots, all.iter());
+        let placed = later.member_index(&record.node_id).is_some_and(|m| later.positions_of(m).next().is_some());
+        placed && self.view_with(record).homeless().is_none()
+    }
+
+    /// All but that one, the joining ones as if they were active.
+    fn once_joined(&self, without: &NodeId) -> Vec<Arc<Member>> {
+        let once_joined = |member: &Arc<Member>| match member.record.state {
+            NodeState::Joining if member.record.verdict != Verdict::Dead => self.as_if_active(&member.record),
+            _ => member.clone(),
+        };
+        self.except(without).map(once_joined).collect()
+    }
+
+    fn except<'a>(&'a self, node_id: &'a NodeId) -> impl Iterator<Item = &'a Arc<Member>> {
+        self.all.iter().filter(move |(id, _)| *id != node_id).map(|(_, k)| &k.member)
+    }
+
+    fn as_if_active(&self, record: &NodeRecord) -> Arc<Member> {
+        self.member(NodeRecord { state: NodeState::Active, verdict: Verdict::Alive, ..record.clone() })
     }
 
     pub(crate) fn own(&self) -> &NodeRecord {

@@ -91,13 +91,21 @@ impl RingView {
     }
 
     /// Ascending by id.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare them to a model"))]
     pub(crate) fn positions(&self) -> &[Position] {
         &self.positions
     }
 
     pub(crate) fn positions_of(&self, member: MemberIndex) -> impl Iterator<Item = &Position> {
         self.positions.iter().filter(move |p| p.member == member)
+    }
+
+    /// A member all of whose positions are others'.
+    pub(crate) fn homeless(&self) -> Option<MemberIndex> {
+        let mut homes = vec![false; self.members.len()];
+        for position in &self.positions {
+            homes[position.member as usize] = true;
+        }
+        homes.iter().position(|has| !has).map(|member| member as MemberIndex)
     }
 
     /// The first position at or clockwise after `id`; `None` in an empty ring.

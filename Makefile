@@ -5,12 +5,13 @@ CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member
-SCENARIOS := ping_storm calm50
-SIM := $(CARGO) run --locked --release --quiet -p dht-sim --bin dht-sim --
+SCENARIOS := ping_storm calm50 small_rings
+SIM := $(CARGO) run --locked --profile sim --quiet -p dht-sim --bin dht-sim --
+JOBS := $(shell getconf _NPROCESSORS_ONLN)
 SEEDS ?= 20
 SECONDS ?= 60
 
-.PHONY: help demo test check fmt clippy unit sim-quick sim sim-tables readme doc bench chaos clean tools
+.PHONY: help demo test check fmt clippy unit sim-quick sim planted sim-tables readme doc bench chaos clean tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +36,7 @@ skip-%:
 
 # The suites of other languages wait for the Rust ones, so that two builds never compete.
 test: ## everything a commit must pass
-	$(MAKE) --no-print-directory tools check sim-quick
+	$(MAKE) --no-print-directory tools check sim-quick planted
 	$(MAKE) --no-print-directory $(C_SUITE) $(CPP_SUITE) $(GO_SUITE)
 	$(MAKE) --no-print-directory python-test python-package faces readme doc
 	@echo "make test: all suites passed"
@@ -51,11 +52,17 @@ clippy:
 unit: ## unit, property, contract and integration tests of every crate
 	$(CARGO) test --locked $(CRATES) --features dht-core/binding
 
-sim-quick: ## one simulated scenario of each kind, fixed seeds
-	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds 2 --seed 1 &&) true
+sim-quick: ## every simulated scenario with fixed seeds
+	$(SIM) --scenario ping_storm --seeds 2
+	$(SIM) --scenario calm50 --seeds 2 --jobs $(JOBS)
+	$(SIM) --scenario small_rings --seeds 500 --jobs $(JOBS) --quiet
 
-sim: ## SEEDS=n fresh seeds of every scenario
-	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds $(SEEDS) --seed $$RANDOM &&) true
+# From where on: SEED=n, to go on where an earlier run ended. Else somewhere at random, which the last line tells.
+sim: ## SEEDS=n seeds of every scenario, fresh ones or from SEED=m on; ends with 1 if one fails
+	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds $(SEEDS) --seed $(or $(SEED),$$((RANDOM * 32768 + RANDOM))) --jobs $(JOBS) --quiet &&) true
+
+planted: ## plants bugs in the ring and looks that the simulator sees each
+	$(CARGO) run --locked --profile sim --quiet -p dht-sim --features planted --target-dir $(TARGET_DIR)/planted --bin planted
 
 sim-tables: ## what the ring costs, measured in the simulator (TABLE=name, NODES=n for one)
 	$(CARGO) run --locked --release --quiet -p dht-sim --bin sim-tables -- $(TABLE) $(NODES)

@@ -20,6 +20,17 @@
 //! conversations) → `transport`, `store` (the ports) → `wire` (messages and their bytes) → `data` (records, versions)
 //! → `ring` (who owns what). `docs/architecture.md` draws the map.
 
+/// True where this bug is planted, which it never is without the feature: see `planted.rs`.
+macro_rules! planted {
+    ($name:literal) => {{
+        #[cfg(feature = "planted")]
+        let planted = crate::planted::is($name);
+        #[cfg(not(feature = "planted"))]
+        let planted = false;
+        planted
+    }};
+}
+
 #[cfg(feature = "binding")]
 #[doc(hidden)]
 pub mod binding;
@@ -30,6 +41,10 @@ mod env;
 mod error;
 mod node;
 mod ops;
+mod placement;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub mod planted;
 mod remote;
 mod ring;
 mod shapes;
@@ -53,6 +68,8 @@ pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use node::{Inspection, Pointers};
 pub use ops::{GetOptions, PutOptions, Versioned};
+#[doc(hidden)]
+pub use placement::Placement;
 pub use remote::Remote;
 pub use ring::id::Id;
 #[doc(hidden)]

@@ -186,7 +186,7 @@ async fn a_live_duplicate_of_a_node_id_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ring_without_a_free_position_is_full() {
-    // One bit makes two ids: whatever the third node's position is, somebody has it.
+    // One bit makes two ids: the second node chooses the free one, and for the third there is none.
     let model = Config { hash_bits: 1, slot_bits: 1, virtual_nodes: Some(1), ..Config::default() };
     let first = start(Config { node_id: "n0".into(), ..model.clone() }).await;
     first.put("k", &1).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_ring_without_a_free_position_is_full() {
             }
         }
     }
-    assert!(nodes.len() <= 2 && full >= 6, "{nodes:?} have two ids");
+    assert_eq!((nodes.len(), full), (2, 6), "{nodes:?} have two ids");
     settled(&nodes).await;
     for node in &nodes {
         assert_eq!(node.get::<i32>("k").await.unwrap(), Some(1));

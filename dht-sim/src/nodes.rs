@@ -1,6 +1,6 @@
 //! The nodes of a run: production nodes, each on an endpoint of the simulated network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Nodes {
 
 /// The nodes that run, for whoever watches them while they come and go.
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Mutex<BTreeMap<usize, Running>>>);
+pub struct Registry(Arc<Mutex<BTreeMap<usize, Running>>>, Arc<Mutex<BTreeSet<usize>>>);
 
 #[derive(Clone)]
 struct Running {
@@ -50,9 +50,32 @@ impl Registry {
         self.lock().iter().map(|(&number, running)| (number, running.dht.clone())).collect()
     }
 
+    /// Those that are on their way in: they may be members before they know it.
+    pub fn starting(&self) -> Vec<usize> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    fn start(&self, number: usize) -> Starting {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        Starting(self.clone(), number)
+    }
+
     /// A handle on one, and its process's clock, if it runs.
     pub fn get(&self, number: usize) -> Option<(Dht, Env)> {
         self.lock().get(&number).map(|running| (running.dht.clone(), running.env.clone()))
+    }
+}
+
+/// The node_id of the node of that number.
+pub fn name(number: usize) -> String {
+    format!("node-{number}")
+}
+
+struct Starting(Registry, usize);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
@@ -95,7 +118,9 @@ impl Nodes {
     ) -> impl Future<Output = Result<Dht, Error>> + Send + use<> {
         let (start, env) = self.prepare(number, seeds);
         let registry = self.running.clone();
+        let starting = registry.start(number);
         async move {
+            let _starting = starting;
             let dht = env.clone().gated(start).await?;
             registry.lock().insert(number, Running { dht: dht.clone(), env });
             Ok(dht)
@@ -132,7 +157,7 @@ impl Nodes {
         let env = self.world.node_env_with_clock(&format!("node {number}, start {start}"), clock);
         let address = self.world.address(number);
         let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
-        let config = Config { node_id: format!("node-{number}"), seeds, ..self.config.clone() };
+        let config = Config { node_id: name(number), seeds, ..self.config.clone() };
         let slot_count = 1 << u16::from(config.slot_bits).min(config.hash_bits);
         let foundation = Foundation {
             transport: self.world.network().endpoint(address.clone()),

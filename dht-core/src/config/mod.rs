@@ -84,8 +84,8 @@ pub struct Config {
     /// fail within one `stabilize_interval`: about 2 × log2(nodes) is ample.
     pub successor_list_size: usize,
     /// Positions of this node, 0 to 200; 0 = client, which stores nothing; default (`None`) 16, or 1 without
-    /// `consistent_hashing`. More even out the load (deviation about 1/√n) and cost upkeep; see
-    /// [`Config::vnode_count`].
+    /// `consistent_hashing`, with which each is chosen among 16 candidates. More even out the load (of 100 nodes the
+    /// busiest owns 6 % more than the mean with 16, 1 % with 200) and cost upkeep; see [`Config::vnode_count`].
     pub virtual_nodes: Option<u16>,
     /// True (default): virtual nodes, and weak digests are mixed so that sequential keys spread. False: one position
     /// per node and raw digests, as in the Chord paper; `virtual_nodes` may then only be 0 or 1. Immutable for a ring.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::Node;
 use crate::ring::id::{Id, IdSpace, Span};
-use crate::ring::record::NodeId;
 use crate::ring::vnode::Pointer;
 
 /// Fingers looked up in one period, of those that the view contradicts.
@@ -27,9 +26,10 @@ impl Fingers {
         Self { entries: vec![None; usize::from(ids.bits())], next: 0, calm: 0 }
     }
 
-    pub(crate) fn forget(&mut self, gone: &NodeId) {
+    /// Forgets every pointer that `keeps` does not keep.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&Pointer) -> bool) {
         for entry in &mut self.entries {
-            entry.take_if(|p| p.node_id == *gone);
+            entry.take_if(|p| !keeps(p));
         }
     }
 
@@ -105,6 +105,9 @@ impl Node {
             }
         }
         state.fingers.next = state.fingers.next.wrapping_add(1);
+        if planted!("fingers_stay") {
+            return Vec::new();
+        }
         if !wrong.is_empty() {
             // Begun somewhere else each time: one that cannot be found now must not hold up the others.
             let from = state.fingers.next % wrong.len();

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::fingers::Fingers;
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +19,6 @@ use crate::ring::params::{RingConfig, RingParams};
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
-use crate::ring::vnode::VNode;
 use crate::transport::Reply;
 use crate::wire::message::{Request, Response};
 
@@ -33,6 +33,8 @@ const JOIN_ROUNDS: usize = 4;
 const SOURCES_MAX: usize = 8;
 /// Members that a joining node tells of itself directly; the others hear of it from them.
 const ANNOUNCE_MAX: usize = 64;
+/// With more bits than these, positions do not coincide: 2^20 random ones of 2^64 ids do so once in 30 million rings.
+const CROWDED_BITS_MAX: u16 = 64;
 
 /// What a member said to a node that wants in.
 struct Welcome {
@@ -49,6 +51,7 @@ impl Node {
             let mut state = self.state();
             let ring = Ring { id: Some(id), config: self.ring().config };
             self.ring.store(Arc::new(ring));
+            self.choose_positions(&mut state);
             state.members.declare(|me| me.state = NodeState::Active, self.env.now());
             let view = Arc::new(state.members.view());
             state.table.found(self.slots, &view, self.replicas());
@@ -101,10 +104,7 @@ impl Node {
     async fn enter_once(self: &Arc<Self>, seeds: &[String], deadline: Instant) -> Result<()> {
         let addresses = self.resolve_all(seeds).await?;
         match self.welcome(&addresses, deadline).await {
-            Ok(welcome) => {
-                self.become_member(welcome).await;
-                Ok(())
-            }
+            Ok(welcome) => self.become_member(welcome).await,
             Err(error) => {
                 let smallest = addresses.iter().min() == Some(&self.address);
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
@@ -125,17 +125,24 @@ impl Node {
     /// where it was.
     pub(crate) async fn join(self: &Arc<Self>, endpoints: &[String], deadline: Instant) -> Result<()> {
         let addresses = self.resolve_all(endpoints).await?;
-        {
+        let added: Vec<String> = {
             let mut state = self.state();
-            for endpoint in endpoints {
-                if !state.seeds.contains(endpoint) {
-                    state.seeds.push(endpoint.clone());
-                }
-            }
+            let added: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
+            state.seeds.extend(added.iter().cloned());
+            added
+        };
+        let joined = self.join_at(&addresses, deadline).await;
+        if joined.as_ref().is_err_and(|error| final_for_join(error.kind())) {
+            // Whoever refused is not looked for behind the caller's back.
+            self.state().seeds.retain(|seed| !added.contains(seed));
         }
+        joined
+    }
+
+    async fn join_at(self: &Arc<Self>, addresses: &[Address], deadline: Instant) -> Result<()> {
         let mut pause = RETRY_MIN;
         loop {
-            let error = match self.welcome(&addresses, deadline).await {
+            let error = match self.welcome(addresses, deadline).await {
                 Ok(welcome) if self.ring().id == Some(welcome.ring_id) => {
                     self.learn(&welcome.records);
                     return Ok(());
@@ -146,7 +153,7 @@ impl Node {
                         let context = format!("the two rings have different settings: here {ours:?}, there {theirs:?}");
                         return Err(Error::new(ErrorKind::IncompatibleRing, context));
                     }
-                    self.unite(welcome.ring_id, &welcome.records, &addresses, deadline).await;
+                    self.unite(welcome.ring_id, &welcome.records, addresses, deadline).await;
                     return Ok(());
                 }
                 Ok(welcome) => {
@@ -154,11 +161,10 @@ impl Node {
                     let (tell, told) = oneshot::channel();
                     // A task of the node's own: a caller who gives up leaves no half-joined node.
                     self.tasks.spawn(async move {
-                        node.become_member(welcome).await;
-                        let _ = tell.send(());
+                        let _ = tell.send(node.become_member(welcome).await);
                     });
                     return match tokio::time::timeout_at(deadline, told).await {
-                        Ok(Ok(())) => Ok(()),
+                        Ok(Ok(joined)) => joined,
                         Ok(Err(_)) => Err(super::stopped()),
                         Err(_) => Err(Error::new(ErrorKind::Timeout, "still joining: the copy of our slots goes on")),
                     };
@@ -289,55 +295,104 @@ impl Node {
         Ok(())
     }
 
-    fn refuse_if_full(&self, record: &NodeRecord) -> Result<()> {
-        let view = self.state().members.view_with(record);
-        let homeless = (0..view.members().len() as u32).find(|m| view.positions_of(*m).next().is_none());
-        match homeless {
-            None => Ok(()),
-            Some(_) => {
-                let context = format!(
-                    "the ring has no position left for {} in 2^{} ids; use more hash_bits or fewer virtual_nodes",
-                    record.node_id, self.params.hash_bits
-                );
-                Err(Error::new(ErrorKind::RingFull, context))
-            }
-        }
-    }
-
     /// Takes this node out of whatever ring it is in and makes it an active member of the one that welcomed it.
-    async fn become_member(self: &Arc<Self>, welcome: Welcome) {
+    ///
+    /// # Errors
+    /// `RingFull` if others took the last position meanwhile. The node then is where it was: in no ring, or in one of
+    /// its own.
+    async fn become_member(self: &Arc<Self>, welcome: Welcome) -> Result<()> {
+        let before = self.ring();
         self.life.enter(Phase::Joining);
         {
             let mut state = self.state();
             self.readable.clear();
             state.members.forget_others();
             state.table.clear();
-            state.vnodes = state.members.own_positions().iter().map(|&id| VNode::new(id)).collect();
             state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
+            state.reset_vnodes();
             self.view.store(Arc::new(state.members.view()));
             self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
         }
         self.learn(&welcome.records);
-        if !self.is_client() {
-            let joining = self.state().members.own().clone();
-            self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
-            let affected = self.copy_ahead().await;
-            self.wait_for_admission(&affected).await;
-            self.find_successors().await;
-            let active = {
-                let mut state = self.state();
-                let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
-                state.admitted = true;
-                self.refresh(&mut state);
-                active
-            };
-            self.announce(&active, &self.announced_to(&affected)).await;
-            self.spread(active);
+        if !self.is_client()
+            && let Err(error) = self.become_active().await
+        {
+            self.withdraw(before).await;
+            return Err(error);
         }
         log!(self, info, "joined");
         self.life.enter(Phase::Active);
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
+        Ok(())
+    }
+
+    /// From knowing the ring to being in its lists.
+    async fn become_active(self: &Arc<Self>) -> Result<()> {
+        self.choose_positions(&mut self.state());
+        loop {
+            let joining = self.state().members.own().clone();
+            self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
+            let affected = self.copy_ahead().await;
+            self.wait_for_admission(&affected).await;
+            self.hear_of_takers(&affected).await;
+            self.find_successors().await;
+            let active = self.activate()?;
+            if let Some(active) = active {
+                self.announce(&active, &self.announced_to(&affected)).await;
+                self.spread(active);
+                return Ok(());
+            }
+            self.release_admissions();
+        }
+    }
+
+    /// Where ids are few, another may have taken one of our positions; whoever let us in knows it, since it let in that
+    /// one before us.
+    async fn hear_of_takers(&self, affected: &BTreeSet<Peer>) {
+        if self.ids.bits() > CROWDED_BITS_MAX {
+            return;
+        }
+        for peer in affected {
+            if let Err(error) = self.sync(peer, &[]).await {
+                // Silent ones have no say, as in the admission.
+                log!(self, debug, peer = %peer.node_id, %error, "not heard before entering");
+            }
+        }
+    }
+
+    /// Enters the lists. `None` if another took our last position since it was chosen, and others were chosen now: each
+    /// time this happens there is one free position fewer, so it ends.
+    fn activate(&self) -> Result<Option<NodeRecord>> {
+        let mut state = self.state();
+        if !state.members.has_room_for(state.members.own()) {
+            let moved = self.choose_positions(&mut state);
+            let own = state.members.own();
+            return if moved && state.members.has_room_for(own) { Ok(None) } else { Err(self.ring_full(own)) };
+        }
+        let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+        state.admitted = true;
+        self.refresh(&mut state);
+        Ok(Some(active))
+    }
+
+    /// Gives up a join that has been announced.
+    async fn withdraw(&self, before: Ring) {
+        log!(self, warn, "withdraws from a ring that filled up while it joined");
+        self.release_admissions();
+        let left = self.state().members.declare(|me| me.state = NodeState::Left, self.env.now());
+        self.announce(&left, &self.announced_to(&BTreeSet::new())).await;
+        {
+            let mut state = self.state();
+            state.members.forget_others();
+            state.reset_vnodes();
+            state.fingers = Fingers::new(self.ids);
+            self.view.store(Arc::new(state.members.view()));
+            self.ring.store(Arc::new(Ring { id: None, ..before }));
+        }
+        if before.id.is_some() {
+            self.found();
+        }
     }
 
     /// Everybody in `first`, and others up to a bound.
@@ -435,7 +490,7 @@ impl Node {
     /// Before it is a member, every position has a successor that has just answered (Zave, §3, *join*). A ring whose
     /// members are all silent is entered in the end without: they will be given up.
     async fn find_successors(self: &Arc<Self>) {
-        for _ in 0..JOIN_ROUNDS {
+        for _ in 0..if planted!("join_without_successor") { 0 } else { JOIN_ROUNDS } {
             let lacking: Vec<usize> = {
                 let state = self.state();
                 let lacking = state.vnodes.iter().enumerate().filter(|(_, v)| v.successors.is_empty());

@@ -108,7 +108,11 @@ impl Node {
         // Of our own positions, the first at or after the target.
         let nearest = vnodes.iter().enumerate().min_by_key(|(_, v)| self.ids.distance(target, v.id));
         for (index, vnode) in vnodes.iter().enumerate() {
-            let owns = vnode.predecessor.as_ref().is_some_and(|p| Span::half_open(p.id, vnode.id).contains(target));
+            let before = |p: &Pointer| match planted!("wrong_interval") {
+                false => Span::half_open(p.id, vnode.id),
+                true => Span::half_open(vnode.id, p.id),
+            };
+            let owns = vnode.predecessor.as_ref().is_some_and(|p| before(p).contains(target));
             if owns || alone {
                 // Between the predecessor and this vnode other vnodes of ours may lie.
                 return Step::Owner(nearest.map_or_else(|| own(vnode, index), |(i, v)| own(v, i)));

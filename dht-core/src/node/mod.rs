@@ -21,6 +21,7 @@ mod news;
 mod parts;
 mod peers;
 mod phase;
+mod place;
 mod probe;
 mod progress;
 mod quorum;
@@ -62,7 +63,7 @@ use crate::ring::params::{RingConfig, RingParams};
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::slot::{Slot, SlotSpace};
 use crate::ring::view::RingView;
-use crate::ring::vnode::VNode;
+use crate::ring::vnode::{Pointer, VNode};
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::transport::{Service, Transport};
@@ -310,12 +311,11 @@ impl Node {
             self.stabilize_wanted.notify_one();
         }
         let State { vnodes, members, fingers, .. } = state;
-        for gone in members.iter().filter(|known| !known.record().placed()) {
-            for vnode in vnodes.iter_mut() {
-                vnode.forget(&gone.record().node_id);
-            }
-            fingers.forget(&gone.record().node_id);
+        let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
+        for vnode in vnodes.iter_mut() {
+            vnode.retain(keeps);
         }
+        fingers.retain(keeps);
         self.view.store(after);
         self.progress.step();
     }

@@ -113,7 +113,7 @@ impl Node {
             let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10()) * patience;
             let overdue = state.members.overdue(now, period * REFUSED_PERIODS, silent_max);
             let judge = |(id, boot)| state.members.judge(&id, boot, Verdict::Dead, now);
-            let dead: Vec<_> = overdue.into_iter().filter_map(judge).collect();
+            let dead: Vec<_> = overdue.into_iter().filter(|_| !planted!("no_verdict")).filter_map(judge).collect();
             state.members.bury(now);
             if !dead.is_empty() {
                 self.refresh(&mut state);

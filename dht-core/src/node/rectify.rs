@@ -69,7 +69,7 @@ impl Node {
                 let state = self.state();
                 let Some(vnode) = state.vnodes.iter().find(|v| v.id == at) else { continue };
                 let known = vnode.predecessor.as_ref() == Some(&candidate);
-                if known || candidate.node_id == self.node_id || !self.may_point_at(&state, &candidate) {
+                if known || candidate.node_id == self.node_id || !state.members.has_position(&candidate) {
                     continue;
                 }
                 vnode.predecessor.clone()
@@ -82,7 +82,7 @@ impl Node {
                 None => false,
             };
             let mut state = self.state();
-            if !self.may_point_at(&state, &candidate) {
+            if !state.members.has_position(&candidate) {
                 continue;
             }
             if let Some(vnode) = state.vnodes.iter_mut().find(|v| v.id == at) {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
-use crate::ring::record::{Address, NodeRecord, RingId, Verdict};
+use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
 use crate::transport::{Call, Reply};
 use crate::wire::message::{Request, Response};
 
@@ -68,6 +68,9 @@ impl Node {
     }
 
     async fn look_for_dead(&self, peer: &Peer) {
+        if planted!("forget_graveyard") {
+            return;
+        }
         let Some(reply) = self.greet(&peer.address).await else { return };
         match reply.head.ring_id {
             // Whoever it is: a node that was restarted there may know a whole side of a split that nobody here has met.
@@ -79,7 +82,9 @@ impl Node {
                 }
             }
             // The node that was given up went with its ring into another one, or we did.
-            Some(_) if reply.head.sender == peer.boot => self.unite_with_ring_at(&peer.address).await,
+            Some(_) if reply.head.sender == peer.boot && !planted!("ring_id_not_told") => {
+                self.unite_with_ring_at(&peer.address).await
+            }
             _ => {}
         }
     }
@@ -100,9 +105,11 @@ impl Node {
     /// A member of ours speaks for another ring: either missed that the two became one. Called when a message shows it.
     pub(crate) fn meet_in_another_ring(&self, boot: u64) {
         let Some(node) = self.myself() else { return };
-        let peer = self.state().members.by_boot(boot).map(|known| Peer::from(known.record()));
+        // One that said goodbye went where it wanted.
+        let stayed = |known: &&super::Known| known.record().state != NodeState::Left;
+        let peer = self.state().members.by_boot(boot).filter(stayed).map(|known| Peer::from(known.record()));
         let Some(peer) = peer else { return };
-        if self.life.phase() != Phase::Active || self.uniting.swap(true, Relaxed) {
+        if planted!("ring_id_not_told") || self.life.phase() != Phase::Active || self.uniting.swap(true, Relaxed) {
             return;
         }
         self.tasks.spawn(async move {

@@ -66,7 +66,7 @@ pub(crate) async fn stabilize(node: Arc<Node>) {
         node.stabilize_vnodes(&wanted).await;
         // A notify may have been lost, or come before this node knew its sender: the view says who should have sent one.
         let missing = node.missing_predecessors();
-        if !missing.is_empty() {
+        if !missing.is_empty() && !planted!("no_notify") {
             node.serve_notify(missing).await;
         }
     }
@@ -113,7 +113,7 @@ impl Node {
             }
         }
         // Nobody is told of a node that is not in the ring yet, or on its way out (Zave, §3: only members notify).
-        if self.state().members.own().placed() {
+        if self.state().members.own().placed() && !planted!("no_notify") {
             for (peer, pointers) in notices {
                 self.tell(&peer.address, Request::Notify { pointers });
             }
@@ -185,6 +185,11 @@ impl Node {
             }
             _ => {
                 let silent = |(mut turn, successor): (Turn, Pointer)| {
+                    if planted!("drop_silent_successor")
+                        && let Some(vnode) = self.state().vnodes.get_mut(turn.index)
+                    {
+                        vnode.retain(|p| p.node_id != successor.node_id);
+                    }
                     turn.silent.insert(successor.node_id);
                     turn
                 };
@@ -215,9 +220,10 @@ impl Node {
         let hash = answer.hash();
         let mut state = self.state();
         let len = answer.successors.len();
-        let names_unknown = answer.predecessor.as_ref().is_some_and(|p| !self.may_point_at(&state, p));
+        let names_unknown = answer.predecessor.as_ref().is_some_and(|p| !state.members.has_position(p));
         let predecessor = answer.predecessor.filter(|_| !names_unknown);
-        let successors: Vec<Pointer> = answer.successors.into_iter().filter(|p| self.may_point_at(&state, p)).collect();
+        let successors: Vec<Pointer> =
+            answer.successors.into_iter().filter(|p| state.members.has_position(p)).collect();
         let whole = successors.len() == len && !names_unknown;
         let vnode = state.vnodes.get_mut(turn.index).filter(|v| v.id == turn.id)?;
         let len_max = self.config.successor_list_size;
@@ -237,13 +243,6 @@ impl Node {
             vnode.settle(successor.id, hash);
         }
         Some(Applied::Named)
-    }
-
-    /// A pointer of others is taken over only at a member that has that position. Whom this node knows to be gone, or not
-    /// to be in yet, it does not take over from those who have not heard.
-    pub(super) fn may_point_at(&self, state: &State, pointer: &Pointer) -> bool {
-        let known = state.members.get(&pointer.node_id).filter(|known| known.record().placed());
-        known.is_some_and(|known| known.member.positions.get(pointer.index as usize) == Some(&pointer.id))
     }
 
     pub(super) fn deadline_for_maintenance(&self) -> Instant {

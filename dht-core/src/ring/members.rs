@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::choice::choose;
 use super::id::{Id, IdSpace};
 use super::record::{Address, Member, NodeId, NodeRecord, NodeState, Verdict};
 use super::slot::SlotSpace;
 use super::view::{RingView, positions_of};
+use super::vnode::Pointer;
 
 /// How long a gone node is remembered and probed.
 const GRAVEYARD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -202,10 +204,40 @@ impl Members {
 
     /// The view as it would be with `record` active too.
     pub(crate) fn view_with(&self, record: &NodeRecord) -> RingView {
-        let record = NodeRecord { state: NodeState::Active, verdict: Verdict::Alive, ..record.clone() };
-        let newcomer = Arc::new(Member { positions: positions_of(&self.cluster, self.ids, &record), record });
-        let others = self.all.iter().filter(|(id, _)| **id != newcomer.record.node_id).map(|(_, k)| &k.member);
-        RingView::derive(self.ids, self.slots, others.chain([&newcomer]))
+        let newcomer = self.as_if_active(record);
+        RingView::derive(self.ids, self.slots, self.except(&record.node_id).chain([&newcomer]))
+    }
+
+    /// The choices for the positions of `record` that make the shares most even, given who is here or joining.
+    pub(crate) fn choices_for(&self, record: &NodeRecord) -> Vec<u8> {
+        let others = self.once_joined(&record.node_id);
+        choose(&self.cluster, self.slots, &RingView::derive(self.ids, self.slots, others.iter()), record)
+    }
+
+    /// Whether `record` can be active: it holds a position, also when all who are joining do, and takes nobody's last.
+    pub(crate) fn has_room_for(&self, record: &NodeRecord) -> bool {
+        let mut all = self.once_joined(&record.node_id);
+        all.push(self.as_if_active(record));
+        let later = RingView::derive(self.ids, self.slots, all.iter());
+        let placed = later.member_index(&record.node_id).is_some_and(|m| later.positions_of(m).next().is_some());
+        placed && self.view_with(record).homeless().is_none()
+    }
+
+    /// All but that one, the joining ones as if they were active.
+    fn once_joined(&self, without: &NodeId) -> Vec<Arc<Member>> {
+        let once_joined = |member: &Arc<Member>| match member.record.state {
+            NodeState::Joining if member.record.verdict != Verdict::Dead => self.as_if_active(&member.record),
+            _ => member.clone(),
+        };
+        self.except(without).map(once_joined).collect()
+    }
+
+    fn except<'a>(&'a self, node_id: &'a NodeId) -> impl Iterator<Item = &'a Arc<Member>> {
+        self.all.iter().filter(move |(id, _)| *id != node_id).map(|(_, k)| &k.member)
+    }
+
+    fn as_if_active(&self, record: &NodeRecord) -> Arc<Member> {
+        self.member(NodeRecord { state: NodeState::Active, verdict: Verdict::Alive, ..record.clone() })
     }
 
     pub(crate) fn own(&self) -> &NodeRecord {
@@ -232,6 +264,16 @@ impl Members {
         self.all.values()
     }
 
+    /// True if the pointer is at a member that has that position: whom this node knows to be gone, or not to be in yet,
+    /// it does not take over from those who have not heard.
+    pub(crate) fn has_position(&self, pointer: &Pointer) -> bool {
+        if planted!("joining_in_lists") {
+            return self.all.get(&pointer.node_id).is_some_and(|known| known.record().present());
+        }
+        let known = self.all.get(&pointer.node_id).filter(|known| known.record().placed());
+        known.is_some_and(|known| known.member.positions.get(pointer.index as usize) == Some(&pointer.id))
+    }
+
     /// The others that are neither gone nor given up.
     pub(crate) fn others(&self) -> impl Iterator<Item = &Known> {
         self.all.values().filter(|k| k.record().present() && k.record().node_id != self.me)
@@ -244,7 +286,7 @@ impl Members {
 
     fn hear_of_myself(&mut self, record: &NodeRecord) -> Learnt {
         let mut mine = self.own().clone();
-        if !record.supersedes(&mine) {
+        if !record.supersedes(&mine) || planted!("no_refutation") {
             return Learnt::Nothing;
         }
         if record.boot != self.boot && record.verdict != Verdict::Dead && record.state != NodeState::Left {

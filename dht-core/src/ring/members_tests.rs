@@ -410,3 +410,81 @@ fn views_of_what_would_be() {
     assert_eq!(*members.own_positions(), mine);
     assert_eq!(members.prospective_view().positions_of(1).count(), mine.len());
 }
+
+#[test]
+fn there_is_room_where_a_position_is_free_and_nobody_loses_the_last() {
+    // Two ids. "me" keeps the records and has no position; "a" has the one where its choice puts it.
+    let ids = IdSpace::new(1).expect("1 is in range");
+    let single = |node_id: &str| record(node_id, |r| r.vnodes = 1);
+    let at = |node_id: &str, id: Id| {
+        let with = |c| NodeRecord { choices: vec![c], ..single(node_id) };
+        (0..16).map(with).find(|r| positions_of("test", ids, r)[0] == id).expect("of 16 candidates one is there")
+    };
+    let (low, high) = (Id::ZERO, ids.max());
+    let with = |others: &[NodeRecord]| {
+        let me = record("me", |r| r.vnodes = 0);
+        let mut members = Members::new("test", ids, SlotSpace::new(ids, 4), me, now());
+        for other in others {
+            members.merge(other, now());
+        }
+        members
+    };
+    let joining = |record: NodeRecord| NodeRecord { state: NodeState::Joining, placed_at: 0, ..record };
+    let members = with(&[at("b", low)]);
+    assert!(members.has_room_for(&at("c", high)));
+    assert!(!members.has_room_for(&at("c", low)), "it would have no position");
+    assert!(!members.has_room_for(&at("a", low)), "it would take the last one of b");
+    for joiner in ["a", "c"] {
+        let choices = members.choices_for(&single(joiner));
+        assert!(members.has_room_for(&NodeRecord { choices, ..single(joiner) }), "{joiner} chooses the free one");
+    }
+    // A joining node has announced its position: who chooses later goes elsewhere, and of two with the same the
+    // smaller keeps it.
+    let members = with(&[at("b", low), joining(at("c", high))]);
+    assert!(members.has_room_for(&at("a", high)));
+    assert!(!members.has_room_for(&at("d", high)));
+    let choices = members.choices_for(&single("d"));
+    assert!(!members.has_room_for(&NodeRecord { choices, ..single("d") }), "there is none left");
+    // Who is gone or goes holds nothing.
+    let gone = NodeRecord { verdict: Verdict::Dead, ..joining(at("c", high)) };
+    assert!(with(&[at("b", low), gone]).has_room_for(&at("d", high)));
+    let leaving = NodeRecord { state: NodeState::Leaving, ..at("c", high) };
+    assert!(with(&[at("b", low), leaving]).has_room_for(&at("d", high)));
+    // Its own record does not stand in a node's way.
+    assert!(with(&[at("b", low), joining(at("c", high))]).has_room_for(&at("c", high)));
+}
+
+/// Each chose in the ring it knew; whoever has the records derives the same positions from them, in whatever order.
+#[test]
+fn everybody_derives_the_positions_that_were_chosen() {
+    let ids = spaces().0;
+    let of = |me: NodeRecord| Members::new("test", ids, SlotSpace::new(ids, 14), me, now());
+    let mut records = vec![test_record("me")];
+    for n in 0..8 {
+        let mut joining = record(&format!("n{n}"), |r| r.vnodes = 6);
+        let mut known = of(joining.clone());
+        for record in &records {
+            known.merge(record, now());
+        }
+        joining.choices = known.choices_for(&joining);
+        assert_eq!(joining.choices.len(), 6);
+        assert_ne!(joining.choices, [0; 6]);
+        records.push(joining);
+    }
+    let mut first = of(records[0].clone());
+    let mut last = of(records[8].clone());
+    for record in &records {
+        first.merge(record, now());
+    }
+    for record in records.iter().rev() {
+        last.merge(record, now());
+    }
+    assert!(first.view().same_placement(&last.view()));
+    assert_eq!(first.view().fingerprint(), last.view().fingerprint());
+    let plain: Vec<NodeRecord> = records.iter().map(|r| NodeRecord { choices: Vec::new(), ..r.clone() }).collect();
+    let mut elsewhere = of(plain[0].clone());
+    for record in &plain {
+        elsewhere.merge(record, now());
+    }
+    assert!(!first.view().same_placement(&elsewhere.view()), "the choices do matter");
+}

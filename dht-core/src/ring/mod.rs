@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits, sends or reads a clock; time and chance come in as arguments.
 
+pub(crate) mod choice;
 pub(crate) mod difference;
 pub(crate) mod frontier;
 pub(crate) mod hash;

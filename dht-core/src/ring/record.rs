@@ -129,6 +129,9 @@ pub struct NodeRecord {
 impl NodeRecord {
     /// True if this record replaces `other` (a record of the same node_id).
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        if planted!("old_boot_wins") && self.boot != other.boot {
+            return false;
+        }
         self.rank() > other.rank()
     }
 

@@ -99,6 +99,15 @@ impl RingView {
         self.positions.iter().filter(move |p| p.member == member)
     }
 
+    /// A member all of whose positions are others'.
+    pub(crate) fn homeless(&self) -> Option<MemberIndex> {
+        let mut homes = vec![false; self.members.len()];
+        for position in &self.positions {
+            homes[position.member as usize] = true;
+        }
+        homes.iter().position(|has| !has).map(|member| member as MemberIndex)
+    }
+
     /// The first position at or clockwise after `id`; `None` in an empty ring.
     pub(crate) fn successor(&self, id: Id) -> Option<&Position> {
         self.positions.get(self.successor_index(id)?)

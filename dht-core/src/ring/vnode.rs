@@ -75,7 +75,8 @@ impl VNode {
             }
             // Past ourselves the successor's list goes round: what follows is already in front.
             let beyond_last = list.last().is_none_or(|last| Span::open(last.id, self.id).contains(next.id));
-            if next.node_id != *me && beyond_last && !list.iter().any(|p| p.node_id == next.node_id) {
+            let listed = list.iter().any(|p| p.node_id == next.node_id) && !planted!("count_vnodes");
+            if next.node_id != *me && beyond_last && !listed {
                 list.push(next.clone());
             }
         }
@@ -92,10 +93,17 @@ impl VNode {
         }
         self.successors = list;
         self.settled = None;
-        its_predecessor
-            .filter(|p| p.node_id != *me && p.node_id != successor.node_id)
-            .filter(|p| Span::open(self.id, successor.id).contains(p.id))
-            .cloned()
+        let others = its_predecessor.filter(|p| p.node_id != *me && p.node_id != successor.node_id);
+        let nearer = others.filter(|p| Span::open(self.id, successor.id).contains(p.id)).cloned();
+        if planted!("adopt_unverified")
+            && let Some(nearer) = nearer
+        {
+            self.successors.retain(|p| p.node_id != nearer.node_id);
+            self.successors.insert(0, nearer);
+            self.successors.truncate(len_max);
+            return None;
+        }
+        nearer
     }
 
     /// *Rectify*: `candidate` notified us and has just answered. Adopts it if it is nearer than the predecessor, or if
@@ -103,6 +111,7 @@ impl VNode {
     pub(crate) fn rectify(&mut self, candidate: Pointer, predecessor_answers: bool) -> bool {
         let nearer = match &self.predecessor {
             Some(now) if *now == candidate => false,
+            Some(_) if predecessor_answers && planted!("rectify_keeps_first") => false,
             Some(now) => !predecessor_answers || Span::open(now.id, self.id).contains(candidate.id),
             None => true,
         };
@@ -112,18 +121,16 @@ impl VNode {
         nearer
     }
 
-    /// *Fail*: forgets a node that was given up. Returns whether anything pointed at it.
-    pub(crate) fn forget(&mut self, gone: &NodeId) -> bool {
+    /// *Fail*: forgets every pointer that `keeps` does not keep: its node was given up, or has other positions now. Returns
+    /// whether there was one.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&Pointer) -> bool) -> bool {
         let len = self.successors.len();
-        self.successors.retain(|p| p.node_id != *gone);
-        if self.successors.len() != len {
+        self.successors.retain(&keeps);
+        let shorter = self.successors.len() != len;
+        if shorter {
             self.settled = None;
         }
-        let pointed = self.predecessor.as_ref().is_some_and(|p| p.node_id == *gone);
-        if pointed {
-            self.predecessor = None;
-        }
-        pointed || self.successors.len() != len
+        self.predecessor.take_if(|p| !keeps(p)).is_some() || shorter
     }
 
     /// True if the nearest known node after this position owns `id`.

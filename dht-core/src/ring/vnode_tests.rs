@@ -46,7 +46,7 @@ fn a_successor_that_was_silent_keeps_its_place_before_the_one_that_answered() {
         Some(pointer(20))
     );
     assert_eq!(ids(&vnode), [id(20), id(30), id(40)], "the silent 20 stays until it is given up");
-    vnode.forget(&NodeId::new("n20"));
+    vnode.retain(|p| p.id != id(20));
     assert_eq!(ids(&vnode), [id(30), id(40)]);
     vnode.stabilized(&me, &pointer(40), None, &[], 1);
     assert_eq!(ids(&vnode), [id(40)], "whoever answered is in the list, however short it is");
@@ -65,12 +65,12 @@ fn rectify_takes_a_nearer_node_or_replaces_a_dead_one() {
 }
 
 #[test]
-fn forget_drops_every_pointer_at_the_node() {
+fn retain_drops_every_pointer_at_the_node() {
     let me = NodeId::new("n10");
     let mut vnode = VNode::new(id(10));
     vnode.stabilized(&me, &pointer(20), None, &[pointer(30)], 4);
     vnode.rectify(pointer(30), true);
-    assert!(vnode.forget(&NodeId::new("n30")));
+    assert!(vnode.retain(|p| p.node_id != NodeId::new("n30")));
     assert_eq!((ids(&vnode), vnode.predecessor.clone()), (vec![id(20)], None));
-    assert!(!vnode.forget(&NodeId::new("n30")));
+    assert!(!vnode.retain(|p| p.node_id != NodeId::new("n30")));
 }

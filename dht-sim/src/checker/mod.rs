@@ -16,7 +16,7 @@ use dht_core::{Inspection, NodeId};
 
 pub use ideal::Ideal;
 
-use crate::nodes::Registry;
+use crate::nodes::{Registry, name};
 use crate::world::World;
 
 /// Looks at all nodes of a run.
@@ -93,7 +93,8 @@ impl Checker {
                 alone.insert(only.clone(), now);
             }
             let founding = |node: &NodeId| alone.get(node).is_some_and(|at| now - *at < FOUNDING);
-            step::live_successors(&active, founding)?;
+            let starting = self.registry.starting().into_iter().map(|number| NodeId::new(&name(number))).collect();
+            step::live_successors(&active, &starting, founding)?;
         }
         Ok(())
     }

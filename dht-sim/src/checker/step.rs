@@ -1,5 +1,7 @@
 //! What must hold at every step.
 
+use std::collections::BTreeSet;
+
 use dht_core::{Id, NodeId, Pointer, Pointers};
 
 /// One list: clockwise from its position, of distinct nodes, not its own, not too long (Zave, §4, *OrderedSuccessorLists*
@@ -34,12 +36,13 @@ pub(super) fn ordered(own: &Pointers, me: &NodeId, len_max: usize) -> Result<(),
 /// Every position has a live entry in its list (Zave, §4, *OneLiveSuccessor*), but of a node that is founding its ring.
 pub(super) fn live_successors(
     active: &[(NodeId, Vec<Pointers>)],
+    starting: &BTreeSet<NodeId>,
     founding: impl Fn(&NodeId) -> bool,
 ) -> Result<(), String> {
     if active.len() < 2 {
         return Ok(());
     }
-    let live = |node: &NodeId| active.iter().any(|(other, _)| other == node);
+    let live = |node: &NodeId| starting.contains(node) || active.iter().any(|(other, _)| other == node);
     for (me, pointers) in active.iter().filter(|(me, _)| !founding(me)) {
         for own in pointers {
             if !own.successors.iter().any(|p| live(&p.node_id)) {
@@ -108,7 +111,7 @@ mod tests {
                 (NodeId::new("c"), vec![list(3, &[(1, "a")])]),
                 (NodeId::new("founder"), vec![list(4, &[])]),
             ];
-            live_successors(&ring, |node| node.as_str() == "founder")
+            live_successors(&ring, &BTreeSet::new(), |node| node.as_str() == "founder")
         };
         assert_eq!(ring(&[(9, "dead"), (3, "c")]), Ok(()));
         assert!(ring(&[(9, "dead")]).is_err() && ring(&[]).is_err());

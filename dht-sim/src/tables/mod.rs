@@ -9,6 +9,9 @@ use crate::network::NetworkConfig;
 use crate::nodes::Nodes;
 use crate::world::{Failure, Setup, World, run};
 
+mod balance;
+mod chi_square;
+mod keys;
 mod maintenance;
 
 /// One table.
@@ -22,7 +25,7 @@ pub struct Table {
 }
 
 /// All tables.
-pub const ALL: &[Table] = &[maintenance::TABLE];
+pub const ALL: &[Table] = &[maintenance::TABLE, balance::TABLE, keys::TABLE];
 
 /// The table of that name.
 pub fn find(name: &str) -> Option<&'static Table> {
@@ -46,6 +49,16 @@ async fn formed(world: &World, config: Config, count: usize) -> Result<Nodes, St
         ready.map_err(|error| format!("node {number} is not ready: {error}"))?;
     }
     Ok(nodes)
+}
+
+/// What is computed over several rings is computed over these.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
+
+/// Of a non-empty list, which is given back sorted.
+fn median(mut values: Vec<f64>) -> (f64, Vec<f64>) {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    (f64::midpoint(low, high), values)
 }
 
 fn simulated<F, S>(name: &str, seed: u64, scenario: S) -> Result<(), Box<Failure>>

@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 use self::plan::{Event, Plan};
 use self::probers::Probers;
 use super::{Body, Scenario};
-use crate::checker::{Checker, Rules};
+use crate::checker::{Checker, Ideal, Rules};
 use crate::network::NetworkConfig;
 use crate::nodes::Nodes;
 use crate::world::World;
@@ -36,6 +36,8 @@ const HOLD: Duration = Duration::from_secs(5);
 const SEEDS: std::ops::Range<usize> = 0..3;
 /// Nodes that have not joined this long after the faults may have nobody left whom they know.
 const LOST: Duration = Duration::from_secs(20);
+/// Keys that each node looks up when the ring has healed.
+const LOOKUPS: usize = 4;
 /// Between two tries to start a node that was refused: its former self may not be known as dead yet.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -103,9 +105,11 @@ impl Run {
         self.world.note("faults have stopped");
         self.all_in(&wanted).await?;
         self.take_in_the_lost().await?;
+        self.take_in_the_apart().await;
         let healed = checker.rest(PATIENCE, HOLD).await?;
         self.world.note(&format!("healed after {healed:?}"));
         self.probers.finish().await?;
+        self.finds().await?;
         self.serves().await?;
         self.nodes.stop().await;
         Ok(())
@@ -127,9 +131,12 @@ impl Run {
         self.all_in(&(0..self.plan.nodes).collect()).await
     }
 
-    /// What a new node is told: the usual ones, and who is there.
+    /// What a new node is told: somebody who is there; or the usual ones, and who is there.
     fn seeds(&self) -> Vec<usize> {
-        let running = self.nodes.running().into_iter().map(|(number, _)| number);
+        let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        if self.plan.few_seeds && !running.is_empty() {
+            return vec![running[self.world.env().random_below(running.len())]];
+        }
         SEEDS.chain(running).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -141,9 +148,13 @@ impl Run {
     fn launch(&mut self, numbers: Vec<usize>) {
         for number in numbers {
             let seeds = self.seeds();
-            let start = self.nodes.launch(number, &seeds);
-            self.starting.spawn(async move { (number, start.await) });
+            self.launch_with(number, &seeds);
         }
+    }
+
+    fn launch_with(&mut self, number: usize, seeds: &[usize]) {
+        let start = self.nodes.launch(number, seeds);
+        self.starting.spawn(async move { (number, start.await) });
     }
 
     /// Waits until all that are wanted run; those that were refused try again.
@@ -192,6 +203,19 @@ impl Run {
         Ok(())
     }
 
+    /// Rings that were to join and could not, or whose founder is gone, join now.
+    async fn take_in_the_apart(&self) {
+        let mut rings = BTreeMap::new();
+        for (number, dht) in self.nodes.running() {
+            if let Some(ring) = dht.inspect().ring_id.filter(|_| dht.inspect().active) {
+                rings.entry(ring).or_insert(number);
+            }
+        }
+        for member in rings.into_values() {
+            self.unite(member).await;
+        }
+    }
+
     fn started(&mut self, number: usize, started: Result<Dht, Error>) {
         match started {
             Ok(dht) => self.probers.start(number, dht),
@@ -213,6 +237,13 @@ impl Run {
                 let free = numbers.into_iter().filter(|number| self.is_free(*number)).collect();
                 self.launch(free);
             }
+            Event::Apart(numbers) => {
+                wanted.extend(&numbers);
+                for (at, number) in numbers.iter().enumerate() {
+                    self.launch_with(*number, &numbers[..at.min(1)]);
+                }
+            }
+            Event::Unite(founder) => self.unite(founder).await,
             Event::Leave(numbers) => {
                 for number in numbers {
                     wanted.remove(&number);
@@ -252,6 +283,39 @@ impl Run {
             }
             Event::Cut(from, to) => self.world.network().cut(&self.world.address(from), &self.world.address(to)),
             Event::Heal => self.world.network().heal(),
+        }
+        Ok(())
+    }
+
+    /// The ring that `founder` is in joins that of the nodes at the start. It goes on until one of the others was reached.
+    async fn unite(&self, founder: usize) {
+        let Some((founder, _)) = self.nodes.registry().get(founder) else { return };
+        let ring = |dht: &Dht| dht.inspect().ring_id;
+        for (number, dht) in self.nodes.running() {
+            if ring(&dht).is_some() && ring(&dht) != ring(&founder) {
+                match founder.join(&[dht.address()]).await {
+                    Ok(()) => return,
+                    Err(error) => self.world.note(&format!("does not join node {number}: {error}")),
+                }
+            }
+        }
+    }
+
+    /// A walk along Chord's pointers ends at the owner, from everywhere.
+    async fn finds(&self) -> Result<(), String> {
+        let all = self.nodes.running();
+        let nodes: Vec<_> = all.iter().map(|(_, dht)| dht.inspect()).collect();
+        let ideal = Ideal::of(&nodes);
+        for (number, dht) in &all {
+            for key in 0..LOOKUPS {
+                let key = format!("found/{number}/{key}");
+                let trace = dht.lookup_trace(&key).await.map_err(|error| format!("node {number}, {key}: {error}"))?;
+                let end = nodes.iter().flat_map(|node| &node.slots).find(|slot| slot.0 == trace.slot);
+                let owner = end.and_then(|(_, end, ..)| ideal.successor(*end)).map(|(_, node)| node.as_str());
+                if owner != Some(&trace.owner.id) {
+                    return Err(format!("node {number} finds {trace:?}, the owner is {owner:?}"));
+                }
+            }
         }
         Ok(())
     }

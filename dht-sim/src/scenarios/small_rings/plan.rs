@@ -15,6 +15,8 @@ pub struct Plan {
     pub nodes: usize,
     /// They start all at once, not one after the other.
     pub at_once: bool,
+    /// Nodes know one seed each, not three and all that run: what a split tears apart, seeds alone do not mend.
+    pub few_seeds: bool,
     /// `successor_list_size`.
     pub successors: usize,
     /// `virtual_nodes`.
@@ -36,6 +38,10 @@ pub struct Plan {
 pub enum Event {
     /// New nodes, or dead ones again, start together.
     Start(Vec<usize>),
+    /// New nodes found a ring of their own.
+    Apart(Vec<usize>),
+    /// The ring that this node founded joins the others'.
+    Unite(usize),
     /// They leave, all at once.
     Leave(Vec<usize>),
     /// They die, all at once.
@@ -53,7 +59,7 @@ pub enum Event {
 impl Event {
     /// Nodes come or go.
     pub fn changes_membership(&self) -> bool {
-        matches!(self, Self::Start(_) | Self::Leave(_) | Self::Crash(..))
+        matches!(self, Self::Start(_) | Self::Apart(_) | Self::Unite(_) | Self::Leave(_) | Self::Crash(..))
     }
 }
 
@@ -113,6 +119,7 @@ impl Plan {
         let mut plan = Self {
             nodes,
             at_once: dice.percent(50),
+            few_seeds: dice.percent(50),
             successors,
             vnodes: dice.one_of(&[1, 1, 1, 2, 5, 16]),
             replicas: dice.between(1, successors.min(3)),
@@ -139,11 +146,13 @@ impl Plan {
         let mut dead = BTreeSet::new();
         let mut next = self.nodes;
         let mut at = Duration::ZERO;
+        // Who founded another ring.
+        let mut apart = None;
         // Whether anything that `Heal` ends is in force.
         let mut severed = false;
         for _ in 0..dice.between(2, 8) {
             at += dice.ms(0, 8_000);
-            let event = match (dice.below(8), self.within_assumptions) {
+            let event = match (dice.below(9), self.within_assumptions) {
                 (0 | 1, _) => {
                     let many = dice.one_of(&[1, 1, 1, 4]);
                     let mut starts: Vec<usize> = if dice.percent(50) { dice.some(&dead, many) } else { Vec::new() };
@@ -214,6 +223,17 @@ impl Plan {
                     severed = true;
                     Event::Cut(pair.0, pair.1)
                 }
+                (8, false) => match apart.take() {
+                    Some(founder) => Event::Unite(founder),
+                    None if next + 3 <= NUMBERS => {
+                        let founders: Vec<usize> = (next..next + dice.between(1, 3)).collect();
+                        next += founders.len();
+                        apart = Some(founders[0]);
+                        there.extend(&founders);
+                        Event::Apart(founders)
+                    }
+                    None => continue,
+                },
                 _ => continue,
             };
             self.events.push((at, event));
@@ -224,6 +244,9 @@ impl Plan {
             }
         }
         self.events.push((at + dice.ms(0, 10_000), Event::Heal));
+        if let Some(founder) = apart {
+            self.events.push((at + Duration::from_secs(10), Event::Unite(founder)));
+        }
     }
 
     /// Membership changes while another fault is in force too.
@@ -264,6 +287,7 @@ mod tests {
         let any = |is: &dyn Fn(&Event) -> bool| plans.iter().any(|p| p.events.iter().any(|(_, e)| is(e)));
         assert!(any(&|e| matches!(e, Event::Start(n) if n.len() > 1)), "mass join");
         assert!(any(&|e| matches!(e, Event::Leave(n) if n.len() > 1)), "mass leave");
+        assert!(any(&|e| matches!(e, Event::Unite(_))), "two rings become one");
         assert!(any(&|e| matches!(e, Event::Crash(n, Crash::Machine) if n.len() > 1)), "mass failure");
         assert!(any(&|e| matches!(e, Event::Pause(_, time) if time.as_secs() > 60)), "a long pause");
         assert!(any(&|e| matches!(e, Event::Split(groups) if groups.len() == 4)), "a four-way split");

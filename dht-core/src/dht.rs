@@ -12,7 +12,7 @@ use crate::config::{Config, Consistency};
 use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
+use crate::node::{FormedRing, Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
@@ -126,6 +126,21 @@ impl Dht {
         Ok(started)
     }
 
+    /// Starts a node as a member of a ring that is there at once.
+    ///
+    /// # Errors
+    /// `Config` as [`Config::validate`].
+    #[doc(hidden)]
+    pub fn start_formed(config: Config, foundation: Foundation, formed: &FormedRing) -> Result<Self> {
+        config.validate()?;
+        let Foundation { transport, store, env, address, boot } = foundation;
+        let node_id = NodeId::new(&node_id(&config, &env));
+        let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
+        node.assume(formed);
+        node.run();
+        Ok(Self(Arc::new(Handle { node, runtime: tokio::runtime::Handle::current() })))
+    }
+
     /// Joins the ring of one of `seeds` ("host:port"). Returns when this node is active there: calls from any member
     /// see its writes then and the reverse, while the hand-over of older data may go on. What this node holds is merged
     /// by version. Joining the ring one is in is a no-op. Bounded by `request_timeout` × (`max_retries` + 1).
@@ -180,6 +195,19 @@ impl Dht {
     #[doc(hidden)]
     pub fn pointers(&self) -> Option<Vec<Pointers>> {
         self.0.node.pointers()
+    }
+
+    /// Whether that life of that node is in this node's view.
+    #[doc(hidden)]
+    pub fn sees(&self, node_id: &NodeId, boot: u64) -> bool {
+        self.0.node.sees(node_id, boot)
+    }
+
+    /// Fingerprint and number of the members of this node's view.
+    #[doc(hidden)]
+    pub fn view(&self) -> (u64, usize) {
+        let view = self.0.node.view();
+        (view.fingerprint(), view.members().len())
     }
 
     /// Through what this node tries to find a ring: the configured seeds and those of explicit joins.

@@ -66,7 +66,7 @@ pub use dht::Foundation;
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
-pub use node::{Inspection, Pointers};
+pub use node::{FormedRing, Inspection, Pointers};
 pub use ops::{GetOptions, PutOptions, Versioned};
 #[doc(hidden)]
 pub use placement::Placement;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dht_core::store::MemoryStore;
-use dht_core::{Config, Dht, Env, Error, Foundation};
+use dht_core::{Config, Dht, Env, Error, FormedRing, Foundation};
 use tokio::task::JoinSet;
 
 use crate::network::Crash;
@@ -151,22 +151,50 @@ impl Nodes {
         seeds: &[usize],
     ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env) {
         assert!(self.running.get(number).is_none(), "node {number} runs already");
+        let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
+        let config = Config { node_id: name(number), seeds, ..self.config.clone() };
+        let foundation = self.foundation(number);
+        let env = foundation.env.clone();
+        (Dht::start_with(config, foundation), env)
+    }
+
+    fn foundation(&mut self, number: usize) -> Foundation {
         let start = self.starts.entry(number).or_insert(0);
         *start += 1;
         let clock = self.clocks.get(&number).copied().unwrap_or_default();
         let env = self.world.node_env_with_clock(&format!("node {number}, start {start}"), clock);
         let address = self.world.address(number);
-        let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
-        let config = Config { node_id: name(number), seeds, ..self.config.clone() };
-        let slot_count = 1 << u16::from(config.slot_bits).min(config.hash_bits);
-        let foundation = Foundation {
+        let slot_count = 1 << u16::from(self.config.slot_bits).min(self.config.hash_bits);
+        Foundation {
             transport: self.world.network().endpoint(address.clone()),
             store: Arc::new(MemoryStore::new(slot_count)),
             boot: env.random_u64().max(1),
-            env: env.clone(),
+            env,
             address,
-        };
-        (Dht::start_with(config, foundation), env)
+        }
+    }
+
+    /// Nodes 0 to `count` - 1 run from now on as a ring that is there at once.
+    ///
+    /// # Errors
+    /// As [`Dht::start_formed`].
+    ///
+    /// # Panics
+    /// If one of them runs already.
+    pub fn form(&mut self, count: usize) -> Result<(), Error> {
+        let foundations: Vec<Foundation> = (0..count).map(|number| self.foundation(number)).collect();
+        let members: Vec<_> =
+            foundations.iter().enumerate().map(|(number, f)| (name(number), f.address.clone(), f.boot)).collect();
+        let ring = FormedRing::new(&self.config, &members)?;
+        for (number, foundation) in foundations.into_iter().enumerate() {
+            // One seed each, that is not itself.
+            let seeds = vec![self.world.address((number + 1) % count).as_str().to_owned()];
+            let config = Config { node_id: name(number), seeds, ..self.config.clone() };
+            let env = foundation.env.clone();
+            let dht = Dht::start_formed(config, foundation, &ring)?;
+            self.running.lock().insert(number, Running { dht, env });
+        }
+        Ok(())
     }
 
     /// A running node.

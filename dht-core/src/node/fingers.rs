@@ -26,6 +26,11 @@ impl Fingers {
         Self { entries: vec![None; usize::from(ids.bits())], next: 0, calm: 0 }
     }
 
+    /// Has exactly these, by k.
+    pub(super) fn assume(&mut self, entries: impl Iterator<Item = Option<Pointer>>) {
+        self.entries = entries.collect();
+    }
+
     /// Forgets every pointer that `keeps` does not keep.
     pub(crate) fn retain(&mut self, keeps: impl Fn(&Pointer) -> bool) {
         for entry in &mut self.entries {

@@ -20,6 +20,8 @@ use crate::wire::message::{Request, Response};
 
 /// Nodes that urgent news is pushed to at once; the rest hears it from them.
 const PUSH_MAX: usize = 8;
+/// Throws for each member that is wanted at random, in a ring where most will do.
+const TRIES: usize = 8;
 /// Bytes on the wire, about: what an exchange of node records is charged for.
 const SUM_LEN: usize = 8;
 const DIGEST_LEN: usize = 24;
@@ -71,21 +73,40 @@ impl Node {
 
     /// Tells some others at once, the rest by and by. The one the news is about is told too: it may refute.
     pub(crate) fn spread(&self, record: NodeRecord) {
-        let targets = {
+        let mut targets = self.some_members(PUSH_MAX, |other| other.node_id != record.node_id);
+        let about = {
             let mut state = self.state();
-            let mut targets: Vec<Peer> = state.members.others().map(|k| Peer::from(k.record())).collect();
             state.news.push(record.clone());
-            let about = targets.iter().position(|p| p.node_id == record.node_id);
-            let mut chosen: Vec<Peer> = about.map(|at| targets.swap_remove(at)).into_iter().collect();
-            while chosen.len() < PUSH_MAX && !targets.is_empty() {
-                let at = self.env.random_below(targets.len());
-                chosen.push(targets.swap_remove(at));
-            }
-            chosen
+            let known = state.members.get(&record.node_id).map(|k| k.record());
+            known.filter(|r| r.present() && r.node_id != self.node_id).map(Peer::from)
         };
+        targets.extend(about);
         for peer in targets {
             self.tell(&peer.address, Request::Ping { boot: 0, records: vec![record.clone()] });
         }
+    }
+
+    /// At most `count` distinct other members for which `fits` holds, chosen at random; without a walk over all of them
+    /// unless the ring is small.
+    pub(crate) fn some_members(&self, count: usize, fits: impl Fn(&NodeRecord) -> bool) -> Vec<Peer> {
+        let view = self.view();
+        let len = view.members().len();
+        let fitting = |at: usize| Some(view.member(at as u32)).filter(|r| r.node_id != self.node_id && fits(r));
+        let mut chosen: Vec<usize> = Vec::with_capacity(count);
+        if len <= count * TRIES {
+            let mut left: Vec<usize> = (0..len).filter(|at| fitting(*at).is_some()).collect();
+            while chosen.len() < count && !left.is_empty() {
+                chosen.push(left.swap_remove(self.env.random_below(left.len())));
+            }
+        } else {
+            for _ in 0..count * TRIES {
+                let at = self.env.random_below(len);
+                if chosen.len() < count && !chosen.contains(&at) && fitting(at).is_some() {
+                    chosen.push(at);
+                }
+            }
+        }
+        chosen.into_iter().map(|at| Peer::from(view.member(at as u32))).collect()
     }
 
     /// Remembers that `node_id` seems to know other nodes than this one: its view's fingerprint is `view`; 0: unknown.

@@ -80,6 +80,12 @@ impl Node {
         }
     }
 
+    /// Whether that life of that node is in the view.
+    pub(crate) fn sees(&self, node_id: &NodeId, boot: u64) -> bool {
+        let view = self.view();
+        view.member_index(node_id).is_some_and(|m| view.member(m).boot == boot)
+    }
+
     pub(crate) fn seeds(&self) -> Vec<String> {
         self.state().seeds.clone()
     }

@@ -11,6 +11,7 @@ mod admission;
 mod coordinator;
 mod describe;
 mod fingers;
+mod formed;
 mod gossip;
 mod inspect;
 mod join;
@@ -47,6 +48,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use formed::FormedRing;
 pub use inspect::{Inspection, Pointers};
 pub(crate) use phase::Phase;
 

@@ -93,8 +93,7 @@ impl Node {
         }
         // Whoever went since the round began is passed over.
         wanted.extend(std::iter::from_fn(|| round.pop()).find_map(|id| present(&id)));
-        let mut suspects: Vec<&NodeRecord> =
-            state.members.others().map(super::Known::record).filter(|r| r.verdict == Verdict::Suspect).collect();
+        let mut suspects: Vec<&NodeRecord> = state.members.suspects().map(super::Known::record).collect();
         for _ in 0..SUSPECTS_MAX.min(suspects.len()) {
             wanted.push(suspects.swap_remove(self.env.random_below(suspects.len())));
         }
@@ -108,7 +107,7 @@ impl Node {
         let now = self.env.now();
         let dead = {
             let mut state = self.state();
-            let nodes = state.members.others().count().max(10) as f64;
+            let nodes = state.members.others_len().max(10) as f64;
             let patience = 1 + state.local_health.score();
             let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10()) * patience;
             let overdue = state.members.overdue(now, period * REFUSED_PERIODS, silent_max);
@@ -201,14 +200,9 @@ impl Node {
     }
 
     async fn ping_through_others(&self, peer: &Peer, patience: Duration) -> Indirect {
-        let mut helpers: Vec<Peer> = {
-            let state = self.state();
-            let healthy = state.members.others().map(super::Known::record).filter(|r| r.verdict == Verdict::Alive);
-            healthy.filter(|r| r.node_id != peer.node_id).map(Peer::from).collect()
-        };
+        let helpers = self.some_members(INDIRECT, |r| r.verdict == Verdict::Alive && r.node_id != peer.node_id);
         let mut asked = FuturesUnordered::new();
-        while asked.len() < INDIRECT && !helpers.is_empty() {
-            let helper = helpers.swap_remove(self.env.random_below(helpers.len()));
+        for helper in helpers {
             let request = Request::PingFor { address: peer.address.clone(), boot: peer.boot };
             let call = crate::transport::Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
             asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));

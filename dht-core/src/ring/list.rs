@@ -121,6 +121,32 @@ impl SlotTable {
         }
     }
 
+    /// Holds what `me` has in `view`, as if it had never been otherwise; calls `holds` with each such slot.
+    pub(crate) fn assume(
+        &mut self,
+        slots: SlotSpace,
+        view: &RingView,
+        replicas: usize,
+        me: Option<u32>,
+        mut holds: impl FnMut(Slot),
+    ) {
+        let mut arc = None;
+        let mut held: Option<u64> = None;
+        for slot in slots.iter() {
+            if arc != Some(view.arc(slot)) {
+                arc = Some(view.arc(slot));
+                let list = view.replica_list(slot, replicas);
+                held = list.iter().any(|m| Some(*m) == me).then(|| view.list_fingerprint(&list));
+            }
+            let Some(members) = held else { continue };
+            let list = ListId { counter: 1, members, epoch: 0 };
+            let standing = Standing::CaughtUp;
+            self.states
+                .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
+            holds(slot);
+        }
+    }
+
     /// Forgets all: this node enters another ring. Its data stays in the store.
     pub(crate) fn clear(&mut self) {
         self.states.clear();

@@ -4,7 +4,7 @@
 //! record outranks whatever others say of this node: a suspicion or a death is refuted by a higher incarnation
 //! (SWIM, Das et al. 2002, §4.2). Gone nodes stay in a bounded graveyard for a while, so that a split can be noticed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +66,10 @@ pub(crate) struct Members {
     all: BTreeMap<NodeId, Known>,
     /// Who has which boot.
     boots: BTreeMap<u64, NodeId>,
+    /// Neither present nor forgotten.
+    gone: BTreeSet<NodeId>,
+    /// Present, and suspected. Looked at every heartbeat, where a walk over all would cost the square of the ring.
+    suspects: BTreeSet<NodeId>,
     outbids: u32,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
     missed: Vec<Arc<Member>>,
@@ -84,6 +88,8 @@ impl Members {
             boot,
             all: BTreeMap::new(),
             boots: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             outbids: 0,
             missed: Vec::new(),
             joined: 0,
@@ -103,7 +109,7 @@ impl Members {
             return Learnt::Nothing;
         }
         let was_present = before.is_some_and(|known| known.record().present());
-        if before.is_none() && !record.present() && self.gone().count() >= GRAVEYARD_LEN_MAX {
+        if before.is_none() && !record.present() && self.gone.len() >= GRAVEYARD_LEN_MAX {
             return Learnt::Nothing;
         }
         // It entered the lists (`placed_at` says when) and left them again, and this node saw neither.
@@ -163,20 +169,38 @@ impl Members {
     pub(crate) fn overdue(&self, now: Instant, refused_max: Duration, silent_max: Duration) -> Vec<(NodeId, u64)> {
         let due = |known: &&Known| {
             let limit = if known.refused { refused_max } else { silent_max };
-            known.record().verdict == Verdict::Suspect && known.record().present() && now >= known.since + limit
+            now >= known.since + limit
         };
-        self.all.values().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
+        self.suspects().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
     }
 
     /// Forgets who has been gone for long, and the oldest of too many.
     pub(crate) fn bury(&mut self, now: Instant) {
-        self.all.retain(|_, k| k.record().present() || now.duration_since(k.since) < GRAVEYARD_AGE_MAX);
-        let all = &self.all;
-        self.boots.retain(|_, node_id| all.contains_key(node_id));
-        while self.gone().count() > GRAVEYARD_LEN_MAX {
-            let oldest = self.gone().min_by_key(|k| k.since).map(|k| k.record().node_id.clone());
-            let Some(node_id) = oldest else { break };
-            self.all.remove(&node_id);
+        let old = |k: &&Known| now.duration_since(k.since) >= GRAVEYARD_AGE_MAX;
+        let mut forgotten: Vec<NodeId> = self.gone().filter(old).map(|k| k.record().node_id.clone()).collect();
+        let excess = (self.gone.len() - forgotten.len()).saturating_sub(GRAVEYARD_LEN_MAX);
+        if excess > 0 {
+            let mut rest: Vec<(Instant, &NodeId)> =
+                self.gone().filter(|k| !old(k)).map(|k| (k.since, &k.record().node_id)).collect();
+            rest.sort_unstable();
+            forgotten.extend(rest.into_iter().take(excess).map(|(_, node_id)| node_id.clone()));
+        }
+        for node_id in forgotten {
+            self.gone.remove(&node_id);
+            if let Some(known) = self.all.remove(&node_id) {
+                self.boots.remove(&known.record().boot);
+            }
+        }
+    }
+
+    /// Knows exactly these, this node among them: a ring that is there at once.
+    pub(crate) fn assume(&mut self, members: &[Arc<Member>], now: Instant) {
+        self.forget_others();
+        for member in members {
+            let node_id = member.record.node_id.clone();
+            self.classify(&member.record);
+            self.boots.insert(member.record.boot, node_id.clone());
+            self.all.insert(node_id, Known { member: member.clone(), since: now, heard: None, refused: false });
         }
     }
 
@@ -185,6 +209,8 @@ impl Members {
         let me = self.me.clone();
         self.all.retain(|node_id, _| *node_id == me);
         self.boots.retain(|_, node_id| *node_id == me);
+        self.gone.retain(|node_id| *node_id == me);
+        self.suspects.clear();
         self.missed.clear();
     }
 
@@ -279,9 +305,30 @@ impl Members {
         self.all.values().filter(|k| k.record().present() && k.record().node_id != self.me)
     }
 
+    /// How many those are.
+    pub(crate) fn others_len(&self) -> usize {
+        let own = usize::from(self.own().present());
+        self.all.len() - self.gone.len() - own
+    }
+
+    /// The others that are present and suspected, ascending.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = &Known> {
+        self.suspects.iter().filter_map(|node_id| self.all.get(node_id))
+    }
+
     /// The graveyard.
     pub(crate) fn gone(&self) -> impl Iterator<Item = &Known> {
-        self.all.values().filter(|k| !k.record().present())
+        self.gone.iter().filter_map(|node_id| self.all.get(node_id))
+    }
+
+    fn classify(&mut self, record: &NodeRecord) {
+        let belongs = |set: &mut BTreeSet<NodeId>, belongs: bool| match belongs {
+            true => set.insert(record.node_id.clone()),
+            false => set.remove(&record.node_id),
+        };
+        belongs(&mut self.gone, !record.present());
+        let suspected = record.present() && record.verdict == Verdict::Suspect && record.node_id != self.me;
+        belongs(&mut self.suspects, suspected);
     }
 
     fn hear_of_myself(&mut self, record: &NodeRecord) -> Learnt {
@@ -318,6 +365,7 @@ impl Members {
             self.boots.remove(&before);
         }
         self.boots.insert(member.record.boot, member.record.node_id.clone());
+        self.classify(&member.record);
         self.all.insert(member.record.node_id.clone(), Known { member, since: now, heard, refused });
     }
 

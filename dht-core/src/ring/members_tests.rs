@@ -14,6 +14,8 @@ impl Members {
             cluster: self.cluster.clone(),
             me: self.me.clone(),
             all: self.all.clone(),
+            gone: self.gone.clone(),
+            suspects: self.suspects.clone(),
             boots: self.boots.clone(),
             missed: self.missed.clone(),
             ..*self

@@ -12,6 +12,7 @@ use crate::world::{Failure, Setup, World, run};
 mod balance;
 mod chi_square;
 mod keys;
+mod large;
 mod maintenance;
 
 /// One table.
@@ -25,7 +26,7 @@ pub struct Table {
 }
 
 /// All tables.
-pub const ALL: &[Table] = &[maintenance::TABLE, balance::TABLE, keys::TABLE];
+pub const ALL: &[Table] = &[maintenance::TABLE, balance::TABLE, keys::TABLE, large::CRASHES, large::SPLITS];
 
 /// The table of that name.
 pub fn find(name: &str) -> Option<&'static Table> {

@@ -19,7 +19,6 @@ pub const ALL: &[(&str, &str)] = &[
     ("no_verdict", "a suspect is never given up"),
     ("no_exchange", "views that differ are not exchanged"),
     ("old_boot_wins", "a restarted node is taken for its former self"),
-    ("ring_id_not_told", "whoever missed that two rings became one stays in the old one"),
     ("fingers_stay", "fingers beyond the successor are not looked up again"),
     ("call_outlives_deadline", "an exchange within a call has a deadline of its own"),
     ("no_catch_up", "a newcomer does not catch up with its slots"),

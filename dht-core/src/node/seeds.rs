@@ -82,9 +82,7 @@ impl Node {
                 }
             }
             // The node that was given up went with its ring into another one, or we did.
-            Some(_) if reply.head.sender == peer.boot && !planted!("ring_id_not_told") => {
-                self.unite_with_ring_at(&peer.address).await
-            }
+            Some(_) if reply.head.sender == peer.boot => self.unite_with_ring_at(&peer.address).await,
             _ => {}
         }
     }
@@ -109,7 +107,7 @@ impl Node {
         let stayed = |known: &&super::Known| known.record().state != NodeState::Left;
         let peer = self.state().members.by_boot(boot).filter(stayed).map(|known| Peer::from(known.record()));
         let Some(peer) = peer else { return };
-        if planted!("ring_id_not_told") || self.life.phase() != Phase::Active || self.uniting.swap(true, Relaxed) {
+        if self.life.phase() != Phase::Active || self.uniting.swap(true, Relaxed) {
             return;
         }
         self.tasks.spawn(async move {

@@ -11,7 +11,7 @@ use dht_sim::{Setup, scenarios};
 
 const SCENARIO: &str = "small_rings";
 /// Seeds for one bug.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 500;
 /// Seeds without a bug: that the checker does not cry wolf.
 const CONTROL: u64 = 20;
 

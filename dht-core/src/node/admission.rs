@@ -53,7 +53,8 @@ impl Node {
         if abandoned {
             state.admission.0 = None;
         }
-        let settled = state.table.slots_where(|s| s.catch_up.is_some()).is_empty();
+        // Slots that wait since too many were lost do not hold up those who come instead, or again.
+        let settled = self.to_catch_up(&state).is_empty();
         let granted = settled && state.admission.grant(node_id, boot, now);
         Response::Admitted { granted }
     }

@@ -172,6 +172,8 @@ fn nodes_that_do_not_come_back_are_replaced_when_the_hold_ends() {
         println!("copies while held: {now}, at least {least}, of {all}");
         assert!(now >= least, "{now} copies, {least} should be there at once");
         assert!(now < least + (all - least) / 2, "{now} copies: {least} to be there at once, {all} in the end");
+        // By then a newcomer that asked in vain would have gone on without what it lacks.
+        tokio::time::sleep(25 * SECOND).await;
         for (survived, level, works) in [
             (1, Consistency::One, true),
             (2, Consistency::One, true),

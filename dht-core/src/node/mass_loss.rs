@@ -41,6 +41,8 @@ pub(crate) struct MassLoss {
     /// Nodes given up lately and not back, by age.
     losses: VecDeque<Loss>,
     hold: Option<Hold>,
+    /// Re-replication was held when it was last asked for.
+    was_held: bool,
     off: bool,
 }
 
@@ -64,8 +66,8 @@ struct Hold {
 /// What one look at the losses changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Change {
-    /// Re-replication is held: so many were given up of so many.
-    Began { lost: usize, of: usize },
+    /// Re-replication is held for so long: so many were given up of so many.
+    Began { lost: usize, of: usize, held_for: Duration },
     /// So many came back that it goes on; these are still missing.
     Ended { missing: usize },
 }
@@ -109,7 +111,7 @@ impl MassLoss {
         }
         let hold = self.hold.as_mut().filter(|hold| !hold.told && is_mass(lost, hold.of, replicas))?;
         hold.told = true;
-        Some(Change::Began { lost, of: hold.of })
+        Some(Change::Began { lost, of: hold.of, held_for: hold.until - now })
     }
 
     /// True if a hold has just run out. What was lost until then is part of it and begins no other.
@@ -126,9 +128,15 @@ impl MassLoss {
         self.hold.as_ref().map(|hold| hold.until).filter(|until| now < *until)
     }
 
+    /// Re-replication is held, or was so until now.
+    pub(crate) fn held_since_last_asked(&mut self, now: Instant) -> bool {
+        let held = self.held_until(now).is_some();
+        std::mem::replace(&mut self.was_held, held) || held
+    }
+
     /// This node enters another ring.
     pub(crate) fn clear(&mut self) {
-        (self.losses, self.hold) = (VecDeque::new(), None);
+        *self = Self { off: self.off, ..Self::default() };
     }
 
     /// For tests that show what the hold is good for: from now on nothing is held.
@@ -149,20 +157,24 @@ pub(crate) enum Fate {
     Alive,
     /// Suspected, restarted, or not known: its copy is not to be relied on.
     Doubtful,
+    /// Hands over, and ends only when all members have caught up.
+    Leaving,
     /// Given up.
     Dead,
 }
 
 /// Whether the newcomer of boot `me` waits while re-replication is held: a death made it a newcomer, and two copies live
-/// without its own. For a slot down to one copy the first newcomer of the list makes the second at once; the others
+/// without its own; nor does a node that leaves wait for it. For a slot down to one copy the first newcomer of the list makes the second at once; the others
 /// count that one and wait.
 pub(crate) fn waits(catch_up: &CatchUp, me: u64, fate: impl Fn(&Incarnate) -> Fate) -> bool {
-    let by_a_death = catch_up.sources.iter().flat_map(|list| list.iter()).any(|m| fate(m) == Fate::Dead);
+    let had = |what: Fate| catch_up.sources.iter().flat_map(|list| list.iter()).any(|m| fate(m) == what);
     let first_at = catch_up.present.iter().position(|m| m.1 == me).unwrap_or(0);
     // Who was in all lists since this node is a newcomer has a copy, or became a newcomer before it and goes by this rule.
     let has_copy = |m: &Incarnate| catch_up.sources.iter().all(|list| list.contains(m));
     let counts = |&(at, m): &(usize, &Incarnate)| m.1 != me && (at < first_at || has_copy(m)) && fate(m) == Fate::Alive;
-    by_a_death && catch_up.present.iter().enumerate().filter(counts).count() >= COPIES_ENOUGH
+    had(Fate::Dead)
+        && !had(Fate::Leaving)
+        && catch_up.present.iter().enumerate().filter(counts).count() >= COPIES_ENOUGH
 }
 
 #[cfg(test)]

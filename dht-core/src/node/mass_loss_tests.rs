@@ -11,6 +11,10 @@ fn ids(names: &[&str]) -> Vec<NodeId> {
     names.iter().map(|name| NodeId::new(name)).collect()
 }
 
+fn began(lost: usize, of: usize) -> Change {
+    Change::Began { lost, of, held_for: HOLD_MAX }
+}
+
 /// A ring that loses nodes and gets them back; time in seconds.
 struct Ring {
     tally: MassLoss,
@@ -71,20 +75,20 @@ fn how_many_lost_of_how_many_are_too_many() {
         let names: Vec<NodeId> = (0..lost).map(|n| NodeId::new(&format!("n{n}"))).collect();
         let mut ring = Ring::of(of, replicas);
         let change = ring.turn(0.0, &names, &[]);
-        assert_eq!(change, mass.then_some(Change::Began { lost, of }), "{lost} of {of}, R = {replicas}");
+        assert_eq!(change, mass.then_some(began(lost, of)), "{lost} of {of}, R = {replicas}");
         assert_eq!(ring.holds(0.0), mass);
     }
 }
 
 #[test]
 fn losses_of_one_window_add_up_and_the_ring_counts_as_it_was_at_its_begin() {
-    for (apart, began) in [(0.0, true), (3.0, true), (3.3, true), (3.4, false), (30.0, false)] {
+    for (apart, mass) in [(0.0, true), (3.0, true), (3.3, true), (3.4, false), (30.0, false)] {
         let mut ring = Ring::of(12, 3);
         let mut changes = Vec::new();
         for (n, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
             changes.extend(ring.lose(n as f64 * apart, &[name]));
         }
-        let wanted = if began { vec![Change::Began { lost: 4, of: 12 }] } else { Vec::new() };
+        let wanted = if mass { vec![began(4, 12)] } else { Vec::new() };
         assert_eq!(changes, wanted, "{apart} s apart");
     }
 }
@@ -101,7 +105,7 @@ fn a_hold_begins_once_and_ends_after_its_time_whatever_is_lost_meanwhile() {
     assert!(ring.tally.expire(ring.at(60.0)));
     assert!(!ring.tally.expire(ring.at(60.0)), "once");
     assert_eq!(ring.lose(61.0, &["n"]), None, "what was lost before is dealt with");
-    assert_eq!(ring.lose(62.0, &["o", "p", "q", "r"]), Some(Change::Began { lost: 5, of: 17 }), "another event");
+    assert_eq!(ring.lose(62.0, &["o", "p", "q", "r"]), Some(began(5, 17)), "another event");
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn a_hold_that_ran_out_unseen_has_ended_all_the_same() {
 #[test]
 fn a_hold_ends_at_once_when_no_more_than_the_bound_are_missing() {
     let mut ring = Ring::of(12, 3);
-    assert_eq!(ring.lose(0.0, &["a", "b", "c", "d", "e", "f"]), Some(Change::Began { lost: 6, of: 12 }));
+    assert_eq!(ring.lose(0.0, &["a", "b", "c", "d", "e", "f"]), Some(began(6, 12)));
     assert_eq!(ring.get_back(20.0, &["b", "stranger"]), None);
     assert!(ring.holds(20.0));
     assert_eq!(ring.get_back(21.0, &["c", "d"]), Some(Change::Ended { missing: 3 }));
@@ -138,10 +142,24 @@ fn once_one_is_given_up_suspects_count_and_the_hold_is_told_when_all_are() {
     assert!(!ring.holds(3.0), "one refuted");
     assert_eq!(ring.turn_with(4.0, &ids(&["b"]), &[], 2), None);
     assert!(ring.holds(4.0));
-    assert_eq!(ring.turn_with(5.0, &ids(&["c", "d"]), &[], 0), Some(Change::Began { lost: 4, of: 12 }));
+    assert_eq!(
+        ring.turn_with(5.0, &ids(&["c", "d"]), &[], 0),
+        Some(Change::Began { lost: 4, of: 12, held_for: HOLD_MAX - Duration::from_secs(1) })
+    );
     assert!(ring.holds(63.9) && !ring.holds(64.0), "counted from when it began to hold");
     assert_eq!(ring.turn_with(6.0, &[], &ids(&["a"]), 1), None, "a suspect is missing too");
     assert_eq!(ring.turn_with(7.0, &[], &[], 0), Some(Change::Ended { missing: 3 }));
+}
+
+#[test]
+fn the_end_of_a_hold_is_seen_once() {
+    let mut ring = Ring::of(12, 3);
+    assert!(!ring.tally.held_since_last_asked(ring.at(0.0)));
+    ring.lose(0.0, &["a", "b", "c", "d"]);
+    assert!(ring.tally.held_since_last_asked(ring.at(0.0)));
+    assert!(ring.tally.held_since_last_asked(ring.at(59.0)));
+    assert!(ring.tally.held_since_last_asked(ring.at(60.0)));
+    assert!(!ring.tally.held_since_last_asked(ring.at(60.0)));
 }
 
 #[test]
@@ -199,6 +217,9 @@ fn who_waits() {
         // R = 2 and R = 1: what is lost leaves one copy, or none.
         ("c", &[&["a", "b"], &["b", "c"]], &["a"], false),
         ("b", &[&["a"], &["b"]], &["a"], false),
+        // With more replicas: who leaves ("l") does not wait for those who wait.
+        ("e", &[&["a", "b", "c", "l"], &["a", "b", "l", "e"], &["a", "b", "e", "f"]], &["c"], false),
+        ("e", &[&["a", "b", "c", "x"], &["a", "b", "x", "e"], &["a", "b", "e", "f"]], &["c"], true),
         // A suspect ("s") is not relied on.
         ("d", &[&["a", "s", "c"], &["a", "s", "d"]], &["c"], false),
     ];
@@ -214,6 +235,7 @@ fn who_waits() {
         let fate = |(node_id, _): &Incarnate| match node_id.as_str() {
             name if dead.contains(&name) => Fate::Dead,
             "s" => Fate::Doubtful,
+            "l" => Fate::Leaving,
             _ => Fate::Alive,
         };
         assert_eq!(waits(&catch_up, boot(me), fate), *wanted, "{me} in {lists:?} without {dead:?}");

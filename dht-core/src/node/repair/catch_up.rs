@@ -43,6 +43,7 @@ struct Offers {
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
+        self.postpone_waiting(&mut self.state());
         let (plan, mut needs) = self.catch_up_plan();
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use crate::node::mass_loss::{self, Change, Fate, HOLD_MAX, Turnover};
+use crate::node::mass_loss::{self, Change, Fate, Turnover};
 use crate::node::{Node, State, probe};
 use crate::ring::list::{Incarnate, SlotState};
 use crate::ring::record::{NodeId, NodeState, Verdict};
@@ -13,6 +13,9 @@ use crate::ring::view::RingView;
 impl Node {
     /// Tallies who was lost and who came between two views, and who is suspected.
     pub(in crate::node) fn note_turnover(&self, state: &mut State, before: &RingView, after: &RingView) {
+        if self.is_client() {
+            return;
+        }
         let only_in = |here: &RingView, there: &RingView| -> Vec<NodeId> {
             if before.same_placement(after) {
                 return Vec::new();
@@ -30,9 +33,15 @@ impl Node {
         };
         let silent_max = probe::silent_max(self.config.heartbeat_interval, turnover.of);
         let window = mass_loss::window(silent_max);
-        match state.mass_loss.observe(&turnover, self.replicas(), window, self.env.now()) {
-            Some(Change::Began { lost, of }) => {
-                log!(self, warn, lost, of, held_for = ?HOLD_MAX, "lost many nodes at once: copies are replaced later");
+        let now = self.env.now();
+        let held = state.mass_loss.held_until(now).is_some();
+        let change = state.mass_loss.observe(&turnover, self.replicas(), window, now);
+        if held && state.mass_loss.held_until(now).is_none() {
+            self.repair_wanted.notify_one();
+        }
+        match change {
+            Some(Change::Began { lost, of, held_for }) => {
+                log!(self, warn, lost, of, ?held_for, "lost many nodes at once: copies are replaced later");
             }
             Some(Change::Ended { missing }) => {
                 log!(self, info, missing, "nodes came back: lost copies are replaced now");
@@ -43,18 +52,18 @@ impl Node {
 
     /// Newcomer slots that may be copied now.
     pub(in crate::node) fn to_catch_up(&self, state: &State) -> Vec<Slot> {
-        let waits = self.waits(state);
+        let waits = self.waits(state, self.held_until(state).is_some());
         state.table.slots_where(|s| s.catch_up.is_some() && !waits(s))
     }
 
-    /// What waits begins to wait for its sources only when it may be copied.
+    /// What waits begins to be impatient with its sources only when it may be copied.
     pub(super) fn postpone_waiting(&self, state: &mut State) {
         let now = self.env.now();
         if state.mass_loss.expire(now) {
             log!(self, info, "nodes did not come back: lost copies are replaced now");
         }
-        let waits = self.waits(state);
-        let waiting = state.table.slots_where(waits);
+        let held = state.mass_loss.held_since_last_asked(now) && !state.admitted;
+        let waiting = state.table.slots_where(self.waits(state, held));
         state.table.postpone(&waiting, now);
     }
 
@@ -64,12 +73,12 @@ impl Node {
         state.mass_loss.held_until(self.env.now()).filter(|_| !state.admitted)
     }
 
-    /// Whether a slot is not copied yet since too many nodes were lost.
-    fn waits<'a>(&self, state: &'a State) -> impl Fn(&SlotState) -> bool + use<'a> {
-        let held = self.held_until(state).is_some();
+    /// Whether a slot is not copied yet, if re-replication is `held`.
+    fn waits<'a>(&self, state: &'a State, held: bool) -> impl Fn(&SlotState) -> bool + use<'a> {
         let boot = self.boot;
         let fate = move |(node_id, boot): &Incarnate| match state.members.get(node_id).map(|k| k.record()) {
             Some(r) if r.boot == *boot && r.verdict == Verdict::Dead && r.state != NodeState::Left => Fate::Dead,
+            Some(r) if r.boot == *boot && r.present() && r.state == NodeState::Leaving => Fate::Leaving,
             Some(r) if r.boot == *boot && r.verdict == Verdict::Alive && r.present() => Fate::Alive,
             _ => Fate::Doubtful,
         };

@@ -225,8 +225,11 @@ fn nodes_join_and_leave_while_re_replication_is_held() {
         tokio::time::sleep(5 * SECOND).await;
         assert_eq!(copied(&world), before, "two copies are enough to wait");
         let joined = tokio::time::timeout(5 * SECOND, nodes.start(NODES, &[order[1]])).await;
-        joined.expect("it does not wait for the hold").expect("it joins");
-        nodes.take(order[2]).leave(10 * SECOND).await.expect("it does not wait for the hold");
+        let joined = joined.expect("it is told").expect("it starts");
+        joined.wait_ready(5 * SECOND).await.expect("it does not wait for the hold");
+        let begun = world.now();
+        nodes.take(order[2]).leave(10 * SECOND).await.expect("all is handed over");
+        assert!(world.now() - begun < 5 * SECOND, "it waited in vain to be caught up itself");
         // The new one was not there when the others were lost.
         assert_eq!(holding(&nodes), NODES - 4 - 1);
         for (key, value) in &data {

@@ -216,6 +216,12 @@ impl Dht {
         self.0.node.seeds()
     }
 
+    /// For tests that show what it is good for: from now on this node replaces lost copies at once, however many were lost.
+    #[doc(hidden)]
+    pub fn switch_off_mass_loss_guard(&self) {
+        self.0.node.switch_off_mass_loss_guard();
+    }
+
     /// What others dial: "host:port".
     pub fn address(&self) -> String {
         self.0.node.address.as_str().to_owned()

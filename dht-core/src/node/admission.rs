@@ -1,5 +1,6 @@
 //! One join at a time: a member lets a joiner in when all its own slots are caught up, and the next one only when that
-//! one has caught up, is gone, or has been silent for long. So every list change finds a caught-up list before it.
+//! one has caught up, is gone, or has been silent for long. So every list change finds a caught-up list before it; but
+//! slots that wait since many nodes were lost at once hold up nobody, least of all those that come back or instead.
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Node {
         if abandoned {
             state.admission.0 = None;
         }
-        let settled = state.table.slots_where(|s| s.catch_up.is_some()).is_empty();
+        let settled = self.to_catch_up(&state).is_empty();
         let granted = settled && state.admission.grant(node_id, boot, now);
         Response::Admitted { granted }
     }

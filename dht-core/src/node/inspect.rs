@@ -39,6 +39,8 @@ pub struct Inspection {
     pub fingers: Vec<(u16, Id, Pointer)>,
     /// Slots in whose list it is: number, last id, hash of the list, whether it is caught up.
     pub slots: Vec<(u32, Id, u64, bool)>,
+    /// Re-replication is held, since too many nodes were lost at once.
+    pub held: bool,
     /// Tables and queues: name, length, bound.
     pub bounds: Vec<(&'static str, usize, usize)>,
 }
@@ -68,6 +70,7 @@ impl Node {
                 .into_iter()
                 .map(|(slot, list, readable)| (slot.0, self.slots.last_id(slot), list.members, readable))
                 .collect(),
+            held: state.mass_loss.held_until(self.env.now()).is_some(),
             bounds: vec![
                 ("news", state.news.len(), nodes),
                 ("disagreeing", state.news.disagreeing_len(), news::DISAGREEING_MAX),
@@ -84,6 +87,11 @@ impl Node {
     pub(crate) fn sees(&self, node_id: &NodeId, boot: u64) -> bool {
         let view = self.view();
         view.member_index(node_id).is_some_and(|m| view.member(m).boot == boot)
+    }
+
+    /// See `MassLoss::switch_off`.
+    pub(crate) fn switch_off_mass_loss_guard(&self) {
+        self.state().mass_loss.switch_off();
     }
 
     pub(crate) fn seeds(&self) -> Vec<String> {

@@ -308,6 +308,7 @@ impl Node {
             self.readable.clear();
             state.members.forget_others();
             state.table.clear();
+            state.mass_loss.clear();
             state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
             state.reset_vnodes();
             self.view.store(Arc::new(state.members.view()));
@@ -385,6 +386,7 @@ impl Node {
         {
             let mut state = self.state();
             state.members.forget_others();
+            state.mass_loss.clear();
             state.reset_vnodes();
             state.fingers = Fingers::new(self.ids);
             self.view.store(Arc::new(state.members.view()));

@@ -55,11 +55,11 @@ impl Node {
         self.state().members.others().map(|k| Peer::from(k.record())).collect()
     }
 
-    /// Waits until this node is no newcomer to any slot.
+    /// Waits until this node is no newcomer to any slot, but to those that are not copied yet since too many were lost.
     async fn caught_up(&self) {
         loop {
             let seen = self.progress.seen();
-            if self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty() {
+            if self.to_catch_up(&self.state()).is_empty() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;

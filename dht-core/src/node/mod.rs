@@ -18,6 +18,7 @@ mod join;
 mod leave;
 mod lines;
 mod lookup;
+mod mass_loss;
 mod news;
 mod parts;
 mod peers;
@@ -123,6 +124,7 @@ struct State {
     /// Slots in which a replica missed a write that this node knows of.
     dirty: BTreeSet<Slot>,
     local_health: probe::LocalHealth,
+    mass_loss: mass_loss::MassLoss,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -187,6 +189,7 @@ impl Node {
             admitted: false,
             dirty: BTreeSet::new(),
             local_health: probe::LocalHealth::default(),
+            mass_loss: mass_loss::MassLoss::default(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };
@@ -307,6 +310,7 @@ impl Node {
             missed: &missed,
             now: self.env.now(),
         };
+        self.note_turnover(state, &before, &after);
         if !before.same_placement(&after) || !missed.is_empty() {
             state.table.switch(&switch, |slot, now| self.readable.set(slot, now.readable()));
             self.repair_wanted.notify_one();

@@ -21,6 +21,11 @@ const REFUSED_PERIODS: u32 = 1;
 /// Heartbeat intervals that a silent suspect has, in a ring of ten; times log10 of the nodes beyond.
 const SILENT_PERIODS: f64 = 4.0;
 
+/// How long a silent suspect has to come back, among that many others, if the judge itself is well.
+pub(super) fn silent_max(period: Duration, others: usize) -> Duration {
+    period.mul_f64(SILENT_PERIODS * (others.max(10) as f64).log10())
+}
+
 /// Suspects that one node asks again in one period; others ask the others.
 const SUSPECTS_MAX: usize = 3;
 
@@ -107,9 +112,8 @@ impl Node {
         let now = self.env.now();
         let dead = {
             let mut state = self.state();
-            let nodes = state.members.others_len().max(10) as f64;
             let patience = 1 + state.local_health.score();
-            let silent_max = period.mul_f64(SILENT_PERIODS * nodes.log10()) * patience;
+            let silent_max = silent_max(period, state.members.others_len()) * patience;
             let overdue = state.members.overdue(now, period * REFUSED_PERIODS, silent_max);
             let judge = |(id, boot)| state.members.judge(&id, boot, Verdict::Dead, now);
             let dead: Vec<_> = overdue.into_iter().filter(|_| !planted!("no_verdict")).filter_map(judge).collect();

@@ -271,6 +271,15 @@ impl SlotTable {
         }
     }
 
+    /// These newcomers have not begun to wait for their sources yet.
+    pub(crate) fn postpone(&mut self, slots: &[Slot], now: Instant) {
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
+                (catch_up.since, catch_up.source_seen) = (now, None);
+            }
+        }
+    }
+
     /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
     pub(crate) fn merged_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };

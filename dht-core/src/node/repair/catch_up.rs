@@ -43,6 +43,7 @@ struct Offers {
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
+        self.postpone_waiting(&mut self.state());
         let (plan, mut needs) = self.catch_up_plan();
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;
@@ -72,7 +73,7 @@ impl Node {
         let view = self.view();
         let replicas = self.replicas();
         let state = self.state();
-        for slot in state.table.slots_where(|s| s.catch_up.is_some()) {
+        for slot in self.to_catch_up(&state) {
             let Some(held) = state.table.get(slot) else { continue };
             let Some(catch_up) = &held.catch_up else { continue };
             let beyond = view.replica_list(slot, replicas + 1);
@@ -165,6 +166,7 @@ impl Node {
     fn give_up_on_the_dead(&self) {
         let now = self.env.now();
         let mut state = self.state();
+        self.postpone_waiting(&mut state);
         let super::super::State { table, members, .. } = &mut *state;
         let lives = |source: &Incarnate| {
             let known = members.get(&source.0).map(|k| k.record());

@@ -4,6 +4,7 @@
 mod anti_entropy;
 mod catch_up;
 mod hand_over;
+mod hold;
 mod read_repair;
 mod reconcile;
 mod sift;
@@ -18,6 +19,8 @@ use super::Node;
 /// Between two passes while something is left to do.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The same while many nodes are missing: what is left has to wait for them, and each pass compares it all.
+const PAUSE_HELD_MAX: Duration = Duration::from_secs(5);
 /// Between two comparisons of everything this node owns with its replicas.
 const FULL_PERIOD: Duration = Duration::from_secs(30);
 /// Between two looks for expired records and old tombstones.
@@ -33,8 +36,12 @@ pub(crate) async fn repair(node: Arc<Node>) {
             full_at = node.env.now() + node.env.jittered(FULL_PERIOD);
         }
         let left = node.repair_pass(full).await;
+        let held_until = node.held_until(&node.state());
         let until = if left { node.env.now() + node.env.jittered(pause) } else { full_at };
-        pause = if left { (pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+        // The moment at which it goes on is not slept through.
+        let until = held_until.map_or(until, |end| until.min(end));
+        let pause_max = if held_until.is_some() { PAUSE_HELD_MAX } else { PAUSE_MAX };
+        pause = if left { (pause * 2).min(pause_max) } else { PAUSE_MIN };
         if tokio::time::timeout_at(until, node.repair_wanted.notified()).await.is_ok() {
             pause = PAUSE_MIN;
             // News comes in bunches; one breath makes one pass of them.

@@ -176,9 +176,14 @@ impl Node {
             s.catch_up.as_ref().is_some_and(|c| {
                 let count = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
                 let lost = |list: &Arc<[Incarnate]>| count(list) < list.len() - quorum(list.len()) + 1;
-                let dead = c.sources.iter().all(lost) && count(&c.present) < quorum(c.present.len());
+                let before = |m: &&Incarnate| c.sources.iter().any(|list| list.contains(m));
+                // Who came with this node has no more than it has: newcomers would wait for each other.
+                let heirs = c.present.iter().filter(|m| lives(m)).filter(before).count();
+                let dead = c.sources.iter().all(lost) && heirs < quorum(c.present.len());
+                // What is left of the copies comes first, else the slot would seem to be empty.
+                let mut copies = c.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
                 match c.source_seen {
-                    _ if dead => now >= c.since + HOPELESS_MAX,
+                    _ if dead && copies.all(|m| c.merged.contains(m)) => now >= c.since + HOPELESS_MAX,
                     Some(seen) => now >= seen + STUCK_MAX || now >= c.since + SOURCE_MAX,
                     None => now >= c.since + STUCK_MAX,
                 }

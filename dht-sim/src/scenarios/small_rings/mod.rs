@@ -102,6 +102,10 @@ impl Run {
             self.apply(event, &mut wanted).await?;
         }
         self.world.network().configure(|config| *config = NetworkConfig::default());
+        // A process that stands still can neither join nor be joined through.
+        if let Some(until) = self.probers.stand_still_until() {
+            sleep_until(until).await;
+        }
         self.world.note("faults have stopped");
         self.all_in(&wanted).await?;
         self.take_in_the_lost().await?;
@@ -188,16 +192,27 @@ impl Run {
         tokio::time::sleep(LOST).await;
         let running = self.nodes.running();
         let lost = |dht: &Dht| !dht.inspect().active;
-        let Some((_, member)) = running.iter().find(|(_, dht)| !lost(dht)) else {
+        let members: Vec<&Dht> = running.iter().map(|(_, dht)| dht).filter(|dht| !lost(dht)).collect();
+        if members.is_empty() {
             return Err("no node is active".to_owned());
-        };
+        }
         for (number, dht) in running.iter().filter(|(_, dht)| lost(dht)) {
             let seeds = dht.seeds();
             let up = |seed: &String| self.world.network().is_up(&Address::new(seed)) && *seed != dht.address();
-            if !seeds.iter().any(up) {
+            if seeds.iter().any(up) {
+                continue;
+            }
+            // One of them may stand still.
+            let mut refusal = None;
+            for member in &members {
                 self.world.note(&format!("node {number} is told of {}", member.address()));
-                let joined = dht.join(&[member.address()]).await;
-                joined.map_err(|error| format!("node {number} does not join {}: {error}", member.address()))?;
+                refusal = dht.join(&[member.address()]).await.err();
+                if refusal.is_none() {
+                    break;
+                }
+            }
+            if let Some(error) = refusal {
+                return Err(format!("node {number} joins nobody: {error}"));
             }
         }
         Ok(())

@@ -65,6 +65,11 @@ impl Probers {
         *before = until.max(*before);
     }
 
+    /// When the last of the processes that stand still goes on.
+    pub(super) fn stand_still_until(&self) -> Option<Instant> {
+        self.shared.pauses.lock().unwrap_or_else(PoisonError::into_inner).values().copied().max()
+    }
+
     /// # Errors
     /// The first call that took too long.
     pub(super) fn kept(&self) -> Result<(), String> {

@@ -106,11 +106,8 @@ impl Dht {
     /// As [`Dht::start`], without those of the machine.
     #[doc(hidden)]
     pub async fn start_with(config: Config, foundation: Foundation) -> Result<Self> {
-        config.validate()?;
-        let Foundation { transport, store, env, address, boot } = foundation;
-        let node_id = NodeId::new(&node_id(&config, &env));
-        let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
-        let started = Self(Arc::new(Handle { node: node.clone(), runtime: tokio::runtime::Handle::current() }));
+        let started = Self::on(config, foundation)?;
+        let node = &started.0.node;
         node.run();
         if node.config.seeds.is_empty() {
             if node.is_client() {
@@ -132,12 +129,18 @@ impl Dht {
     /// `Config` as [`Config::validate`].
     #[doc(hidden)]
     pub fn start_formed(config: Config, foundation: Foundation, formed: &FormedRing) -> Result<Self> {
+        let started = Self::on(config, foundation)?;
+        started.0.node.assume(formed);
+        started.0.node.run();
+        Ok(started)
+    }
+
+    /// A node in no ring, without tasks.
+    fn on(config: Config, foundation: Foundation) -> Result<Self> {
         config.validate()?;
         let Foundation { transport, store, env, address, boot } = foundation;
         let node_id = NodeId::new(&node_id(&config, &env));
         let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
-        node.assume(formed);
-        node.run();
         Ok(Self(Arc::new(Handle { node, runtime: tokio::runtime::Handle::current() })))
     }
 

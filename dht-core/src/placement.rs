@@ -39,11 +39,20 @@ impl Placement {
     /// A node joins; `chooses`: as production nodes do, else with choice 0 everywhere.
     pub fn join(&mut self, node_id: &str, chooses: bool) {
         self.joins += 1;
-        let mut record = record(node_id, self.joins, self.vnodes);
+        self.place(record(node_id, self.joins, self.vnodes), chooses);
+    }
+
+    /// As `join`, a node with that record.
+    pub(crate) fn place(&mut self, mut record: NodeRecord, chooses: bool) {
         if chooses {
             record.choices = self.members.choices_for(&record);
         }
         self.members.merge(&record, self.env.now());
+    }
+
+    /// All that were ever placed, and whoever keeps the records.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
     }
 
     /// A node is gone.
@@ -77,7 +86,8 @@ impl Placement {
     }
 }
 
-fn record(node_id: &str, boot: u64, vnodes: u32) -> NodeRecord {
+/// Of an active node that nobody can dial.
+pub(crate) fn record(node_id: &str, boot: u64, vnodes: u32) -> NodeRecord {
     NodeRecord {
         node_id: NodeId::new(node_id),
         boot,

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::{Node, Phase, Ring};
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
-use crate::ring::members::Members;
-use crate::ring::params::RingParams;
-use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
-use crate::ring::view::{Position, RingView};
-use crate::ring::vnode::Pointer;
+use crate::error::Result;
+use crate::placement::{self, Placement};
+use crate::ring::list::SlotState;
+use crate::ring::record::{Address, Member, NodeId, NodeRecord, RingId};
+use crate::ring::view::RingView;
 
 /// What the nodes of such a ring share.
 pub struct FormedRing {
@@ -25,37 +24,22 @@ impl FormedRing {
     /// # Errors
     /// `Config` if the bits of `config` are out of range.
     pub fn new(config: &Config, nodes: &[(String, Address, u64)]) -> Result<Self> {
-        let params = RingParams::of(config);
-        let out_of_range = || Error::new(ErrorKind::Config, format!("hash_bits = {}: out of range", config.hash_bits));
-        let (ids, slots) = params.spaces().ok_or_else(out_of_range)?;
-        let now = crate::env::Env::simulated(1, 0).now();
-        let record = |(node_id, address, boot): &(String, Address, u64)| NodeRecord {
-            node_id: NodeId::new(node_id),
-            boot: *boot,
-            address: address.clone(),
-            // Joining and active, as in a ring that was formed.
-            incarnation: 2,
-            placed_at: 2,
-            state: NodeState::Active,
-            verdict: Verdict::Alive,
-            vnodes: u32::from(config.vnode_count()),
-            choices: Vec::new(),
-            zone: config.zone.clone(),
-        };
-        // Whoever keeps the records is a client: it has no place.
-        let keeper = NodeRecord { vnodes: 0, ..record(&(String::new(), Address::new("simulated:1"), 0)) };
-        let mut members = Members::new(&config.cluster_name, ids, slots, keeper, now);
-        for node in nodes {
-            let mut record = record(node);
-            if config.consistent_hashing {
-                record.choices = members.choices_for(&record);
-            }
-            members.merge(&record, now);
+        let mut ring = Placement::new(config)?;
+        for (node_id, address, boot) in nodes {
+            let record = NodeRecord {
+                address: address.clone(),
+                // Joining and active, as in a ring that was formed.
+                incarnation: 2,
+                placed_at: 2,
+                zone: config.zone.clone(),
+                ..placement::record(node_id, *boot, u32::from(config.vnode_count()))
+            };
+            ring.place(record, config.consistent_hashing);
         }
-        let all = members.others().map(|known| known.member.clone()).collect();
         // Only the names: nobody forms such a ring twice in one simulation.
         let ring_id = RingId(u128::from(NodeId::new(&config.cluster_name).digest()));
-        Ok(Self { ring_id, members: all, view: Arc::new(members.view()) })
+        let members = ring.members().others().map(|known| known.member.clone()).collect();
+        Ok(Self { ring_id, members, view: Arc::new(ring.members().view()) })
     }
 }
 
@@ -69,19 +53,22 @@ impl Node {
             state.reset_vnodes();
             let view = formed.view.clone();
             let me = view.member_index(&self.node_id);
-            let pointer =
-                |p: &Position| Pointer { id: p.id, node_id: view.member(p.member).node_id.clone(), index: p.index };
             let len_max = self.config.successor_list_size;
             for vnode in &mut state.vnodes {
-                vnode.successors = view.distinct_after(vnode.id, me, len_max).iter().map(pointer).collect();
-                vnode.predecessor = me.and_then(|me| view.distinct_before(vnode.id, me)).map(pointer);
+                vnode.successors = view.distinct_after(vnode.id, me, len_max).iter().map(|p| view.pointer(p)).collect();
+                vnode.predecessor = me.and_then(|me| view.distinct_before(vnode.id, me)).map(|p| view.pointer(p));
             }
             if let Some(base) = state.vnodes.first().map(|v| v.id) {
                 let start = |k: u16| self.ids.add_power_of_two(base, k);
-                let owner = |k: u16| view.successor(start(k)).filter(|p| Some(p.member) != me).map(pointer);
+                let owner = |k: u16| view.successor(start(k)).filter(|p| Some(p.member) != me).map(|p| view.pointer(p));
                 state.fingers.assume((0..self.ids.bits()).map(owner));
             }
-            state.table.assume(self.slots, &view, self.replicas(), me, |slot| self.readable.set(slot, true));
+            if let Some(me) = me {
+                state.table.assume(self.slots, &view, self.replicas(), me);
+            }
+            for slot in state.table.slots_where(SlotState::readable) {
+                self.readable.set(slot, true);
+            }
             self.ring.store(Arc::new(Ring { id: Some(formed.ring_id), ..self.ring() }));
             self.view.store(view);
         }

@@ -165,8 +165,10 @@ impl Node {
     /// # Errors
     /// As [`Node::call`]; what was learnt until then stays.
     pub(crate) async fn sync_by(&self, peer: &Peer, slots: &[Slot], deadline: Instant) -> Result<()> {
-        let own = self.env.now() + self.config.request_timeout;
-        let deadline = if planted!("call_outlives_deadline") { own } else { deadline };
+        let deadline = match planted!("call_outlives_deadline") {
+            true => self.env.now() + self.config.request_timeout,
+            false => deadline,
+        };
         // More than one message names are brought up in the next round, or by what goes wrong with them.
         let slots = &slots[..slots.len().min(SLOTS_MAX)];
         // A counter is taken over only by who knows all that made it, so those who came and went matter then.

@@ -306,11 +306,9 @@ impl Node {
         {
             let mut state = self.state();
             self.readable.clear();
-            state.members.forget_others();
+            state.forget_others();
             state.table.clear();
-            state.mass_loss.clear();
             state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
-            state.reset_vnodes();
             self.view.store(Arc::new(state.members.view()));
             self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
         }
@@ -385,9 +383,7 @@ impl Node {
         self.announce(&left, &self.announced_to(&BTreeSet::new())).await;
         {
             let mut state = self.state();
-            state.members.forget_others();
-            state.mass_loss.clear();
-            state.reset_vnodes();
+            state.forget_others();
             state.fingers = Fingers::new(self.ids);
             self.view.store(Arc::new(state.members.view()));
             self.ring.store(Arc::new(Ring { id: None, ..before }));

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::frontier::Frontier;
 use crate::ring::id::{Id, Span};
 use crate::ring::record::NodeRecord;
-use crate::ring::view::{Position, RingView};
+use crate::ring::view::RingView;
 use crate::ring::vnode::{Pointer, VNode};
 use crate::shapes::HopOutcome;
 use crate::wire::message::{Request, Response};
@@ -131,7 +131,7 @@ impl Node {
         if vnodes.is_empty() {
             // A client has no pointers of its own.
             let before = view.distinct_preceding(target, POINTERS_MAX);
-            pointers.extend(before.iter().map(|p| pointer_to(&view, p)));
+            pointers.extend(before.iter().map(|p| view.pointer(p)));
         }
         pointers.extend(state.fingers.pointers().cloned());
         pointers.sort_by_key(|p| self.ids.distance(p.id, target));
@@ -157,7 +157,7 @@ impl Node {
         let mut vnodes = vnodes.to_vec();
         for vnode in vnodes.iter_mut().filter(|v| v.successors.is_empty()) {
             let next = view.distinct_after(vnode.id, me, 1);
-            vnode.successors.extend(next.iter().map(|p| pointer_to(view, p)));
+            vnode.successors.extend(next.iter().map(|p| view.pointer(p)));
         }
         Cow::Owned(vnodes)
     }
@@ -175,8 +175,4 @@ impl Node {
         }
         records
     }
-}
-
-fn pointer_to(view: &RingView, position: &Position) -> Pointer {
-    Pointer { id: position.id, node_id: view.member(position.member).node_id.clone(), index: position.index }
 }

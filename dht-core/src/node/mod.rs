@@ -310,8 +310,9 @@ impl Node {
             missed: &missed,
             now: self.env.now(),
         };
-        self.note_turnover(state, &before, &after);
-        if !before.same_placement(&after) || !missed.is_empty() {
+        let moved = !before.same_placement(&after);
+        self.note_turnover(state, &before, &after, moved);
+        if moved || !missed.is_empty() {
             state.table.switch(&switch, |slot, now| self.readable.set(slot, now.readable()));
             self.repair_wanted.notify_one();
             self.stabilize_wanted.notify_one();

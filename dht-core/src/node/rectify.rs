@@ -34,9 +34,7 @@ impl Node {
         let Some(me) = view.member_index(&self.node_id) else { return Vec::new() };
         let state = self.state();
         let missing = |vnode: &VNode| {
-            let before = view.distinct_before(vnode.id, me)?;
-            let node_id = view.member(before.member).node_id.clone();
-            let candidate = Pointer { id: before.id, node_id, index: before.index };
+            let candidate = view.pointer(view.distinct_before(vnode.id, me)?);
             (vnode.predecessor.as_ref() != Some(&candidate)).then_some((candidate, vnode.id))
         };
         state.vnodes.iter().filter_map(missing).collect()

@@ -152,11 +152,7 @@ impl Node {
         let me = view.member_index(&self.node_id);
         // As many of the view as were silent, and one more.
         let by_view = view.distinct_after(vnode.id, me, turn.silent.len() + 1);
-        let by_view = by_view.iter().map(|p| Pointer {
-            id: p.id,
-            node_id: view.member(p.member).node_id.clone(),
-            index: p.index,
-        });
+        let by_view = by_view.iter().map(|p| view.pointer(p));
         let heard = vnode.successors.iter().cloned().chain(by_view).filter(|p| !turn.silent.contains(&p.node_id));
         heard.min_by_key(|p| self.ids.distance(vnode.id, p.id))
     }

@@ -1,15 +1,5 @@
 use super::{HashFunction, IdSpace, KeyHasher, digest, position, splitmix64};
 
-const ALL: [HashFunction; 7] = [
-    HashFunction::Fnv1,
-    HashFunction::Fnv1a,
-    HashFunction::Crc32,
-    HashFunction::Md5,
-    HashFunction::Sha1,
-    HashFunction::Sha256,
-    HashFunction::Consistent,
-];
-
 fn space(bits: u16) -> IdSpace {
     IdSpace::new(bits).expect("1..=256")
 }
@@ -152,7 +142,7 @@ fn a_key_id_is_the_top_of_the_digest() {
     assert_eq!(key_id(HashFunction::Sha256, true, 160, "abc"), "ba7816bf8f01cfea414140de5dae2223b00361a3");
     assert_eq!(key_id(HashFunction::Sha256, true, 7, "abc"), "5d");
     assert_eq!(key_id(HashFunction::Md5, true, 132, ""), "d41d8cd98f00b204e9800998ecf8427e0");
-    for function in ALL {
+    for &function in HashFunction::ALL {
         for bits in [1, 8, 64, 128, 160, 256] {
             let id = KeyHasher::new(function, false, space(bits)).id(b"key");
             assert_eq!(id, space(bits).from_digest(digest(function, b"key").as_bytes()), "{function:?}, m = {bits}");
@@ -177,7 +167,7 @@ fn unevenness(function: HashFunction, consistent_hashing: bool) -> f64 {
 
 #[test]
 fn sequential_keys_spread() {
-    for function in ALL {
+    for &function in HashFunction::ALL {
         // Six deviations: the keys are fixed, so this is the same number in every run.
         let unevenness = unevenness(function, true);
         assert!(unevenness < 130.0, "{function:?}: {unevenness}");

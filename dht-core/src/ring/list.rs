@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::record::{Member, NodeId, NodeRecord};
 use super::slot::{Slot, SlotSpace};
-use super::view::{Members as ListMembers, RingView};
+use super::view::{MemberIndex, Members as ListMembers, RingView};
 use crate::data::FixedMap;
 
 /// Names a replica list of one slot in data messages.
@@ -112,38 +112,28 @@ pub(crate) struct Switch<'a> {
 impl SlotTable {
     /// Founds a ring: every slot is this node's, and empty or its own.
     pub(crate) fn found(&mut self, slots: SlotSpace, view: &RingView, replicas: usize) {
-        for slot in slots.iter() {
-            let members = view.list_fingerprint(&view.replica_list(slot, replicas));
-            let list = ListId { counter: 1, members, epoch: 0 };
-            let standing = Standing::CaughtUp;
-            self.states
-                .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
-        }
+        self.hold(slots, view, replicas, |_| true);
     }
 
-    /// Holds what `me` has in `view`, as if it had never been otherwise; calls `holds` with each such slot.
-    pub(crate) fn assume(
-        &mut self,
-        slots: SlotSpace,
-        view: &RingView,
-        replicas: usize,
-        me: Option<u32>,
-        mut holds: impl FnMut(Slot),
-    ) {
+    /// Holds what `me` has in `view`, as if it had never been otherwise.
+    pub(crate) fn assume(&mut self, slots: SlotSpace, view: &RingView, replicas: usize, me: MemberIndex) {
+        self.hold(slots, view, replicas, |list| list.contains(&me));
+    }
+
+    fn hold(&mut self, slots: SlotSpace, view: &RingView, replicas: usize, held: impl Fn(&ListMembers) -> bool) {
         let mut arc = None;
-        let mut held: Option<u64> = None;
+        let mut fingerprint: Option<u64> = None;
         for slot in slots.iter() {
             if arc != Some(view.arc(slot)) {
                 arc = Some(view.arc(slot));
                 let list = view.replica_list(slot, replicas);
-                held = list.iter().any(|m| Some(*m) == me).then(|| view.list_fingerprint(&list));
+                fingerprint = held(&list).then(|| view.list_fingerprint(&list));
             }
-            let Some(members) = held else { continue };
+            let Some(members) = fingerprint else { continue };
             let list = ListId { counter: 1, members, epoch: 0 };
             let standing = Standing::CaughtUp;
             self.states
                 .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
-            holds(slot);
         }
     }
 

@@ -14,6 +14,7 @@ use super::hash::position;
 use super::id::{Id, IdSpace};
 use super::record::{Member, NodeId, NodeRecord};
 use super::slot::{Slot, SlotSpace};
+use super::vnode::Pointer;
 
 /// Index of a member in its view.
 pub(crate) type MemberIndex = u32;
@@ -106,6 +107,11 @@ impl RingView {
             homes[position.member as usize] = true;
         }
         homes.iter().position(|has| !has).map(|member| member as MemberIndex)
+    }
+
+    /// Chord's pointer at a position of this view.
+    pub(crate) fn pointer(&self, position: &Position) -> Pointer {
+        Pointer { id: position.id, node_id: self.member(position.member).node_id.clone(), index: position.index }
     }
 
     /// The first position at or clockwise after `id`; `None` in an empty ring.

@@ -13,16 +13,6 @@ const P_MIN: f64 = 0.01;
 /// Of 20 seeds at least as many must be above that.
 const SEEDS_MIN: usize = 18;
 
-const FUNCTIONS: [HashFunction; 7] = [
-    HashFunction::Fnv1,
-    HashFunction::Fnv1a,
-    HashFunction::Crc32,
-    HashFunction::Md5,
-    HashFunction::Sha1,
-    HashFunction::Sha256,
-    HashFunction::Consistent,
-];
-
 pub(super) const TABLE: Table = Table {
     name: "keys",
     about: "1,000,000 sequential keys on 10 nodes with 16 vnodes: chi-square of their counts against the shares",
@@ -36,7 +26,7 @@ fn print(nodes: Option<usize>) -> Result<(), Box<Failure>> {
         println!("seeds {} to {}, which name the nodes; keys key_0 to key_{}", SEEDS.start(), SEEDS.end(), KEYS - 1);
         println!("raw: the digest as it is, as without consistent_hashing; on the same nodes");
         let rings: Vec<Placement> = SEEDS.map(|seed| ring(nodes, seed)).collect::<Result<_, _>>().map_err(text)?;
-        for function in FUNCTIONS {
+        for &function in HashFunction::ALL {
             // The digests of the others are never mixed.
             let mixed = matches!(function, HashFunction::Fnv1 | HashFunction::Fnv1a | HashFunction::Crc32);
             for consistent_hashing in if mixed { &[true, false][..] } else { &[true] } {

@@ -11,13 +11,13 @@ use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 
 impl Node {
-    /// Tallies who was lost and who came between two views, and who is suspected.
-    pub(in crate::node) fn note_turnover(&self, state: &mut State, before: &RingView, after: &RingView) {
+    /// Tallies who was lost and who came between two views (nobody, unless placement `moved`), and who is suspected.
+    pub(in crate::node) fn note_turnover(&self, state: &mut State, before: &RingView, after: &RingView, moved: bool) {
         if self.is_client() {
             return;
         }
         let only_in = |here: &RingView, there: &RingView| -> Vec<NodeId> {
-            if before.same_placement(after) {
+            if !moved {
                 return Vec::new();
             }
             let ids = here.members().iter().map(|m| &m.record.node_id);
@@ -29,7 +29,7 @@ impl Node {
             lost: &lost,
             came: &only_in(after, before),
             of: before.members().len(),
-            suspects: after.members().iter().filter(|m| m.record.verdict == Verdict::Suspect).count(),
+            suspects: state.members.suspects().filter(|known| known.record().placed()).count(),
         };
         let silent_max = probe::silent_max(self.config.heartbeat_interval, turnover.of);
         let window = mass_loss::window(silent_max);

@@ -1,12 +1,13 @@
 //! `Dht`: the public handle of one node. Checks what callers pass in, takes the fast paths, counts; all else is below.
 
+mod atomic;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::config::{Config, Consistency};
 use crate::data::record::Value;
@@ -288,20 +289,8 @@ impl Dht {
     /// `TooLarge`, `InvalidArgument` (ttl 0), `Stopped`: nothing was done. `NotJoined`, `Overloaded`, `Unreachable`,
     /// `Quorum`, `Timeout`: see `Error::maybe_applied`; where it is true the write may be there, now or later.
     pub async fn put_value(&self, key: impl AsRef<[u8]>, value: Value, options: PutOptions) -> Result<PutOutcome> {
-        let node = self.node()?;
-        let begun = node.env.now();
-        let timeout = options.timeout.unwrap_or_else(|| node.config.call_timeout(value.bytes.len()));
         let action = Action::Put { value, ttl_ms: ttl_ms(options.ttl)? };
-        let operation = self.operation(key.as_ref(), action)?;
-        let result = match node.put_alone(&operation) {
-            Some(result) => result,
-            None => {
-                let level = options.consistency.unwrap_or(node.config.consistency);
-                self.write_one(operation, level, begun + timeout).await
-            }
-        };
-        node.count_store(&result, begun);
-        written(result).map(|(outcome, _)| outcome)
+        written(self.act(key.as_ref(), action, options.consistency, options.timeout).await?).map(|(outcome, _)| outcome)
     }
 
     /// The value of `key`, from its JSON; `None` if there is none.
@@ -382,16 +371,7 @@ impl Dht {
     /// # Errors
     /// As [`Dht::put_value`].
     pub async fn delete_with(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<bool> {
-        let node = self.node()?;
-        let begun = node.env.now();
-        let operation = self.operation(key.as_ref(), Action::Delete)?;
-        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
-        let level = options.consistency.unwrap_or(node.config.consistency);
-        let result = match node.put_alone(&operation) {
-            Some(result) => result,
-            None => self.write_one(operation, level, deadline).await,
-        };
-        node.count_store(&result, begun);
+        let result = self.act(key.as_ref(), Action::Delete, options.consistency, options.timeout).await?;
         written(result).map(|(_, existed)| existed)
     }
 
@@ -575,15 +555,35 @@ impl Dht {
     fn operation(&self, key: &[u8], action: Action) -> Result<Operation> {
         let node = &self.0.node;
         node.check_key(key)?;
-        if let Action::Put { value, .. } = &action {
-            node.check_value(value.bytes.len())?;
-        }
+        action.values().try_for_each(|value| node.check_value(value.bytes.len()))?;
         Ok(Operation { id: node.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action })
     }
 
-    async fn write_one(&self, operation: Operation, level: Consistency, deadline: Instant) -> OpResult {
-        let mut results = self.0.node.write(std::slice::from_ref(&operation), level, deadline).await;
-        results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
+    /// Carries out one operation on one key; what failed is an error.
+    async fn act(
+        &self,
+        key: &[u8],
+        action: Action,
+        consistency: Option<Consistency>,
+        timeout: Option<Duration>,
+    ) -> Result<OpResult> {
+        let node = self.node()?;
+        let begun = node.env.now();
+        let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
+        let operation = self.operation(key, action)?;
+        let result = match node.put_alone(&operation) {
+            Some(result) => result,
+            None => {
+                let level = consistency.unwrap_or(node.config.consistency);
+                let mut results = node.write(std::slice::from_ref(&operation), level, deadline).await;
+                results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
+            }
+        };
+        node.count_store(&result, begun);
+        match result {
+            OpResult::Failed(error) => Err(error),
+            result => Ok(result),
+        }
     }
 
     async fn write_many(
@@ -601,9 +601,7 @@ impl Dht {
             let operation = Operation { id: node.operation_id(), map: 0, key, action };
             match node.check_operation(&operation) {
                 Ok(()) => {
-                    if let Action::Put { value, .. } = &operation.action {
-                        bytes += value.bytes.len();
-                    }
+                    bytes += operation.action.values_len();
                     operations.push(operation);
                     results.push(None);
                 }
@@ -635,7 +633,7 @@ fn node_id(config: &Config, env: &Env) -> String {
 
 fn written(result: OpResult) -> Result<(PutOutcome, bool)> {
     match result {
-        OpResult::Written { outcome, existed } => Ok((outcome, existed)),
+        OpResult::Written { outcome, existed, .. } => Ok((outcome, existed)),
         OpResult::Failed(error) => Err(error),
         OpResult::Misrouted | OpResult::Read { .. } => Err(no_result()),
     }

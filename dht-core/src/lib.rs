@@ -59,7 +59,8 @@ pub mod wire;
 pub use config::{
     Config, Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing, Secret, TlsConfig,
 };
-pub use data::record::{Format, ParseVersionError, Value, Version};
+pub use data::number::Number;
+pub use data::record::{Expected, Format, ParseVersionError, Value, Version};
 pub use dht::Dht;
 #[doc(hidden)]
 pub use dht::Foundation;
@@ -67,7 +68,7 @@ pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use node::{FormedRing, Inspection, Pointers};
-pub use ops::{GetOptions, PutOptions, Versioned};
+pub use ops::{Count, GetOptions, PutOptions, Swap, Versioned};
 #[doc(hidden)]
 pub use placement::Placement;
 pub use remote::Remote;

@@ -7,9 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Consistency;
+use crate::data::number::Number;
 use crate::data::record::{Format, Record, Value, Version};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::node::no_result;
+use crate::wire::message::OpResult;
 
 /// How one write is done; `Default` is the node's configuration and no expiry.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -40,6 +43,66 @@ pub struct Versioned<T> {
     pub version: Version,
     /// When it expires, in Unix seconds; `None`: never.
     pub expires_at: Option<f64>,
+}
+
+/// What became of a compare-and-swap.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Swap {
+    /// Whether the new value was written.
+    pub swapped: bool,
+    /// The version of the new value, or of what is there instead; `None`: nothing ever was.
+    pub version: Option<Version>,
+    /// What is there instead; `None` if the new value is, or if there is no value.
+    pub value: Option<Value>,
+}
+
+impl Swap {
+    pub(crate) fn of(result: OpResult) -> Result<Self> {
+        match result {
+            OpResult::Written { outcome, .. } => {
+                Ok(Self { swapped: true, version: Some(outcome.version), value: None })
+            }
+            OpResult::Read { record } => {
+                let version = record.as_ref().map(|record| record.version);
+                Ok(Self { swapped: false, version, value: record.and_then(|record| record.value) })
+            }
+            OpResult::Failed(error) => Err(error),
+            OpResult::Misrouted => Err(no_result()),
+        }
+    }
+}
+
+/// A number that can be counted in: `i64` or `f64`.
+pub trait Count: Into<Number> + sealed::Sealed {
+    /// The sum, as this type.
+    ///
+    /// # Errors
+    /// `Internal` if the owner answered with another kind.
+    fn of(sum: Number) -> Result<Self>;
+}
+
+impl Count for i64 {
+    fn of(sum: Number) -> Result<Self> {
+        match sum {
+            Number::Integer(sum) => Ok(sum),
+            Number::Float(_) => Err(no_result()),
+        }
+    }
+}
+
+impl Count for f64 {
+    fn of(sum: Number) -> Result<Self> {
+        match sum {
+            Number::Float(sum) => Ok(sum),
+            Number::Integer(_) => Err(no_result()),
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for i64 {}
+    impl Sealed for f64 {}
 }
 
 impl Value {

@@ -62,6 +62,39 @@ pub struct Value {
     pub bytes: Bytes,
 }
 
+impl Value {
+    /// Whether both say the same: equal bytes, or the same JSON, however it is written.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        self.format == other.format
+            && (self.bytes == other.bytes
+                || self.format == Format::Json && super::json::same(&self.bytes, &other.bytes))
+    }
+}
+
+/// What a compare-and-swap wants to find.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expected {
+    /// No value: never put, deleted, or expired.
+    Absent,
+    /// A live value of exactly this version.
+    Version(Version),
+    /// A live value that is the same: the same bytes, or the same JSON, whatever its white space, the order of its
+    /// members and its escapes. Numbers are the same only if they are written alike.
+    Value(Value),
+}
+
+impl From<Version> for Expected {
+    fn from(version: Version) -> Self {
+        Self::Version(version)
+    }
+}
+
+impl From<Value> for Expected {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
 /// Names one write of one caller, so that its retry through another owner is recognised.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct OpId {

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::atomic::{Decision, Effect, decide};
 use super::lines::{Entry, Place};
 use super::parts::parts;
 use super::peers::Peer;
@@ -109,7 +110,7 @@ impl Node {
             }
         }
         let mut running = FuturesUnordered::new();
-        let bytes_of = |&i: &usize| operations[i].key.len() + value_len(&operations[i]);
+        let bytes_of = |&i: &usize| operations[i].key.len() + operations[i].action.values_len();
         let cut = |(route, all): (Route, Vec<usize>)| {
             parts(all, bytes_of).into_iter().map(move |indices| (route.clone(), indices))
         };
@@ -146,7 +147,7 @@ impl Node {
         attempt: u32,
     ) -> Vec<OpResult> {
         let count = operations.len();
-        let bytes: usize = operations.iter().map(|o| o.key.len() + value_len(o)).sum();
+        let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
         let request = Request::Apply { operations, level, relay: false };
         // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
         // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
@@ -190,39 +191,68 @@ impl Node {
                 return finish(results);
             }
         };
-        let looks = |i: &usize| attempt > 0 || matches!(operations[*i].action, Action::Delete);
-        let looked: Vec<usize> = mine.iter().copied().filter(looks).collect();
-        for (index, error) in self.look_first(&operations, &looked, deadline).await {
-            results[index] = Some(OpResult::Failed(error));
+        let (mut pending, mut again) = (mine, false);
+        loop {
+            let looks = |i: &usize| again || attempt > 0 || operations[*i].action.depends();
+            let looked: Vec<usize> = pending.iter().copied().filter(looks).collect();
+            for (index, error) in self.look_first(&operations, &looked, deadline).await {
+                let error = if again { error.unknown_outcome() } else { error };
+                results[index] = Some(OpResult::Failed(error));
+            }
+            pending.retain(|i| results[*i].is_none());
+            let superseded = self.carry_out(&operations, &pending, again, level, deadline, &mut results).await;
+            if superseded.is_empty() {
+                return finish(results);
+            }
+            (pending, again) = (superseded, true);
         }
-        let mut writes = Vec::with_capacity(mine.len());
-        for index in mine {
-            if results[index].is_none() {
-                match self.prepare(&operations[index]) {
-                    Ok(Prepared::Write { record, existed, replayed }) => {
-                        self.recent.applied(operations[index].id, replayed.unwrap_or(record.version));
-                        writes.push((index, (existed, replayed), Write::new(self, record)));
-                    }
-                    Ok(Prepared::Done(result)) => results[index] = Some(result),
-                    Err(error) => results[index] = Some(OpResult::Failed(error)),
+    }
+
+    /// Stamps, keeps and replicates what the operations come to. Returns those that met a higher version and depend on
+    /// what that one wrote: they are to be decided once more.
+    async fn carry_out(
+        self: &Arc<Self>,
+        operations: &[Operation],
+        which: &[usize],
+        again: bool,
+        level: Consistency,
+        deadline: Instant,
+        results: &mut [Option<OpResult>],
+    ) -> Vec<usize> {
+        let (mut applied, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
+        for &index in which {
+            let operation = &operations[index];
+            match self.prepare(operation, again) {
+                Ok(Prepared::Write { record, effect, replayed }) => {
+                    self.recent.applied(operation.id, replayed.unwrap_or(record.version), &effect);
+                    applied.push((index, effect, replayed));
+                    batch.push(Write::new(self, record, operation.action.depends()));
                 }
+                Ok(Prepared::Done(result)) => results[index] = Some(result),
+                Err(error) if again => results[index] = Some(OpResult::Failed(error.unknown_outcome())),
+                Err(error) => results[index] = Some(OpResult::Failed(error)),
             }
         }
-        let (indices, mut batch): (Vec<_>, Vec<_>) = writes.into_iter().map(|(i, e, w)| ((i, e), w)).unzip();
         let mut unfinished = Unfinished { node: self, slots: batch.iter().map(Write::slot).collect() };
         self.replicate(&mut batch, level, deadline).await;
         unfinished.slots.clear();
-        for ((index, (existed, replayed)), write) in indices.into_iter().zip(batch) {
+        let mut superseded = Vec::new();
+        for ((index, effect, replayed), write) in applied.into_iter().zip(batch) {
+            if write.superseded() && self.env.now() < deadline {
+                superseded.push(index);
+                continue;
+            }
             results[index] = Some(match write.into_outcome() {
                 Ok(outcome) => {
                     let version = replayed.unwrap_or(outcome.version);
-                    self.recent.applied(operations[index].id, version);
-                    OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed }
+                    self.recent.applied(operations[index].id, version, &effect);
+                    let Effect { existed, value } = effect;
+                    OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed, value }
                 }
                 Err(error) => OpResult::Failed(error),
             });
         }
-        finish(results)
+        superseded
     }
 
     /// Takes the place of every key, in one order for all, so that two batches cannot wait for each other.
@@ -278,58 +308,74 @@ impl Node {
         failed
     }
 
-    /// Stamps one operation and keeps its record here.
-    fn prepare(&self, operation: &Operation) -> Result<Prepared> {
+    /// Stamps what one operation comes to and keeps its record here. `again`: what was prepared before met a higher
+    /// version.
+    fn prepare(&self, operation: &Operation, again: bool) -> Result<Prepared> {
         let slot = self.slot_of(&operation.key);
-        let present = self.store.get(slot, operation.map, &operation.key)?;
-        let now_ms = self.env.wall_ms();
-        if let Some(replay) = self.replay(operation, present.as_ref()) {
-            return replay;
-        }
-        let existed = present.as_ref().is_some_and(|r| r.live_value(now_ms).is_some());
-        let (value, expires_at_ms) = match &operation.action {
-            Action::Put { value, ttl_ms: 0 } => (Some(value.clone()), 0),
-            Action::Put { value, ttl_ms } => (Some(value.clone()), now_ms.saturating_add(*ttl_ms)),
-            Action::Delete if existed => (None, 0),
-            Action::Delete => {
-                let version = present.map(|r| r.version).unwrap_or_default();
-                let outcome = PutOutcome { version, acks: 0, wanted: 0, set_size: 0, degraded: false };
-                return Ok(Prepared::Done(OpResult::Written { outcome, existed: false }));
+        loop {
+            let present = self.store.get(slot, operation.map, &operation.key)?;
+            let now_ms = self.env.wall_ms();
+            let in_record = present.as_ref().is_some_and(|record| record.operations.contains(&operation.id));
+            if again && !in_record {
+                // The higher version does not build on what was written before, which is lost.
+                self.recent.forget(operation.id);
+            } else if let Some(replay) = self.replay(operation, present.as_ref(), again) {
+                return replay;
             }
-            Action::Get => return Err(Error::new(ErrorKind::Unsupported, "a read is not the owner's to coordinate")),
-        };
-        let mut operations = present.map(|r| r.operations).unwrap_or_default();
-        if operations.len() >= OPERATIONS_MAX {
-            operations.drain(..=operations.len() - OPERATIONS_MAX);
+            let (value, expires_at_ms, effect) = match decide(&operation.action, present.as_ref(), now_ms)? {
+                Decision::Write { value, expires_at_ms, effect } => (value, expires_at_ms, effect),
+                Decision::Nothing => return Ok(Prepared::nothing(present)),
+                Decision::Differs => return Ok(Prepared::Done(OpResult::Read { record: as_seen(present, now_ms) })),
+            };
+            let mut operations = present.map(|r| r.operations).unwrap_or_default();
+            if operations.len() >= OPERATIONS_MAX {
+                operations.drain(..=operations.len() - OPERATIONS_MAX);
+            }
+            operations.push(operation.id);
+            let (map, key, version) = (operation.map, operation.key.clone(), self.stamp());
+            let record = Record { map, key, value, version, expires_at_ms, operations };
+            match self.store.merge(slot, record.clone())? {
+                Merged::Stored => return Ok(Prepared::Write { record, effect, replayed: None }),
+                // Another owner's write came in between: decide on what it left.
+                Merged::Kept(present) => self.hlc.observe(present.hlc),
+            }
         }
-        operations.push(operation.id);
-        let version = self.stamp();
-        let mut record =
-            Record { map: operation.map, key: operation.key.clone(), value, version, expires_at_ms, operations };
-        self.keep_above(&mut record)?;
-        Ok(Prepared::Write { record, existed, replayed: None })
     }
 
-    /// An operation that was applied before, by this owner or another: only its replicas are left to do. A delete writes
-    /// only where something was, so it had existed.
-    fn replay(&self, operation: &Operation, present: Option<&Record>) -> Option<Result<Prepared>> {
+    /// An operation that was applied before, by this owner or another: only its replicas are left to do. What depends
+    /// on the present value writes only where it found what it wanted.
+    fn replay(&self, operation: &Operation, present: Option<&Record>, again: bool) -> Option<Result<Prepared>> {
         let record = present?;
-        let known = self.recent.version_of(operation.id);
+        let known = self.recent.applied_as(operation.id);
         let newest = record.operations.last() == Some(&operation.id);
-        if let Some(version) = known.filter(|version| newest || *version < record.version) {
-            // Overwritten since, or not: the present record on the replicas is as good as this operation on them.
-            let version = if newest { record.version } else { version };
-            return Some(Ok(Prepared::Write { record: record.clone(), existed: true, replayed: Some(version) }));
+        let effect = match &known {
+            Some((_, effect)) => Some(effect.clone()),
+            None => effect_seen_in(&operation.action, record, newest),
+        };
+        let unknown = |what: &str| {
+            let context = format!("the write was applied before its retry: {what} is not known");
+            Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()))
+        };
+        let Some(effect) = effect else {
+            return if newest || record.operations.contains(&operation.id) { unknown("what was there") } else { None };
+        };
+        if newest && again {
+            // Nobody built on it, and a higher version that did not is somewhere: the same above that one.
+            let mut record = record.clone();
+            record.version = self.stamp();
+            let kept = self.keep_above(&mut record);
+            return Some(kept.map(|()| Prepared::Write { record, effect, replayed: None }));
         }
         if newest {
-            return Some(Ok(Prepared::Write { record: record.clone(), existed: true, replayed: None }));
+            return Some(Ok(Prepared::Write { record: record.clone(), effect, replayed: None }));
         }
-        record.operations.contains(&operation.id).then(|| {
-            // Another owner applied it. The record keeps the version of its newest operation only, and no two writes
-            // may claim one version.
-            let context = "the write was applied, and overwritten before its retry: its version is not known";
-            Err(Error::new(ErrorKind::Quorum, context).unknown_outcome())
-        })
+        if let Some((version, _)) = known.filter(|(version, _)| *version < record.version) {
+            // Overwritten since: the present record on the replicas is as good as this operation on them.
+            return Some(Ok(Prepared::Write { record: record.clone(), effect, replayed: Some(version) }));
+        }
+        // Another owner applied it. The record keeps the version of its newest operation only, and no two writes may
+        // claim one version.
+        if record.operations.contains(&operation.id) { unknown("its version, since it was overwritten,") } else { None }
     }
 
     /// Keeps `record` here, stamped above whatever is here already.
@@ -360,11 +406,11 @@ impl Node {
         if !self.readable.get(self.slot_of(&operation.key)) {
             return None;
         }
-        Some(match self.prepare(operation) {
-            Ok(Prepared::Write { record, existed, .. }) => {
+        Some(match self.prepare(operation, false) {
+            Ok(Prepared::Write { record, effect: Effect { existed, value }, .. }) => {
                 let degraded = self.replicas() > 1;
                 let outcome = PutOutcome { version: record.version, acks: 1, wanted: 1, set_size: 1, degraded };
-                OpResult::Written { outcome, existed }
+                OpResult::Written { outcome, existed, value }
             }
             Ok(Prepared::Done(result)) => result,
             Err(error) => OpResult::Failed(error),
@@ -402,22 +448,40 @@ enum Prepared {
     /// `replayed`: the version to report for an operation that was applied before, where that is known.
     Write {
         record: Record,
-        existed: bool,
+        effect: Effect,
         replayed: Option<Version>,
     },
     Done(OpResult),
 }
 
+impl Prepared {
+    /// Nothing was to be done to `present`.
+    fn nothing(present: Option<Record>) -> Self {
+        let version = present.map(|record| record.version).unwrap_or_default();
+        let outcome = PutOutcome { version, acks: 0, wanted: 0, set_size: 0, degraded: false };
+        Self::Done(OpResult::Written { outcome, existed: false, value: None })
+    }
+}
+
+/// What expired is gone for the caller too, whatever the caller's clock says.
+fn as_seen(record: Option<Record>, now_ms: u64) -> Option<Record> {
+    let gone = |record: &Record| record.expired(now_ms);
+    record.map(|record| if gone(&record) { Record { value: None, ..record } } else { record })
+}
+
+/// What an operation that another owner applied told its caller, as far as the record still shows it.
+fn effect_seen_in(action: &Action, record: &Record, newest: bool) -> Option<Effect> {
+    match action {
+        Action::GetAndPut { .. } | Action::GetAndDelete => None,
+        Action::Increment { .. } if newest => Some(Effect { existed: true, value: record.value.clone() }),
+        Action::Increment { .. } => None,
+        _ => Some(Effect { existed: true, value: None }),
+    }
+}
+
 /// The first of the list that is not suspected; the first of all if all are; `None` for an empty list.
 pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
     list.iter().copied().find(|m| view.member(*m).verdict == Verdict::Alive).or(list.first().copied())
-}
-
-fn value_len(operation: &Operation) -> usize {
-    match &operation.action {
-        Action::Put { value, .. } => value.bytes.len(),
-        _ => 0,
-    }
 }
 
 fn worth_retrying(result: &OpResult) -> bool {

@@ -8,6 +8,7 @@
 mod log;
 
 mod admission;
+mod atomic;
 mod coordinator;
 mod describe;
 mod fingers;

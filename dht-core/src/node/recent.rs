@@ -2,13 +2,16 @@
 //! others have written the key since. A retry through another owner is recognised by the ids in the record.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::atomic::Effect;
 use crate::data::FixedMap;
 use crate::data::record::{OpId, Version};
 
 /// Operations remembered. At 10,000 a second that is six seconds, three times the default bound of a call.
 const OPERATIONS: usize = 65_536;
+/// Bytes of the values that operations answered with; when there are more, the oldest operations are forgotten.
+const ANSWER_BYTES: usize = 16 << 20;
 
 /// The newest operations of this node as an owner.
 #[derive(Default)]
@@ -16,34 +19,61 @@ pub(crate) struct Recent(Mutex<Applied>);
 
 #[derive(Default)]
 struct Applied {
-    versions: FixedMap<OpId, Version>,
+    versions: FixedMap<OpId, (Version, Option<Box<Effect>>)>,
     order: VecDeque<OpId>,
+    answer_bytes: usize,
+}
+
+impl Applied {
+    fn remove(&mut self, id: OpId) {
+        if let Some((_, effect)) = self.versions.remove(&id) {
+            self.answer_bytes -= answer_len(effect.as_deref());
+        }
+    }
 }
 
 impl Recent {
-    /// The operation has this version now; a restamped one replaces its former version.
-    pub(crate) fn applied(&self, id: OpId, version: Version) {
-        // Map and queue are changed together without anything between that could panic.
-        let mut applied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if applied.versions.insert(id, version).is_some() {
-            return;
+    /// The operation has this version now and that effect; a restamped one replaces its former version.
+    pub(crate) fn applied(&self, id: OpId, version: Version, effect: &Effect) {
+        // Most have no answer to remember: only what took a value or made one does.
+        let effect = (*effect != Effect::default()).then(|| Box::new(effect.clone()));
+        let mut applied = self.lock();
+        applied.answer_bytes += answer_len(effect.as_deref());
+        match applied.versions.insert(id, (version, effect)) {
+            Some((_, before)) => applied.answer_bytes -= answer_len(before.as_deref()),
+            None => applied.order.push_back(id),
         }
-        applied.order.push_back(id);
-        if applied.order.len() > OPERATIONS
-            && let Some(oldest) = applied.order.pop_front()
-        {
-            applied.versions.remove(&oldest);
+        while applied.order.len() > OPERATIONS || applied.answer_bytes > ANSWER_BYTES && applied.order.len() > 1 {
+            let Some(oldest) = applied.order.pop_front() else { return };
+            applied.remove(oldest);
         }
     }
 
-    pub(crate) fn version_of(&self, id: OpId) -> Option<Version> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).versions.get(&id).copied()
+    /// What the operation wrote is lost: it was not applied.
+    pub(crate) fn forget(&self, id: OpId) {
+        self.lock().remove(id);
     }
+
+    pub(crate) fn applied_as(&self, id: OpId) -> Option<(Version, Effect)> {
+        let applied = self.lock();
+        let (version, effect) = applied.versions.get(&id)?;
+        Some((*version, effect.as_deref().cloned().unwrap_or_default()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Applied> {
+        // Map, queue and sum are changed together without anything between that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer_len(effect: Option<&Effect>) -> usize {
+    effect.and_then(|effect| effect.value.as_ref()).map_or(0, |value| value.bytes.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::record::Value;
 
     #[test]
     fn the_newest_are_remembered_with_their_last_version() {
@@ -51,11 +81,32 @@ mod tests {
         let id = |sequence: u64| OpId { origin: 1, sequence };
         let version = |hlc: u64| Version { hlc, node: 1, boot: 1 };
         for n in 0..=OPERATIONS as u64 {
-            recent.applied(id(n), version(n));
+            recent.applied(id(n), version(n), &Effect::default());
         }
-        recent.applied(id(7), version(99));
-        assert_eq!(recent.version_of(id(0)), None, "the oldest made room");
-        assert_eq!(recent.version_of(id(1)), Some(version(1)));
-        assert_eq!(recent.version_of(id(7)), Some(version(99)));
+        recent.applied(id(7), version(99), &Effect::default());
+        let version_of = |n| recent.applied_as(id(n)).map(|(version, _)| version);
+        assert_eq!(version_of(0), None, "the oldest made room");
+        assert_eq!(version_of(1), Some(version(1)));
+        assert_eq!(version_of(7), Some(version(99)));
+        recent.forget(id(7));
+        assert_eq!(version_of(7), None);
+    }
+
+    #[test]
+    fn answers_are_remembered_within_their_bytes() {
+        let recent = Recent::default();
+        let id = |sequence: u64| OpId { origin: 1, sequence };
+        let version = Version { hlc: 1, node: 1, boot: 1 };
+        let took = |len: usize| Effect { existed: true, value: Some(Value::from_bytes(vec![7; len])) };
+        recent.applied(id(0), version, &took(10));
+        assert_eq!(recent.applied_as(id(0)), Some((version, took(10))));
+        recent.applied(id(0), version, &took(20));
+        recent.applied(id(1), version, &took(ANSWER_BYTES - 20));
+        assert!(recent.applied_as(id(0)).is_some(), "exactly as many as are allowed");
+        recent.applied(id(2), version, &took(1));
+        assert_eq!(recent.applied_as(id(0)), None);
+        assert_eq!(recent.applied_as(id(2)), Some((version, took(1))));
+        recent.forget(id(1));
+        assert_eq!(recent.lock().answer_bytes, 1);
     }
 }

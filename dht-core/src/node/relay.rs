@@ -49,10 +49,7 @@ impl Node {
     /// What a local caller's arguments are checked for, too.
     pub(crate) fn check_operation(&self, operation: &Operation) -> crate::error::Result<()> {
         self.check_key(&operation.key)?;
-        match &operation.action {
-            Action::Put { value, .. } => self.check_value(value.bytes.len()),
-            Action::Get | Action::Delete => Ok(()),
-        }
+        operation.action.values().try_for_each(|value| self.check_value(value.bytes.len()))
     }
 
     pub(crate) fn check_key(&self, key: &[u8]) -> crate::error::Result<()> {

@@ -42,13 +42,32 @@ pub(crate) struct Write {
     /// A replica neither answered nor refused.
     silent: bool,
     decided: Option<Result<()>>,
+    /// It depends on the present value: a higher one elsewhere means that it is to be decided again.
+    depends: bool,
+    superseded: bool,
 }
 
 impl Write {
-    pub(crate) fn new(node: &Node, record: Record) -> Self {
-        let slot = node.slot_of(&record.key);
-        let tally = Tally::default();
-        Self { slot, record, list: None, set_size: 0, wanted: 0, degraded: false, tally, silent: false, decided: None }
+    /// `depends`: what was written depends on what was there.
+    pub(crate) fn new(node: &Node, record: Record, depends: bool) -> Self {
+        Self {
+            slot: node.slot_of(&record.key),
+            record,
+            list: None,
+            set_size: 0,
+            wanted: 0,
+            degraded: false,
+            tally: Tally::default(),
+            silent: false,
+            decided: None,
+            depends,
+            superseded: false,
+        }
+    }
+
+    /// It ended because a replica has a higher version.
+    pub(crate) fn superseded(&self) -> bool {
+        self.superseded
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -218,6 +237,13 @@ impl Node {
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
                     self.hlc.observe(present.hlc);
+                    if write.depends {
+                        let context =
+                            "another owner wrote at the same time, and the time did not suffice to decide again";
+                        write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
+                        write.superseded = true;
+                        continue;
+                    }
                     write.record.version = self.stamp();
                     write.tally.clear();
                     if let Err(error) = self.keep_above(&mut write.record) {

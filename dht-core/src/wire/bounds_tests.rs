@@ -182,14 +182,27 @@ fn records_and_operations() {
     );
     assert_eq!(store(|_, r| r.operations = bytes(80)), "operations of a record: 5 of them, at most 4 are allowed");
 
-    let apply = |level, action, ttl_ms, format| {
-        let operation = proto::Operation { action, ttl_ms, format, ..Default::default() };
+    let apply = |level, operation: proto::Operation| {
         refused(proto::Request::Apply(proto::Apply { operations: vec![operation], level, relay: false }))
     };
-    assert_eq!(apply(0, 1, 0, 0), "level = 0: must be 1 to 3");
-    assert_eq!(apply(1, 4, 0, 0), "action = 4: must be 1 to 3");
-    assert_eq!(apply(1, 2, 0, 0), "value of a put: missing");
-    assert_eq!(apply(1, 2, 1 << 48, 1), "ttl_ms = 281474976710656: must be below 2^48");
+    let operation = |action| proto::Operation { action, ..Default::default() };
+    assert_eq!(apply(0, operation(1)), "level = 0: must be 1 to 3");
+    assert_eq!(apply(1, operation(9)), "action = 9: must be 1 to 8");
+    for put in [2, 6] {
+        assert_eq!(apply(1, operation(put)), "value of a put: missing");
+    }
+    let long = proto::Operation { ttl_ms: 1 << 48, format: 1, ..operation(2) };
+    assert_eq!(apply(1, long), "ttl_ms = 281474976710656: must be below 2^48");
+    let swap = |expected| proto::Operation { format: 1, expected, ..operation(4) };
+    assert_eq!(apply(1, swap(0)), "expected = 0: must be 1 to 3");
+    assert_eq!(apply(1, swap(2)), "expected version: missing");
+    assert_eq!(apply(1, swap(3)), "expected value: missing");
+    assert_eq!(apply(1, proto::Operation { expected: 1, ..operation(4) }), "value of a put: missing");
+    assert_eq!(apply(1, operation(5)), "one finite number to add: missing");
+    let both = proto::Operation { by_integer: Some(1), by_float: Some(1.0), ..operation(5) };
+    assert_eq!(apply(1, both), "one finite number to add: missing");
+    let infinite = proto::Operation { by_float: Some(f64::INFINITY), ..operation(5) };
+    assert_eq!(apply(1, infinite), "one finite number to add: missing");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use crate::config::Consistency;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{KeyDigest, OpId, Record, Value, Version};
+use crate::data::number::Number;
+use crate::data::record::{Expected, KeyDigest, OpId, Record, Value, Version};
 use crate::error::Error;
 pub(crate) use crate::ring::difference::NodeDigest;
 use crate::ring::id::Id;
@@ -50,6 +51,52 @@ pub enum Action {
         ttl_ms: u64,
     },
     Delete,
+    /// Puts if the present value is as expected; else answers with the present record.
+    CompareAndSwap {
+        expected: Expected,
+        value: Value,
+        ttl_ms: u64,
+    },
+    /// Adds to the number that is the value; a key without one counts as 0. The expiry stays.
+    Increment {
+        by: Number,
+    },
+    /// Puts, and answers with what was there.
+    GetAndPut {
+        value: Value,
+        ttl_ms: u64,
+    },
+    /// Deletes, and answers with what was there.
+    GetAndDelete,
+    /// Lets the present value live for that long from now; `ttl_ms` 0: for ever.
+    Expire {
+        ttl_ms: u64,
+    },
+}
+
+impl Action {
+    /// Whether what it does depends on the present value.
+    pub(crate) fn depends(&self) -> bool {
+        !matches!(self, Self::Get | Self::Put { .. })
+    }
+
+    /// Values it carries.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        let (first, second) = match self {
+            Self::Put { value, .. } | Self::GetAndPut { value, .. } => (Some(value), None),
+            Self::CompareAndSwap { expected: Expected::Value(expected), value, .. } => (Some(value), Some(expected)),
+            Self::CompareAndSwap { value, .. } => (Some(value), None),
+            Self::Get | Self::Delete | Self::Increment { .. } | Self::GetAndDelete | Self::Expire { .. } => {
+                (None, None)
+            }
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// Bytes of the values it carries.
+    pub(crate) fn values_len(&self) -> usize {
+        self.values().map(|value| value.bytes.len()).sum()
+    }
 }
 
 /// How far a write got.
@@ -70,9 +117,11 @@ pub struct PutOutcome {
 /// What became of one operation.
 #[derive(Clone, Debug)]
 pub enum OpResult {
-    /// `existed`: there was a live value before (only a delete looks).
-    Written { outcome: PutOutcome, existed: bool },
-    /// The record as it is; `None` if the key is unknown. Tombstones and expired records are shown as such.
+    /// `existed`: there was a live value before (only what depends on it looks). `value`: what an increment made, or
+    /// what was there before a get-and-put or get-and-delete.
+    Written { outcome: PutOutcome, existed: bool, value: Option<Value> },
+    /// The record as it is; `None` if the key is unknown. Tombstones and expired records are shown as such. The answer
+    /// to a read, and to a compare-and-swap that found another value.
     Read { record: Option<Record> },
     /// The receiver is not the slot's owner as it sees the ring: not carried out.
     Misrouted,

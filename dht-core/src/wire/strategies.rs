@@ -15,7 +15,8 @@ use super::message::{
 };
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
+use crate::data::number::Number;
+use crate::data::record::{Expected, Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind};
 use crate::ring::id::Id;
 use crate::ring::params::{RingConfig, RingParams};
@@ -258,7 +259,25 @@ fn error() -> impl Strategy<Value = Error> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let put = (value(), 0..=WALL_MS_MAX).prop_map(|(value, ttl_ms)| Action::Put { value, ttl_ms });
-    let action = prop_oneof![Just(Action::Get), put, Just(Action::Delete)];
+    let get_and_put = (value(), 0..=WALL_MS_MAX).prop_map(|(value, ttl_ms)| Action::GetAndPut { value, ttl_ms });
+    let expected =
+        prop_oneof![Just(Expected::Absent), version().prop_map(Expected::Version), value().prop_map(Expected::Value)];
+    let swap = (expected, value(), 0..=WALL_MS_MAX).prop_map(|(expected, value, ttl_ms)| Action::CompareAndSwap {
+        expected,
+        value,
+        ttl_ms,
+    });
+    let by = prop_oneof![any::<i64>().prop_map(Number::Integer), proptest::num::f64::NORMAL.prop_map(Number::Float)];
+    let action = prop_oneof![
+        Just(Action::Get),
+        put,
+        Just(Action::Delete),
+        swap,
+        by.prop_map(|by| Action::Increment { by }),
+        get_and_put,
+        Just(Action::GetAndDelete),
+        (0..=WALL_MS_MAX).prop_map(|ttl_ms| Action::Expire { ttl_ms }),
+    ];
     (op_id(), any::<u32>(), key(), action).prop_map(|(id, map, key, action)| Operation { id, map, key, action })
 }
 
@@ -268,7 +287,11 @@ fn op_result() -> impl Strategy<Value = OpResult> {
             PutOutcome { version, acks, wanted, set_size, degraded }
         });
     prop_oneof![
-        (outcome, any::<bool>()).prop_map(|(outcome, existed)| OpResult::Written { outcome, existed }),
+        (outcome, any::<bool>(), option::of(value())).prop_map(|(outcome, existed, value)| OpResult::Written {
+            outcome,
+            existed,
+            value
+        }),
         option::of(record()).prop_map(|record| OpResult::Read { record }),
         Just(OpResult::Misrouted),
         error().prop_map(OpResult::Failed),

@@ -8,7 +8,8 @@ use super::ring::{list, slot};
 use super::{Result, at_most, len_in, required, text};
 use crate::config::Consistency;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
+use crate::data::number::Number;
+use crate::data::record::{Expected, Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind};
 use crate::ring::slot::Slot;
 use crate::wire::error::WireError;
@@ -151,13 +152,36 @@ impl TryFrom<proto::Error> for Error {
 
 impl From<&Operation> for proto::Operation {
     fn from(operation: &Operation) -> Self {
-        let (action, format, value, ttl_ms) = match &operation.action {
-            Action::Get => (1, 0, Bytes::new(), 0),
-            Action::Put { value, ttl_ms } => (2, format_number(value.format), value.bytes.clone(), *ttl_ms),
-            Action::Delete => (3, 0, Bytes::new(), 0),
-        };
         let OpId { origin, sequence } = operation.id;
-        Self { origin, sequence, map: operation.map, key: operation.key.clone(), action, format, value, ttl_ms }
+        let action = action_number(&operation.action);
+        let mut message =
+            Self { origin, sequence, map: operation.map, key: operation.key.clone(), action, ..Self::default() };
+        let mut put = |value: &Value, ttl_ms: &u64| {
+            (message.format, message.value, message.ttl_ms) =
+                (format_number(value.format), value.bytes.clone(), *ttl_ms);
+        };
+        match &operation.action {
+            Action::Get | Action::Delete | Action::GetAndDelete => {}
+            Action::Put { value, ttl_ms } | Action::GetAndPut { value, ttl_ms } => put(value, ttl_ms),
+            Action::CompareAndSwap { expected, value, ttl_ms } => {
+                put(value, ttl_ms);
+                match expected {
+                    Expected::Absent => message.expected = 1,
+                    Expected::Version(version) => {
+                        (message.expected, message.expected_version) = (2, Some(version.into()));
+                    }
+                    Expected::Value(value) => {
+                        message.expected = 3;
+                        (message.expected_format, message.expected_value) =
+                            (format_number(value.format), value.bytes.clone());
+                    }
+                }
+            }
+            Action::Increment { by: Number::Integer(by) } => message.by_integer = Some(*by),
+            Action::Increment { by: Number::Float(by) } => message.by_float = Some(*by),
+            Action::Expire { ttl_ms } => message.ttl_ms = *ttl_ms,
+        }
+        message
     }
 }
 
@@ -165,24 +189,60 @@ impl TryFrom<proto::Operation> for Operation {
     type Error = WireError;
 
     fn try_from(operation: proto::Operation) -> Result<Self> {
-        let action = match operation.action {
-            1 => Action::Get,
-            2 => Action::Put {
-                value: required("value of a put", value(operation.format, operation.value)?)?,
-                ttl_ms: at_most("ttl_ms", operation.ttl_ms, WALL_MS_MAX, "below 2^48")?,
-            },
-            3 => Action::Delete,
-            value => return Err(WireError::OutOfRange { what: "action", value: value.into(), wanted: "1 to 3" }),
-        };
         let id = OpId { origin: operation.origin, sequence: operation.sequence };
-        Ok(Self { id, map: operation.map, key: key(operation.key)?, action })
+        let (map, key) = (operation.map, key(operation.key.clone())?);
+        Ok(Self { id, map, key, action: action(operation)? })
     }
+}
+
+fn action_number(action: &Action) -> u32 {
+    match action {
+        Action::Get => 1,
+        Action::Put { .. } => 2,
+        Action::Delete => 3,
+        Action::CompareAndSwap { .. } => 4,
+        Action::Increment { .. } => 5,
+        Action::GetAndPut { .. } => 6,
+        Action::GetAndDelete => 7,
+        Action::Expire { .. } => 8,
+    }
+}
+
+fn action(operation: proto::Operation) -> Result<Action> {
+    let ttl_ms = at_most("ttl_ms", operation.ttl_ms, WALL_MS_MAX, "below 2^48")?;
+    let put = |bytes: Bytes| required("value of a put", value(operation.format, bytes)?);
+    Ok(match operation.action {
+        1 => Action::Get,
+        2 => Action::Put { value: put(operation.value)?, ttl_ms },
+        3 => Action::Delete,
+        4 => {
+            let expected = match operation.expected {
+                1 => Expected::Absent,
+                2 => Expected::Version(required("expected version", operation.expected_version)?.into()),
+                3 => {
+                    let expected = value(operation.expected_format, operation.expected_value)?;
+                    Expected::Value(required("expected value", expected)?)
+                }
+                value => return Err(WireError::OutOfRange { what: "expected", value: value.into(), wanted: "1 to 3" }),
+            };
+            Action::CompareAndSwap { expected, value: put(operation.value)?, ttl_ms }
+        }
+        5 => match (operation.by_integer, operation.by_float) {
+            (Some(by), None) => Action::Increment { by: Number::Integer(by) },
+            (None, Some(by)) if by.is_finite() => Action::Increment { by: Number::Float(by) },
+            _ => return Err(WireError::Missing { what: "one finite number to add" }),
+        },
+        6 => Action::GetAndPut { value: put(operation.value)?, ttl_ms },
+        7 => Action::GetAndDelete,
+        8 => Action::Expire { ttl_ms },
+        value => return Err(WireError::OutOfRange { what: "action", value: value.into(), wanted: "1 to 8" }),
+    })
 }
 
 impl From<&OpResult> for proto::OpResult {
     fn from(result: &OpResult) -> Self {
         let outcome = match result {
-            OpResult::Written { outcome, existed } => {
+            OpResult::Written { outcome, existed, value } => {
                 let PutOutcome { version, acks, wanted, set_size, degraded } = outcome;
                 let version = Some(version.into());
                 proto::OpOutcome::Written(proto::Written {
@@ -192,6 +252,8 @@ impl From<&OpResult> for proto::OpResult {
                     set_size: *set_size,
                     degraded: *degraded,
                     existed: *existed,
+                    format: value.as_ref().map_or(0, |value| format_number(value.format)),
+                    value: value.as_ref().map(|value| value.bytes.clone()).unwrap_or_default(),
                 })
             }
             OpResult::Read { record } => {
@@ -218,6 +280,7 @@ impl TryFrom<proto::OpResult> for OpResult {
                     degraded: written.degraded,
                 },
                 existed: written.existed,
+                value: value(written.format, written.value)?,
             },
             proto::OpOutcome::Read(read) => Self::Read { record: read.record.map(TryInto::try_into).transpose()? },
             proto::OpOutcome::Misrouted(_) => Self::Misrouted,

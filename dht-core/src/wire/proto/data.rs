@@ -32,6 +32,20 @@ pub(crate) struct Operation {
     pub(crate) value: Bytes,
     #[prost(uint64, tag = "8")]
     pub(crate) ttl_ms: u64,
+    /// Of a compare-and-swap: 1 absent, 2 that version, 3 that value.
+    #[prost(uint32, tag = "9")]
+    pub(crate) expected: u32,
+    #[prost(message, optional, tag = "10")]
+    pub(crate) expected_version: Option<Version>,
+    #[prost(uint32, tag = "11")]
+    pub(crate) expected_format: u32,
+    #[prost(bytes = "bytes", tag = "12")]
+    pub(crate) expected_value: Bytes,
+    /// Of an increment: one of both.
+    #[prost(sint64, optional, tag = "13")]
+    pub(crate) by_integer: Option<i64>,
+    #[prost(double, optional, tag = "14")]
+    pub(crate) by_float: Option<f64>,
 }
 
 #[derive(prost::Message)]
@@ -75,6 +89,11 @@ pub(crate) struct Written {
     pub(crate) degraded: bool,
     #[prost(bool, tag = "6")]
     pub(crate) existed: bool,
+    /// 0: no value.
+    #[prost(uint32, tag = "7")]
+    pub(crate) format: u32,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub(crate) value: Bytes,
 }
 
 #[derive(prost::Message)]

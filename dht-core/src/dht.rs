@@ -1,6 +1,9 @@
 //! `Dht`: the public handle of one node. Checks what callers pass in, takes the fast paths, counts; all else is below.
 
 mod atomic;
+mod scan;
+
+pub use scan::Scan;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -61,9 +61,9 @@ pub use config::{
 };
 pub use data::number::Number;
 pub use data::record::{Expected, Format, ParseVersionError, Value, Version};
-pub use dht::Dht;
 #[doc(hidden)]
 pub use dht::Foundation;
+pub use dht::{Dht, Scan};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]

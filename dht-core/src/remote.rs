@@ -14,8 +14,11 @@ use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::record::{Address, NodeId};
+use crate::ring::slot::Slot;
 use crate::transport::{Call, Hello, TcpOptions, TcpTransport, Transport, call_error};
-use crate::wire::message::{Action, Head, OpResult, Operation, PutOutcome, Request, Response, Topic};
+use crate::wire::message::{
+    Action, Head, ListId, OpResult, Operation, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Topic,
+};
 
 /// A connection to one running node. Clones share it; it closes when the last one is dropped.
 #[derive(Clone)]
@@ -96,6 +99,42 @@ impl Remote {
             OpResult::Written { existed, .. } => Ok(existed),
             other => Err(not_that(other)),
         }
+    }
+
+    /// Calls `found` with every key that begins with `prefix` and its value, in no order, each once; see `Dht::scan`.
+    /// Without `values` the values are empty. Returns how many there were. The timeout bounds each page, not the whole.
+    ///
+    /// # Errors
+    /// As `Scan::next`; what was found before was told.
+    pub async fn scan(
+        &self,
+        prefix: &[u8],
+        values: bool,
+        mut found: impl FnMut(Bytes, Versioned<Value>),
+    ) -> Result<u64> {
+        let mut from = Some(ScanFrom { slot: Slot(0), after: None });
+        let mut count = 0;
+        while let Some(ScanFrom { slot, after }) = from {
+            let request = Request::Scan(Scanning {
+                items: vec![(slot, ListId::UNKNOWN)],
+                map: 0,
+                prefix: Bytes::copy_from_slice(prefix),
+                after,
+                want: if values { ScanWant::Values } else { ScanWant::Keys },
+                relay: true,
+            });
+            let answer = self.call(request, self.0.env.now() + self.0.timeout).await?;
+            let Response::Scanned { records, next, .. } = answer else { return Err(unexpected()) };
+            for (_, record) in records {
+                let key = record.key.clone();
+                if let Some(value) = versioned(record, &self.0.env) {
+                    count += 1;
+                    found(key, value);
+                }
+            }
+            from = next;
+        }
+        Ok(count)
     }
 
     /// What the node tells about `topic`, in the shapes of `NodeInfo`, `RingInfo`, `Statistics`, `Health`, or a list

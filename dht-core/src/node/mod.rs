@@ -35,6 +35,7 @@ mod rectify;
 mod relay;
 mod repair;
 mod replicate;
+pub(crate) mod scan;
 mod seeds;
 mod serve;
 mod stabilize;

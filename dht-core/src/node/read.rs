@@ -26,7 +26,7 @@ use crate::transport::BoxFuture;
 use crate::wire::message::{FetchItem, FetchResult, Request, Response};
 
 /// Pause before all replicas are asked again.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 /// The next replica is asked when the first ones have not answered for this long.
 const HEDGE: Duration = Duration::from_millis(40);
 

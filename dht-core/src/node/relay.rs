@@ -6,9 +6,11 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::coordinator::finish;
+use super::scan::{WIDTH_MIN, Wanted};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};
-use crate::wire::message::{Action, OpResult, Operation, Response};
+use crate::ring::slot::Slot;
+use crate::wire::message::{Action, OpResult, Operation, Response, ScanFrom, Scanning};
 
 impl Node {
     /// Answers a relayed `Apply`: reads and writes run side by side, results in the order of the operations.
@@ -44,6 +46,24 @@ impl Node {
             results[index] = Some(result);
         }
         Response::Applied { results: finish(results), records: Vec::new() }
+    }
+
+    /// Answers a relayed `Scan`: one page of the ring from its first slot on, at level quorum.
+    pub(crate) async fn relay_scan(
+        self: &Arc<Self>,
+        scanning: Scanning,
+        deadline: Instant,
+    ) -> crate::error::Result<Response> {
+        let slot = scanning.items.first().map_or(Slot(0), |(slot, _)| *slot);
+        if self.slots.get(slot.0).is_none() {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("slot {} is out of range", slot.0)));
+        }
+        let (map, prefix, want) = (scanning.map, scanning.prefix, scanning.want);
+        let what = Wanted { map, prefix, want, level: Consistency::Quorum };
+        let from = ScanFrom { slot, after: scanning.after };
+        let page = self.scan_page(&what, from, WIDTH_MIN, deadline).await?;
+        let records = page.records.into_iter().map(|record| (self.slot_of(&record.key), record)).collect();
+        Ok(Response::Scanned { slots: Vec::new(), records, next: page.next })
     }
 
     /// What a local caller's arguments are checked for, too.

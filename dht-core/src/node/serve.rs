@@ -75,6 +75,10 @@ impl Node {
             Request::CompareSums { part_len, parts, sums } => {
                 self.now(self.serve_compare_sums(head.sender, part_len, &parts, &sums))
             }
+            Request::Scan(scanning) if scanning.relay => {
+                self.later(move |node| async move { node.relay_scan(scanning, deadline).await })
+            }
+            Request::Scan(scanning) => self.now(self.serve_own_scan(&scanning)),
             Request::Versions { slot } => self.stream_versions(slot),
             Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
             Request::Describe { topic, key } => {

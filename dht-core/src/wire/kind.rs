@@ -24,6 +24,7 @@ impl Request {
             Self::CompareSums { .. } => "compare_sums",
             Self::Versions { .. } => "versions",
             Self::Pull { .. } => "pull",
+            Self::Scan(_) => "scan",
             Self::Describe { .. } => "describe",
         }
     }
@@ -49,6 +50,7 @@ impl Response {
             Self::ComparedSums { .. } => "compared_sums",
             Self::Versions { .. } => "versions",
             Self::Records { .. } => "records",
+            Self::Scanned { .. } => "scanned",
             Self::Described { .. } => "described",
             Self::Failure(_) => "failure",
         }

@@ -207,6 +207,40 @@ pub struct PullItem {
     pub(crate) digests: Vec<KeyDigest>,
 }
 
+/// Where a scan goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScanFrom {
+    pub(crate) slot: Slot,
+    /// In that slot, behind this one; `None`: from its beginning. Digests ascend.
+    pub(crate) after: Option<KeyDigest>,
+}
+
+/// What of each key a scan wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScanWant {
+    /// Only the fingerprints of the slots.
+    Fingerprints,
+    /// Live keys, without their values.
+    Keys,
+    /// Live keys with their values.
+    Values,
+    /// All keys, also of tombstones and expired records, without their values.
+    AllKeys,
+}
+
+/// Which keys of which slots, in the order of the slots.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scanning {
+    pub(crate) items: Vec<(Slot, ListId)>,
+    pub(crate) map: u32,
+    pub(crate) prefix: bytes::Bytes,
+    /// In the first of the slots, behind this one.
+    pub(crate) after: Option<KeyDigest>,
+    pub(crate) want: ScanWant,
+    /// The receiver asks the replicas at level quorum, from the first slot on; else it answers from its own store.
+    pub(crate) relay: bool,
+}
+
 /// What a node can tell about itself, as JSON of the shapes of the public API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Topic {
@@ -262,6 +296,8 @@ pub enum Request {
     Versions { slot: Slot },
     /// Stream records.
     Pull { items: Vec<PullItem> },
+    /// Which keys are there?
+    Scan(Scanning),
     /// Tell about yourself. `key` only for `Topic::Locate`.
     Describe { topic: Topic, key: bytes::Bytes },
 }
@@ -299,6 +335,9 @@ pub enum Response {
     Versions { entries: Vec<(KeyDigest, Version)> },
     /// A part of what was pulled.
     Records { items: Vec<(Slot, Record)> },
+    /// The first of the slots that were asked for, and what was found in them; `next`: where to go on, `None` if that
+    /// was everything. The operations of the records are left out.
+    Scanned { slots: Vec<CompareResult>, records: Vec<(Slot, Record)>, next: Option<ScanFrom> },
     /// JSON text.
     Described { json: String },
     /// The request as a whole was not done.

@@ -105,7 +105,7 @@ pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
         22 => const { &[pointers(1), records(4)] },
         24 => const { &[pointers(2), records(3)] },
         25 => const { &[items(1), records(2)] },
-        26 | 27 | 30 => const { &[items(1)] },
+        26 | 27 | 30 | 35 => const { &[items(1)] },
         _ => &[],
     }
 }

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use super::limits::{COUNTER_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
-    Operation, Pointer, PullItem, PutOutcome, Request, Response, Standing, StoreItem, StoreResult, Topic,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Standing, StoreItem,
+    StoreResult, Topic,
 };
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
@@ -85,6 +86,7 @@ fn request() -> BoxedStrategy<Request> {
         vec((slot(), vec(key_digest(), 0..4)), 0..4).prop_map(|items| Request::Pull {
             items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
         }),
+        scanning().prop_map(Request::Scan),
         (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),
     ]
     .boxed()
@@ -95,6 +97,8 @@ fn response() -> BoxedStrategy<Response> {
     let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp];
     let compared = (list(), prop::sample::select(standings), fingerprint())
         .prop_map(|(list, standing, fingerprint)| CompareResult { list, standing, fingerprint });
+    let compared = compared.boxed();
+    let scanned = compared.clone();
     let neighbours = (option::of(pointer()), vec(pointer(), 0..4))
         .prop_map(|(predecessor, successors)| Neighbours { predecessor, successors });
     prop_oneof![
@@ -120,10 +124,29 @@ fn response() -> BoxedStrategy<Response> {
         vec(any::<u32>(), 0..4).prop_map(|differing| Response::ComparedSums { differing }),
         vec((key_digest(), version()), 0..4).prop_map(|entries| Response::Versions { entries }),
         vec((slot(), record()), 0..4).prop_map(|items| Response::Records { items }),
+        (vec(scanned, 0..4), vec((slot(), record()), 0..4), option::of((slot(), option::of(key_digest())))).prop_map(
+            |(slots, records, next)| {
+                let next = next.map(|(slot, after)| ScanFrom { slot, after });
+                Response::Scanned { slots, records, next }
+            }
+        ),
         any::<String>().prop_map(|json| Response::Described { json }),
         error().prop_map(Response::Failure),
     ]
     .boxed()
+}
+
+fn scanning() -> impl Strategy<Value = Scanning> {
+    let wants = vec![ScanWant::Fingerprints, ScanWant::Keys, ScanWant::Values, ScanWant::AllKeys];
+    let which = (any::<u32>(), key(), option::of(key_digest()), prop::sample::select(wants), any::<bool>());
+    (vec((slot(), list()), 0..4), which).prop_map(|(items, (map, prefix, after, want, relay))| Scanning {
+        items,
+        map,
+        prefix,
+        after,
+        want,
+        relay,
+    })
 }
 
 fn ring_id() -> impl Strategy<Value = RingId> {

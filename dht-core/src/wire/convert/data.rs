@@ -374,6 +374,16 @@ impl TryFrom<proto::FetchResult> for FetchResult {
     }
 }
 
+pub(super) fn digest_bytes(digest: Option<KeyDigest>) -> Bytes {
+    pack(digest.iter().map(|digest| digest.0.to_be_bytes()))
+}
+
+/// One digest, or none.
+pub(super) fn digest(what: &'static str, bytes: &Bytes) -> Result<Option<KeyDigest>> {
+    let digests = unpack::<16>(what, bytes, 1)?;
+    Ok(digests.first().map(|digest| KeyDigest(u128::from_be_bytes(*digest))))
+}
+
 pub(super) fn fingerprints_bytes(fingerprints: impl ExactSizeIterator<Item = Fingerprint>) -> Bytes {
     pack(fingerprints.map(|fingerprint| fingerprint.0.to_be_bytes()))
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::data::{fingerprints, fingerprints_bytes, key, level, level_number, wall_ms};
+use super::data::{digest, digest_bytes, fingerprints, fingerprints_bytes, key, level, level_number, wall_ms};
 use super::pack::{pack, unpack, unpack_exact};
 use super::ring::{
     address, address_bytes, boot, id, id_bytes, lists, lists_message, node_id, node_id_bytes, slot, slot_lists, slots,
@@ -12,7 +12,7 @@ use super::{Result, all, at_most, each, parts, required, ring_id, ring_id_halves
 use crate::ring::id::Id;
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, RECORDS_MAX, SUMS_MAX};
-use crate::wire::message::{CompareItem, Pointer, Request, Topic};
+use crate::wire::message::{CompareItem, Pointer, Request, ScanWant, Scanning, Topic};
 use crate::wire::proto;
 
 impl From<&Request> for proto::Request {
@@ -72,6 +72,15 @@ impl From<&Request> for proto::Request {
             }),
             Request::Versions { slot } => Self::Versions(proto::Versions { slot: slot.0 }),
             Request::Pull { items } => Self::Pull(proto::Pull { items: all(items) }),
+            Request::Scan(scan) => Self::Scan(proto::Scan {
+                slots: slots_bytes(scan.items.iter().map(|(slot, _)| *slot)),
+                lists: lists_message(scan.items.iter().map(|(_, list)| list)),
+                map: scan.map,
+                prefix: scan.prefix.clone(),
+                after: digest_bytes(scan.after),
+                want: want_number(scan.want),
+                relay: scan.relay,
+            }),
             Request::Describe { topic, key } => {
                 Self::Describe(proto::Describe { topic: topic_number(*topic), key: key.clone() })
             }
@@ -141,6 +150,14 @@ impl TryFrom<proto::Request> for Request {
             }
             proto::Request::Versions(versions) => Self::Versions { slot: slot(versions.slot)? },
             proto::Request::Pull(pull) => Self::Pull { items: each(pull.items)? },
+            proto::Request::Scan(scan) => Self::Scan(Scanning {
+                items: slot_lists(&scan.slots, scan.lists.as_ref())?,
+                map: scan.map,
+                prefix: key(scan.prefix)?,
+                after: digest("digest to go on behind", &scan.after)?,
+                want: want(scan.want)?,
+                relay: scan.relay,
+            }),
             proto::Request::Describe(describe) => {
                 Self::Describe { topic: topic(describe.topic)?, key: key(describe.key)? }
             }
@@ -172,6 +189,25 @@ fn compare_items(compare: &proto::Compare) -> Result<Vec<CompareItem>> {
     let fingerprints = fingerprints(&compare.fingerprints, slots.len())?;
     let parts = slots.into_iter().zip(lists).zip(fingerprints);
     Ok(parts.map(|((slot, list), fingerprint)| CompareItem { slot, list, fingerprint }).collect())
+}
+
+fn want_number(want: ScanWant) -> u32 {
+    match want {
+        ScanWant::Fingerprints => 1,
+        ScanWant::Keys => 2,
+        ScanWant::Values => 3,
+        ScanWant::AllKeys => 4,
+    }
+}
+
+fn want(number: u32) -> Result<ScanWant> {
+    match number {
+        1 => Ok(ScanWant::Fingerprints),
+        2 => Ok(ScanWant::Keys),
+        3 => Ok(ScanWant::Values),
+        4 => Ok(ScanWant::AllKeys),
+        value => Err(WireError::OutOfRange { what: "want", value: value.into(), wanted: "1 to 4" }),
+    }
 }
 
 fn topic_number(topic: Topic) -> u32 {

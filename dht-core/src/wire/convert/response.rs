@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use super::data::{
-    fingerprints, fingerprints_bytes, record_item, record_item_message, versions, versions_message, wall_ms,
+    digest, digest_bytes, fingerprints, fingerprints_bytes, record_item, record_item_message, versions,
+    versions_message, wall_ms,
 };
 use super::pack::{pack, unpack, unpack_exact};
-use super::ring::{lists, lists_message, slot_lists, slots_bytes};
+use super::ring::{lists, lists_message, slot, slot_lists, slots_bytes};
 use super::{Result, all, each, parts, required, ring_id, ring_id_halves};
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, SLOTS_MAX};
-use crate::wire::message::{CompareResult, Neighbours, Pointer, Response, Standing};
+use crate::wire::message::{CompareResult, Neighbours, Pointer, Response, ScanFrom, Standing};
 use crate::wire::proto;
 
 impl From<&Response> for proto::Response {
@@ -67,6 +68,14 @@ impl From<&Response> for proto::Response {
             Response::Records { items } => {
                 Self::Records(proto::Records { items: items.iter().map(record_item_message).collect() })
             }
+            Response::Scanned { slots, records, next } => Self::Scanned(proto::Scanned {
+                items: records.iter().map(record_item_message).collect(),
+                standings: slots.iter().map(|slot| standing_number(slot.standing)).collect(),
+                lists: lists_message(slots.iter().map(|slot| &slot.list)),
+                fingerprints: fingerprints_bytes(slots.iter().map(|slot| slot.fingerprint)),
+                next_slot: next.map(|from| from.slot.0),
+                next_after: digest_bytes(next.and_then(|from| from.after)),
+            }),
             Response::Described { json } => Self::Described(proto::Described { json: json.clone() }),
             Response::Failure(error) => Self::Failure(error.into()),
         }
@@ -105,11 +114,25 @@ impl TryFrom<proto::Response> for Response {
             }
             proto::Response::Stored(stored) => Self::Stored { results: each(stored.results)? },
             proto::Response::Fetched(fetched) => Self::Fetched { results: each(fetched.results)? },
-            proto::Response::Compared(compared) => Self::Compared { results: compare_results(&compared)? },
+            proto::Response::Compared(compared) => {
+                let (standings, lists) = (&compared.standings, compared.lists.as_ref());
+                Self::Compared { results: compare_results(standings, lists, &compared.fingerprints)? }
+            }
             proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },
             proto::Response::Versions(part) => Self::Versions { entries: versions(&part)? },
             proto::Response::Records(records) => {
                 Self::Records { items: records.items.into_iter().map(record_item).collect::<Result<_>>()? }
+            }
+            proto::Response::Scanned(scanned) => {
+                let slots = compare_results(&scanned.standings, scanned.lists.as_ref(), &scanned.fingerprints)?;
+                let after = digest("digest to go on behind", &scanned.next_after)?;
+                let from = |number| slot(number).map(|slot| ScanFrom { slot, after });
+                let next = scanned.next_slot.map(from).transpose()?;
+                Self::Scanned {
+                    slots,
+                    records: scanned.items.into_iter().map(record_item).collect::<Result<_>>()?,
+                    next,
+                }
             }
             proto::Response::Described(described) => Self::Described { json: described.json },
             proto::Response::Failure(error) => Self::Failure(error.try_into()?),
@@ -157,10 +180,10 @@ fn neighbour_items(
     if pointers.len() == 0 { Ok(items) } else { Err(uneven()) }
 }
 
-fn compare_results(compared: &proto::Compared) -> Result<Vec<CompareResult>> {
-    let standings: &[[u8; 1]] = unpack("slots", &compared.standings, SLOTS_MAX)?;
-    let lists = lists(compared.lists.as_ref(), standings.len())?;
-    let fingerprints = fingerprints(&compared.fingerprints, standings.len())?;
+fn compare_results(standings: &Bytes, list_ids: Option<&proto::Lists>, sums: &Bytes) -> Result<Vec<CompareResult>> {
+    let standings: &[[u8; 1]] = unpack("slots", standings, SLOTS_MAX)?;
+    let lists = lists(list_ids, standings.len())?;
+    let fingerprints = fingerprints(sums, standings.len())?;
     let parts = standings.iter().zip(lists).zip(fingerprints);
     parts
         .map(|(([number], list), fingerprint)| Ok(CompareResult { list, standing: standing(*number)?, fingerprint }))

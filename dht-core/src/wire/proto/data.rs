@@ -332,3 +332,43 @@ pub(crate) struct ComparedSums {
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) differing: Bytes,
 }
+
+#[derive(prost::Message)]
+pub(crate) struct Scan {
+    /// Packed fixed32.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) slots: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) lists: Option<Lists>,
+    #[prost(uint32, tag = "3")]
+    pub(crate) map: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) prefix: Bytes,
+    /// 16 bytes, or none: from the beginning.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) after: Bytes,
+    #[prost(uint32, tag = "6")]
+    pub(crate) want: u32,
+    #[prost(bool, tag = "7")]
+    pub(crate) relay: bool,
+}
+
+#[derive(prost::Message)]
+pub(crate) struct Scanned {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) items: Vec<RecordItem>,
+    /// A byte each.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) standings: Bytes,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) lists: Option<Lists>,
+    /// 16 bytes each.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) fingerprints: Bytes,
+    /// Absent: nothing is left.
+    #[prost(uint32, optional, tag = "5")]
+    pub(crate) next_slot: Option<u32>,
+    /// 16 bytes, or none: from the beginning of that slot.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(crate) next_after: Bytes,
+}

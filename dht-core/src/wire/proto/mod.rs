@@ -27,7 +27,7 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Request", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34")]
+    #[prost(oneof = "Request", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35")]
     pub(crate) body: Option<Request>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Reply {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34")]
+    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35")]
     pub(crate) body: Option<Response>,
 }
 
@@ -91,6 +91,8 @@ pub(crate) enum Request {
     Exchange(Exchange),
     #[prost(message, tag = "34")]
     CompareSums(CompareSums),
+    #[prost(message, tag = "35")]
+    Scan(Scan),
 }
 
 /// What is answered; where a tag is a request's too, this answers it.
@@ -130,4 +132,6 @@ pub(crate) enum Response {
     Exchanged(Exchanged),
     #[prost(message, tag = "34")]
     ComparedSums(ComparedSums),
+    #[prost(message, tag = "35")]
+    Scanned(Scanned),
 }

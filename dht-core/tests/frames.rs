@@ -150,3 +150,31 @@ async fn a_request_of_a_later_release_is_unsupported_and_the_connection_goes_on(
     assert!(matches!(&heard[..], [Response::Described { .. }]), "{heard:?}");
     stop(vec![node]).await;
 }
+
+/// A member that lies about its clock, or has lost it, spoils the key of its record at most: the others' clocks do not
+/// follow it to the end of their numbers, and a write that cannot be above the record says so.
+#[tokio::test]
+async fn a_version_from_the_end_of_time_spoils_its_key_and_nothing_else() {
+    let stored = stored();
+    let node = start(Config::default()).await;
+    let mut peer = Peer::of(&node, &stored["hello"]).await;
+    let (front, payload) = stored["request.store.repair"].split_first_chunk::<HEADER_LEN>().expect("a header");
+    // Version: 1 hlc fixed64, 2 node fixed64.
+    let hlc = payload.windows(10).position(|at| at[0] == 9 && at[9] == 17).expect("a version");
+    let mut payload = payload.to_vec();
+    payload[hlc + 1..hlc + 9].fill(0xff);
+    payload[hlc + 10..hlc + 18].fill(0xff);
+    let id = Header::decode(front, LEN_MAX).expect("a header").request_id;
+    let header = Header::of(FrameKind::Request, id, &payload, LEN_MAX).expect("short");
+    let heard = peer.ask(&[&header.encode()[..], &payload].concat(), FrameKind::Request).await;
+    assert!(format!("{heard:?}").contains("Stored { counts: false }"), "{heard:?}");
+
+    let error = node.put("key", &1).await.expect_err("nothing is above that version");
+    assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::ClockSkew, false), "{error}");
+    for round in 0..3 {
+        let outcome = node.put("another", &round).await.expect("its clock goes on");
+        assert!(outcome.version.to_string().as_str() < "8", "{outcome:?}");
+        assert_eq!(node.get::<i32>("another").await.expect("served"), Some(round));
+    }
+    stop(vec![node]).await;
+}

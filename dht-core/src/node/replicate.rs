@@ -217,10 +217,12 @@ impl Node {
                 }
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
-                    self.hlc.observe(present.hlc);
-                    write.record.version = self.stamp();
-                    write.tally.clear();
-                    if let Err(error) = self.keep_above(&mut write.record) {
+                    let restamped = self.stamp_above(present).and_then(|version| {
+                        write.record.version = version;
+                        write.tally.clear();
+                        self.keep_above(&mut write.record)
+                    });
+                    if let Err(error) = restamped {
                         write.decided = Some(Err(error.unknown_outcome()));
                     }
                     again = true;

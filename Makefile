@@ -11,7 +11,7 @@ JOBS := $(shell getconf _NPROCESSORS_ONLN)
 SEEDS ?= 20
 SECONDS ?= 60
 
-.PHONY: help demo test check fmt clippy unit sim-quick sim planted sim-tables readme doc bench chaos clean tools
+.PHONY: help demo test check fmt clippy unit golden sim-quick sim planted sim-tables readme doc bench chaos clean tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,10 @@ clippy:
 
 unit: ## unit, property, contract and integration tests of every crate
 	$(CARGO) test --locked $(CRATES) --features dht-core/binding
+
+golden: ## stores frames of new samples (dht-core/src/wire/samples.rs) in tests/vectors/frames; never changes one
+	DHT_WRITE_GOLDEN=1 $(CARGO) test --locked -p dht-core --lib every_sample_is_stored_and_has_not_changed
+	$(CARGO) test --locked -p dht-core --lib wire::golden_tests
 
 sim-quick: ## every simulated scenario with fixed seeds
 	$(SIM) --scenario ping_storm --seeds 2

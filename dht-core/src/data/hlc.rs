@@ -1,10 +1,14 @@
 //! Hybrid logical clock (Kulkarni et al. 2014): 48 bits of wall milliseconds and a 16-bit counter in one word.
 //!
-//! Invariant: two stamps of one clock are never equal and rise, also when the wall clock stands still or steps back.
+//! Invariant: two stamps of one clock are never equal and rise, also when the wall clock stands still or steps back, and
+//! whatever others claim: a clock that ran to the end of its numbers would stamp all writes alike.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const COUNTER_BITS: u32 = 16;
+
+/// Stamps from here on, the year 6429, are lies: believed, a few would use up the numbers.
+const OBSERVED_END: u64 = 1 << 63;
 
 /// The clock that stamps versions; shared by all tasks of a node.
 #[derive(Debug, Default)]
@@ -19,9 +23,11 @@ impl Hlc {
         wall.max(last.saturating_add(1))
     }
 
-    /// The next stamp is above `stamp`.
+    /// The next stamp is above `stamp`, unless that is beyond all reason.
     pub(crate) fn observe(&self, stamp: u64) {
-        self.0.fetch_max(stamp, Ordering::AcqRel);
+        if stamp < OBSERVED_END {
+            self.0.fetch_max(stamp, Ordering::AcqRel);
+        }
     }
 }
 
@@ -53,6 +59,18 @@ mod tests {
         assert!(clock.stamp(1) > 77 << COUNTER_BITS);
         clock.observe(3);
         assert!(clock.stamp(1) > 77 << COUNTER_BITS);
+    }
+
+    #[test]
+    fn a_stamp_from_the_end_of_time_does_not_stop_the_clock() {
+        let clock = Hlc::default();
+        for lie in [u64::MAX, u64::MAX - 1, OBSERVED_END] {
+            clock.observe(lie);
+        }
+        assert_eq!(wall_ms(clock.stamp(9)), 9);
+        clock.observe(OBSERVED_END - 1);
+        let first = clock.stamp(9);
+        assert!(clock.stamp(9) > first && first >= OBSERVED_END);
     }
 
     #[test]

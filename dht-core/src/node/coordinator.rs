@@ -337,7 +337,7 @@ impl Node {
             match self.store.merge(slot, record.clone())? {
                 Merged::Stored => return Ok(Prepared::Write { record, effect, replayed: None }),
                 // Another owner's write came in between: decide on what it left.
-                Merged::Kept(present) => self.hlc.observe(present.hlc),
+                Merged::Kept(present) => self.stamp_above(present).map(|_| ())?,
             }
         }
     }
@@ -385,10 +385,21 @@ impl Node {
             if present == record.version {
                 return Ok(());
             }
-            self.hlc.observe(present.hlc);
-            record.version = self.stamp();
+            record.version = self.stamp_above(present)?;
         }
         Ok(())
+    }
+
+    /// A stamp above `present`; `ClockSkew` if a peer made that one of a clock that nobody has.
+    pub(crate) fn stamp_above(&self, present: Version) -> Result<Version> {
+        self.hlc.observe(present.hlc);
+        let version = self.stamp();
+        if version > present {
+            return Ok(version);
+        }
+        let (ours, theirs) = (crate::data::hlc::wall_ms(version.hlc), crate::data::hlc::wall_ms(present.hlc));
+        let context = format!("the key has a version of {theirs} ms, which is no time of day: it is {ours} ms here");
+        Err(Error::new(ErrorKind::ClockSkew, context))
     }
 
     /// This node is the whole ring.
@@ -397,7 +408,8 @@ impl Node {
         view.members().len() == 1 && view.members()[0].record.node_id == self.node_id
     }
 
-    /// The fast path of one put in a ring of one: no message, no wait, no task switch. `None`: take the long way.
+    /// The fast path of one put in a ring of one: no message, no wait, no task switch. `None`: take the long way, which
+    /// knows the operation by its id if it was carried out here.
     pub(crate) fn put_alone(&self, operation: &Operation) -> Option<OpResult> {
         if self.life.phase() != Phase::Active || !self.alone() {
             return None;
@@ -406,7 +418,16 @@ impl Node {
         if !self.readable.get(self.slot_of(&operation.key)) {
             return None;
         }
-        Some(match self.prepare(operation, false) {
+        let prepared = self.prepare(operation, false);
+        // Somebody may have joined since the first look, and have copied the slot before the record was in it. Whoever
+        // copies it after this look finds the record: the store's lock orders the two.
+        if !self.alone() {
+            if let Ok(Prepared::Write { record, effect, .. }) = &prepared {
+                self.recent.applied(operation.id, record.version, effect);
+            }
+            return None;
+        }
+        Some(match prepared {
             Ok(Prepared::Write { record, effect: Effect { existed, value }, .. }) => {
                 let degraded = self.replicas() > 1;
                 let outcome = PutOutcome { version: record.version, acks: 1, wanted: 1, set_size: 1, degraded };

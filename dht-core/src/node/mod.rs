@@ -8,6 +8,8 @@
 mod log;
 
 mod admission;
+#[cfg(test)]
+mod alone_tests;
 mod atomic;
 mod coordinator;
 mod describe;

@@ -236,17 +236,20 @@ impl Node {
                 }
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
-                    self.hlc.observe(present.hlc);
                     if write.depends {
+                        self.hlc.observe(present.hlc);
                         let context =
                             "another owner wrote at the same time, and the time did not suffice to decide again";
                         write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
                         write.superseded = true;
                         continue;
                     }
-                    write.record.version = self.stamp();
-                    write.tally.clear();
-                    if let Err(error) = self.keep_above(&mut write.record) {
+                    let restamped = self.stamp_above(present).and_then(|version| {
+                        write.record.version = version;
+                        write.tally.clear();
+                        self.keep_above(&mut write.record)
+                    });
+                    if let Err(error) = restamped {
                         write.decided = Some(Err(error.unknown_outcome()));
                     }
                     again = true;

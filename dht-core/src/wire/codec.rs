@@ -3,10 +3,6 @@
 //! Invariant: whatever bytes come in, decoding ends with a message whose every part is in its bounds or with a
 //! [`WireError`]; it never panics, and what it allocates is bounded by the bytes it was given plus the structures of
 //! the elements that `limits.rs` allows. Keys and values are slices of the input, not copies.
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
-)]
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;

@@ -11,10 +11,6 @@
 //! Numbers are big-endian. The header has a checksum of its own because everything that is done before the payload
 //! has arrived trusts it: a flipped bit in the length would make the reader wait for bytes that never come, one in
 //! the request id would hand an answer to somebody else's question.
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
-)]
 
 use super::error::WireError;
 

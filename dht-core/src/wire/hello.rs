@@ -125,7 +125,7 @@ impl Hello {
         }
         .encode_to_vec();
         let header = Header::of(FrameKind::Hello, 0, &payload, HELLO_LEN_MAX)?;
-        let mut frame = Vec::with_capacity(HEADER_LEN + payload.len());
+        let mut frame = Vec::with_capacity(HEADER_LEN.saturating_add(payload.len()));
         frame.extend_from_slice(&header.encode());
         frame.extend_from_slice(&payload);
         Ok(frame)
@@ -173,7 +173,8 @@ fn bounded(what: &'static str, text: &str, max: usize) -> Result<(), WireError> 
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(ERROR_LEN_MAX);
     while !text.is_char_boundary(end) {
-        end -= 1;
+        // Stops at 0 at the latest, which is a boundary.
+        end = end.saturating_sub(1);
     }
     text.get(..end).unwrap_or_default()
 }

@@ -2,57 +2,61 @@
 
 use super::message::{Request, Response};
 
-impl Request {
-    /// The name of the kind, in snake case.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Ping { .. } => "ping",
-            Self::PingFor { .. } => "ping_for",
-            Self::Sync { .. } => "sync",
-            Self::Exchange { .. } => "exchange",
-            Self::Join { .. } => "join",
-            Self::Admit { .. } => "admit",
-            Self::Merge { .. } => "merge",
-            Self::Stabilize { .. } => "stabilize",
-            Self::Notify { .. } => "notify",
-            Self::Lookup { .. } => "lookup",
-            Self::Apply { .. } => "apply",
-            Self::Store { .. } => "store",
-            Self::Fetch { .. } => "fetch",
-            Self::Compare { .. } => "compare",
-            Self::CompareSums { .. } => "compare_sums",
-            Self::Versions { .. } => "versions",
-            Self::Pull { .. } => "pull",
-            Self::Scan(_) => "scan",
-            Self::Describe { .. } => "describe",
+/// A variant without a name does not compile, so [`Request::KINDS`] and [`Response::KINDS`] are complete.
+macro_rules! kinds {
+    ($message:ident: $($variant:ident => $name:literal,)+) => {
+        impl $message {
+            /// The name of every kind.
+            pub const KINDS: &'static [&'static str] = &[$($name),+];
+
+            /// The name of the kind, in snake case.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)+ }
+            }
         }
-    }
+    };
 }
 
-impl Response {
-    /// The name of the kind, in snake case.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Pong { .. } => "pong",
-            Self::Probed { .. } => "probed",
-            Self::Synced { .. } => "synced",
-            Self::Exchanged { .. } => "exchanged",
-            Self::Welcome { .. } => "welcome",
-            Self::Admitted { .. } => "admitted",
-            Self::Neighbours { .. } => "neighbours",
-            Self::Route { .. } => "route",
-            Self::Applied { .. } => "applied",
-            Self::Stored { .. } => "stored",
-            Self::Fetched { .. } => "fetched",
-            Self::Compared { .. } => "compared",
-            Self::ComparedSums { .. } => "compared_sums",
-            Self::Versions { .. } => "versions",
-            Self::Records { .. } => "records",
-            Self::Scanned { .. } => "scanned",
-            Self::Described { .. } => "described",
-            Self::Failure(_) => "failure",
-        }
-    }
+kinds! { Request:
+    Ping => "ping",
+    PingFor => "ping_for",
+    Sync => "sync",
+    Exchange => "exchange",
+    Join => "join",
+    Admit => "admit",
+    Merge => "merge",
+    Stabilize => "stabilize",
+    Notify => "notify",
+    Lookup => "lookup",
+    Apply => "apply",
+    Store => "store",
+    Fetch => "fetch",
+    Compare => "compare",
+    CompareSums => "compare_sums",
+    Versions => "versions",
+    Pull => "pull",
+    Scan => "scan",
+    Describe => "describe",
+}
+
+kinds! { Response:
+    Pong => "pong",
+    Probed => "probed",
+    Synced => "synced",
+    Exchanged => "exchanged",
+    Welcome => "welcome",
+    Admitted => "admitted",
+    Neighbours => "neighbours",
+    Route => "route",
+    Applied => "applied",
+    Stored => "stored",
+    Fetched => "fetched",
+    Compared => "compared",
+    ComparedSums => "compared_sums",
+    Versions => "versions",
+    Records => "records",
+    Scanned => "scanned",
+    Described => "described",
+    Failure => "failure",
 }

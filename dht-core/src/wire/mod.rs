@@ -1,4 +1,18 @@
 //! Pure: what is said, and its bytes. `docs/wire.md` describes the same for other implementations.
+//!
+//! Nothing here can panic, whatever arrives, and the lints below see to it.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 pub(crate) mod codec;
 mod convert;
@@ -17,5 +31,9 @@ pub use frame::{FrameKind, HEADER_LEN, Header, MAGIC, PROTOCOL_VERSION, PROTOCOL
 
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod strategies;

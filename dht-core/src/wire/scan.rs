@@ -3,10 +3,6 @@
 //! Protobuf lets two bytes stand for an empty element of a repeated message, for which a decoder allocates the whole
 //! structure; 16 MiB of them would become gigabytes. So the elements are counted first, without allocating. All
 //! other fields decode into a slice of the frame, a string of its own length, or a number.
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
-)]
 
 use super::error::WireError;
 use super::limits::{DIGEST_LEN_MIN, ITEMS_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};

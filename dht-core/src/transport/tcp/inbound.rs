@@ -3,6 +3,18 @@
 //! Small frames are copied out of a reused buffer: a value that is kept then pins its own frame, not a buffer full of
 //! others. Large ones are read straight into a buffer of their own, which grows with what has arrived and not with
 //! what the header promises: at most twice the bytes received plus 64 KiB.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 use std::io;
 
@@ -64,17 +76,19 @@ impl FrameReader {
         let len = len_of(&header);
         if len > COPIED_LEN_MAX {
             self.buffer.advance(HEADER_LEN);
-            let here = self.buffer.len().min(len);
-            let mut payload = BytesMut::with_capacity(len.min(here + GROWTH_MIN));
-            payload.extend_from_slice(&self.buffer[..here]);
-            self.buffer.advance(here);
+            let here = self.buffer.get(..len).unwrap_or(&self.buffer);
+            let mut payload = BytesMut::with_capacity(len.min(here.len().saturating_add(GROWTH_MIN)));
+            payload.extend_from_slice(here);
+            self.buffer.advance(payload.len());
+            let whole = payload.len() == len;
             self.large = Some((header, payload));
-            return if here == len { self.next() } else { Ok(None) };
+            return if whole { self.next() } else { Ok(None) };
         }
-        let Some(payload) = self.buffer.get(HEADER_LEN..HEADER_LEN + len) else { return Ok(None) };
+        let end = HEADER_LEN.saturating_add(len);
+        let Some(payload) = self.buffer.get(HEADER_LEN..end) else { return Ok(None) };
         header.check_payload(payload)?;
         let payload = Bytes::copy_from_slice(payload);
-        self.buffer.advance(HEADER_LEN + len);
+        self.buffer.advance(end);
         Ok(Some((header, payload)))
     }
 
@@ -88,12 +102,12 @@ impl FrameReader {
             return source.read_buf(&mut payload.limit(missing)).await;
         }
         self.make_room();
-        let room = self.buffer.capacity() - self.buffer.len();
+        let room = self.buffer.capacity().saturating_sub(self.buffer.len());
         let read = source.read_buf(&mut self.buffer).await?;
         if read >= room {
-            self.size = (self.size * 2).min(BUFFER_LEN_MAX);
+            self.size = self.size.saturating_mul(2).min(BUFFER_LEN_MAX);
         }
-        self.quiet_reads = if read * 4 < self.size { self.quiet_reads + 1 } else { 0 };
+        self.quiet_reads = if read < self.size / 4 { self.quiet_reads.saturating_add(1) } else { 0 };
         Ok(read)
     }
 
@@ -103,7 +117,7 @@ impl FrameReader {
             self.quiet_reads = 0;
             self.buffer = BytesMut::with_capacity(self.size);
         }
-        let room = self.buffer.capacity() - self.buffer.len();
+        let room = self.buffer.capacity().saturating_sub(self.buffer.len());
         // A frame that has begun must fit in whole, whatever the buffer's size.
         let wanted = if self.buffer.is_empty() { self.size } else { self.size.max(HEADER_LEN + COPIED_LEN_MAX) };
         if room < self.size / 2 || self.buffer.is_empty() && room < self.size {

@@ -1,4 +1,16 @@
 //! The reader task of one connection: takes frames in and hands them to whom they concern.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 use std::sync::Arc;
 

@@ -1,5 +1,17 @@
 //! Requests that come in on one connection: what the service answers at once leaves from the reader, what waits or
 //! streams becomes a task of the connection, and what exceeds the bounds is answered `Overloaded`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,7 +121,7 @@ impl Requests {
             _ => return Err(Violation::Protocol("credit is four bytes, more than 0")),
         };
         if let Some(stream) = self.streams.get(&id) {
-            if items > STREAM_CREDIT || stream.credit.available_permits() + items > STREAM_CREDIT {
+            if stream.credit.available_permits().saturating_add(items) > STREAM_CREDIT {
                 return Err(Violation::Protocol("more credit than was used"));
             }
             stream.credit.add_permits(items);
@@ -156,10 +168,11 @@ impl Requests {
     }
 
     fn later(&mut self, replies: Replies, answer: BoxFuture<'static, Reply>, deadline_ms: u32) {
-        let expires = self.shared.env.now() + Duration::from_millis(deadline_ms.into());
+        // `None`: later than the clock can say.
+        let expires = self.shared.env.now().checked_add(Duration::from_millis(deadline_ms.into()));
         let serving = self.connection.serve();
         self.tasks.spawn(async move {
-            let expired = deadline_ms > 0 && replies.connection.env.now() >= expires;
+            let expired = deadline_ms > 0 && expires.is_some_and(|expires| replies.connection.env.now() >= expires);
             // Nobody waits any more for what has not begun by its deadline.
             if !expired {
                 replies.send(&answer.await);

@@ -7,6 +7,18 @@
 //!     | -- Credit n ------------------------> |   n items were consumed
 //!     | <- StreamEnd ------------------------ |   or -- Cancel -->, nobody wants the rest
 //! ```
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects,
+        clippy::panic,
+        clippy::unreachable
+    )
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +108,7 @@ impl TcpResponses {
     }
 
     fn credit(&mut self) {
-        self.owed += 1;
+        self.owed = self.owed.saturating_add(1);
         if self.owed >= CREDIT_PORTION {
             let items = std::mem::take(&mut self.owed) as u32;
             self.connection.control(FrameKind::Credit, self.id, &items.to_be_bytes());

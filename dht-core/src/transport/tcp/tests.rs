@@ -221,6 +221,77 @@ async fn what_breaks_the_protocol_closes_the_connection_and_is_counted() {
     connections(&a, 0).await;
 }
 
+/// The hello of a release that speaks these versions, in frames of its newest.
+fn hello_of(version_min: u8, version_max: u8) -> Vec<u8> {
+    let hello = Hello { version_min, version_max, ..Hello::new("test", NodeId::new("raw"), 1, false) };
+    let frame = hello.encode().expect("short");
+    let (front, payload) = frame.split_first_chunk::<HEADER_LEN>().expect("a header");
+    let header = Header { version: version_max, ..Header::decode(front, HELLO_LEN_MAX).expect("a header") };
+    [&header.encode()[..], payload].concat()
+}
+
+#[tokio::test]
+async fn a_dialler_of_other_versions_is_answered_once_and_closed() {
+    let a = transport(options("a")).await;
+    a.accept(Arc::new(Echo));
+    for (min, max) in [(2, 2), (2, 255), (200, 255)] {
+        let mut socket = TcpStream::connect(a.local_address().as_str()).await.expect("listening");
+        socket.write_all(&hello_of(min, max)).await.expect("sent");
+        let answer = read_hello(&mut socket).await;
+        let reason = format!("protocol versions 1 to 1 here and {min} to {max} there");
+        assert_eq!(answer.acceptance, Acceptance::Rejected(reason));
+        assert_eq!((answer.version_min, answer.version_max), (1, 1), "it says what it speaks");
+        let mut rest = Vec::new();
+        socket.read_to_end(&mut rest).await.expect("closed in order");
+        assert!(rest.is_empty(), "{rest:?}");
+    }
+    assert_eq!((a.traffic().connections, a.traffic().network_errors), (0, 3));
+}
+
+#[tokio::test]
+async fn a_dialler_that_speaks_more_is_served_in_the_common_version() {
+    let a = transport(options("a")).await;
+    a.accept(Arc::new(Echo));
+    let mut socket = TcpStream::connect(a.local_address().as_str()).await.expect("listening");
+    socket.write_all(&hello_of(1, 9)).await.expect("sent");
+    assert_eq!(read_hello(&mut socket).await.acceptance, Acceptance::Accepted);
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, 5, 1 << 20).expect("short");
+    socket.write_all(&frame).await.expect("sent");
+    let mut front = [0; HEADER_LEN];
+    socket.read_exact(&mut front).await.expect("an answer");
+    let header = Header::decode(&front, 1 << 20).expect("a header");
+    assert_eq!((header.version, header.kind, header.request_id), (1, FrameKind::Response, 5));
+    // A frame of the version that was not agreed upon is none.
+    let newer = Header { version: 9, ..Header::of(FrameKind::Cancel, 5, b"", 0).expect("empty") };
+    let mut rest = vec![0; header.payload_len as usize];
+    socket.read_exact(&mut rest).await.expect("the rest of the answer");
+    socket.write_all(&newer.encode()).await.expect("sent");
+    rest.clear();
+    drop(socket.read_to_end(&mut rest).await);
+    assert!(rest.is_empty(), "{rest:?}");
+    connections(&a, 0).await;
+}
+
+#[tokio::test]
+async fn a_listener_of_other_versions_is_given_up_with_both_ranges() {
+    let a = transport(options("a")).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = Address::new(&listener.local_addr().expect("bound").to_string());
+    let newer = async {
+        let (mut socket, _) = listener.accept().await.expect("dialled");
+        assert_eq!(read_hello(&mut socket).await.version_max, 1);
+        socket.write_all(&hello_of(2, 3)).await.expect("sent");
+        let mut rest = Vec::new();
+        socket.read_to_end(&mut rest).await.expect("closed in order");
+        rest
+    };
+    let (outcome, rest) = tokio::join!(a.call(&address, ask("hello"), soon()), newer);
+    let error = outcome.expect_err("another version");
+    let wanted = TransportError::Rejected("protocol versions 1 to 1 here and 2 to 3 there".to_owned());
+    assert_eq!(error, wanted);
+    assert!(rest.is_empty(), "not a word more: {rest:?}");
+}
+
 #[tokio::test]
 async fn calls_made_together_share_one_dial() {
     let (a, b) = (transport(options("a")).await, transport(options("b")).await);

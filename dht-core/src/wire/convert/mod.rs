@@ -1,8 +1,4 @@
 //! Domain messages to protobuf shapes and back; everything that comes in is checked here, with its name.
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
-)]
 
 mod data;
 mod pack;

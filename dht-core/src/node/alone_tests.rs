@@ -1,0 +1,131 @@
+//! A put on a node that is alone when it begins, and not any more when its record is kept.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{KeyDigest, Record, Version};
+use crate::dht::Foundation;
+use crate::error::Result;
+use crate::ring::record::NodeId;
+use crate::ring::slot::Slot;
+use crate::store::{MemoryStore, Merged, Store, Usage};
+use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
+use crate::{Config, Consistency, Dht, Env, GetOptions, PutOptions};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far the put of [`KEY`] got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Before,
+    /// About to keep its record; waits until that may go on.
+    Held,
+    May,
+}
+
+const KEY: &[u8] = b"held";
+
+/// Keeps everything at once but the first record of [`KEY`].
+struct Holding {
+    store: MemoryStore,
+    step: Mutex<Step>,
+    changed: Condvar,
+}
+
+impl Holding {
+    fn go(&self, step: Step) {
+        *self.step.lock().unwrap() = step;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, wanted: Step) {
+        let step = self.step.lock().unwrap();
+        let (step, _) = self.changed.wait_timeout_while(step, PATIENCE, |step| *step != wanted).unwrap();
+        assert_eq!(*step, wanted, "it takes too long");
+    }
+}
+
+impl Store for Holding {
+    fn merge(&self, slot: Slot, record: Record) -> Result<Merged> {
+        let first = *self.step.lock().unwrap() == Step::Before;
+        if first && record.key == KEY {
+            self.go(Step::Held);
+            self.wait(Step::May);
+        }
+        self.store.merge(slot, record)
+    }
+
+    fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>> {
+        self.store.get(slot, map, key)
+    }
+
+    fn fingerprint(&self, slot: Slot) -> Result<Fingerprint> {
+        self.store.fingerprint(slot)
+    }
+
+    fn versions(&self, slot: Slot) -> Result<Vec<(KeyDigest, Version)>> {
+        self.store.versions(slot)
+    }
+
+    fn records(&self, slot: Slot, digests: &[KeyDigest], bytes_max: usize) -> Result<(Vec<Record>, usize)> {
+        self.store.records(slot, digests, bytes_max)
+    }
+
+    fn remove_slot(&self, slot: Slot, expected: Fingerprint) -> Result<bool> {
+        self.store.remove_slot(slot, expected)
+    }
+
+    fn occupied(&self) -> Result<Vec<Slot>> {
+        self.store.occupied()
+    }
+
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()> {
+        self.store.sweep(slot, now_ms, forget_before_ms)
+    }
+
+    fn bytes_in(&self, slot: Slot) -> u64 {
+        self.store.bytes_in(slot)
+    }
+
+    fn usage(&self) -> Usage {
+        self.store.usage()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
+    let config = Config { node_id: "first".to_owned(), backup_replicas: false, ..Config::default() };
+    let env = Env::system();
+    let options = TcpOptions {
+        bind: Some("127.0.0.1:0".to_owned()),
+        hello: Hello::new(&config.cluster_name, NodeId::new(&config.node_id), 7, false),
+        buffer_size: config.buffer_size,
+        max_connections: config.max_connections,
+        frame_max: crate::transport::frame_max(&config),
+        connect_timeout: PATIENCE,
+    };
+    let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
+    let address = transport.local_address();
+    let store = MemoryStore::new(crate::ring::params::slot_count(&config).expect("valid"));
+    let store = Arc::new(Holding { store, step: Mutex::new(Step::Before), changed: Condvar::new() });
+    let foundation = Foundation { transport: Arc::new(transport), store: store.clone(), env, address, boot: 7 };
+    let first = Dht::start_with(config, foundation).await.expect("it starts");
+
+    let putting = tokio::spawn({
+        let first = first.clone();
+        async move { first.put_bytes(KEY, &b"value"[..], PutOptions::default()).await }
+    });
+    tokio::task::block_in_place(|| store.wait(Step::Held));
+    let second = Dht::start(Config { seeds: vec![first.address()], ..Config::default() }).await.expect("it starts");
+    second.wait_ready(PATIENCE).await.expect("it is copied to");
+    store.go(Step::May);
+
+    let outcome = putting.await.expect("no panic").expect("it is served");
+    assert_eq!((outcome.acks, outcome.set_size), (2, 2), "{outcome:?}");
+    let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
+    let found = second.get_bytes(KEY, one).await.expect("it is served");
+    assert_eq!(found.as_deref(), Some(&b"value"[..]), "as the newcomer has it");
+    second.stop().await;
+    first.stop().await;
+}

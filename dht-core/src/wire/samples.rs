@@ -1,0 +1,268 @@
+//! One message or more of every kind, with all their fields in use: the source of the stored frames (`golden_tests.rs`).
+//!
+//! A new kind, a new action or outcome, and a new field get a sample here, under a name of its own; the samples that are
+//! there stay as they are, since their frames are stored. Then `make golden`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::message::{
+    Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, Standing, StoreItem, StoreResult, Topic,
+};
+use crate::config::{Consistency, HashFunction};
+use crate::data::fingerprint::Fingerprint;
+use crate::data::record::{Format, KeyDigest, OpId, Record, Value, Version};
+use crate::error::{Error, ErrorKind};
+use crate::ring::id::Id;
+use crate::ring::params::{RING_FORMAT, RingConfig, RingParams};
+use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::slot::Slot;
+use crate::wire::hello::{Acceptance, Hello};
+
+const RING: RingId = RingId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
+/// That of the key "key", in a ring of default parameters.
+const SLOT: Slot = Slot(2_844);
+const LIST: ListId = ListId { counter: 5, members: 0x4444, epoch: 0 };
+
+/// The envelope of every request here: of a node in no ring, so that a node of any ring answers.
+pub(super) fn request_head() -> Head {
+    Head { ring_id: None, sender: 0x1111, deadline_ms: 1_500, trace_id: 0x2222, attempt: 1, view: 0x3333 }
+}
+
+/// The envelope of every response here.
+pub(super) fn response_head() -> Head {
+    Head { ring_id: Some(RING), deadline_ms: 0, attempt: 0, ..request_head() }
+}
+
+/// Named after their kind, and, of several of a kind, after what is special.
+pub(super) fn requests() -> Vec<(&'static str, Request)> {
+    let compare = |n: u32| CompareItem { slot: Slot(n), list: LIST, fingerprint: Fingerprint(u128::from(n)) };
+    let level = Consistency::Quorum;
+    vec![
+        ("ping", Request::Ping { boot: 0, records: vec![node("a"), left("b")] }),
+        ("ping.boot", Request::Ping { boot: 9, records: Vec::new() }),
+        ("ping_for", Request::PingFor { address: Address::new("127.0.0.1:1"), boot: 9 }),
+        ("sync", Request::Sync { sums: vec![1, 2, 3, u64::MAX], gone: true, lists: vec![(SLOT, LIST)] }),
+        (
+            "exchange",
+            Request::Exchange { records: vec![node("a")], wanted: vec![1, 2], lists: vec![(SLOT, epoch(LIST))] },
+        ),
+        ("join", Request::Join { record: node("a"), params: params(), wall_ms: 1_800_000_000_000, client: false }),
+        ("join.client", Request::Join { record: node("a"), params: params(), wall_ms: 1, client: true }),
+        ("admit", Request::Admit { node_id: NodeId::new("a"), boot: 9, release: true }),
+        ("merge", Request::Merge { ring_id: RingId(7), records: vec![node("a")] }),
+        ("stabilize", Request::Stabilize { positions: vec![id(1), id(300)], known: vec![5, 0] }),
+        ("notify", Request::Notify { pointers: vec![(pointer(2), id(0))] }),
+        ("lookup", Request::Lookup { target: id(0xabcd) }),
+        ("apply", Request::Apply { operations: operations(), level, relay: true }),
+        ("apply.owner", Request::Apply { operations: operations(), level: Consistency::All, relay: false }),
+        ("store", Request::Store { items: vec![item(record()), item(tombstone())], repair: false }),
+        ("store.repair", Request::Store { items: vec![item(record())], repair: true }),
+        ("fetch", Request::Fetch { items: vec![FetchItem { slot: SLOT, list: LIST, map: 0, key: record().key }] }),
+        ("compare", Request::Compare { items: vec![compare(1), compare(300)] }),
+        (
+            "compare_sums",
+            Request::CompareSums {
+                part_len: 64,
+                parts: vec![0, 3],
+                sums: vec![Fingerprint(1), Fingerprint(u128::MAX)],
+            },
+        ),
+        ("versions", Request::Versions { slot: SLOT }),
+        (
+            "pull",
+            Request::Pull {
+                items: vec![
+                    PullItem { slot: SLOT, digests: vec![KeyDigest(1), KeyDigest(u128::MAX)] },
+                    PullItem { slot: Slot(8), digests: Vec::new() },
+                ],
+            },
+        ),
+        ("describe", Request::Describe { topic: Topic::Health, key: Bytes::new() }),
+        ("describe.locate", Request::Describe { topic: Topic::Locate, key: Bytes::from_static(b"key") }),
+    ]
+}
+
+/// As [`requests`].
+pub(super) fn responses() -> Vec<(&'static str, Response)> {
+    let compared = |standing| CompareResult { list: LIST, standing, fingerprint: Fingerprint(7) };
+    let neighbours = |predecessor| Neighbours { predecessor, successors: vec![pointer(2), pointer(3)] };
+    let digest = NodeDigest { node: 3, boot: 9, incarnation: 2, verdict: Verdict::Suspect };
+    vec![
+        ("pong", Response::Pong { records: vec![node("a")] }),
+        ("probed", Response::Probed { alive: true }),
+        ("synced", Response::Synced { differing: vec![0, 5], digests: vec![digest], lists: vec![(SLOT, LIST)] }),
+        ("exchanged", Response::Exchanged { records: vec![node("a"), left("b")] }),
+        (
+            "welcome",
+            Response::Welcome { ring_id: RING, config: config(), records: vec![node("a")], wall_ms: 1_800_000_000_000 },
+        ),
+        ("admitted", Response::Admitted { granted: true }),
+        (
+            "neighbours",
+            Response::Neighbours {
+                items: vec![Some(neighbours(Some(pointer(1)))), None, Some(neighbours(None))],
+                records: vec![node("a")],
+            },
+        ),
+        ("route", Response::Route { done: true, pointers: vec![pointer(1)], records: vec![node("a")] }),
+        ("applied", Response::Applied { results: op_results(), records: vec![node("a")] }),
+        ("stored", Response::Stored { results: store_results() }),
+        ("fetched", Response::Fetched { results: fetch_results() }),
+        (
+            "compared",
+            Response::Compared {
+                results: [Standing::Outsider, Standing::Newcomer, Standing::CaughtUp].map(compared).to_vec(),
+            },
+        ),
+        ("compared_sums", Response::ComparedSums { differing: vec![0, 3] }),
+        ("versions", Response::Versions { entries: vec![(KeyDigest(1), version(2)), (KeyDigest(3), version(4))] }),
+        ("records", Response::Records { items: vec![(SLOT, record()), (Slot(8), tombstone())] }),
+        ("described", Response::Described { json: r#"{"ready":true}"#.to_owned() }),
+        ("failure", Response::Failure(failed())),
+    ]
+}
+
+/// What a dialler says, and all that a listener may answer.
+pub(super) fn hellos() -> Vec<(&'static str, Hello)> {
+    let hello = Hello { version_min: 1, version_max: 1, ..Hello::new("default", NodeId::new("node-1"), 9, false) };
+    let answer = |acceptance| Hello { acceptance, ..hello.clone() };
+    vec![
+        ("hello", hello.clone()),
+        ("hello.client", Hello { client: true, ..hello.clone() }),
+        ("hello.newer", Hello { version_max: 255, ..hello.clone() }),
+        ("hello.not_serving", answer(Acceptance::NotServing)),
+        ("hello.crowded", answer(Acceptance::Crowded)),
+        ("hello.rejected", answer(Acceptance::Rejected("cluster_name is \"a\" here and \"b\" there".to_owned()))),
+    ]
+}
+
+fn operations() -> Vec<Operation> {
+    let put = |ttl_ms| Action::Put { value: value(), ttl_ms };
+    let operation = |(sequence, action)| Operation {
+        id: OpId { origin: 6, sequence },
+        map: 0,
+        key: Bytes::from_static(b"key"),
+        action,
+    };
+    (1..).zip([Action::Get, put(60_000), put(0), Action::Delete]).map(operation).collect()
+}
+
+fn op_results() -> Vec<OpResult> {
+    let outcome = PutOutcome { version: version(2), acks: 2, wanted: 2, set_size: 3, degraded: true };
+    vec![
+        OpResult::Written { outcome, existed: true },
+        OpResult::Read { record: Some(record()) },
+        OpResult::Read { record: None },
+        OpResult::Misrouted,
+        OpResult::Failed(failed()),
+    ]
+}
+
+fn store_results() -> Vec<StoreResult> {
+    vec![
+        StoreResult::Stored { counts: true },
+        StoreResult::Stored { counts: false },
+        StoreResult::Refused { present: version(2) },
+        StoreResult::Stale { list: LIST },
+        StoreResult::Failed(failed()),
+    ]
+}
+
+fn fetch_results() -> Vec<FetchResult> {
+    vec![
+        FetchResult::Found { list: LIST, record: Some(record()) },
+        FetchResult::Found { list: LIST, record: None },
+        FetchResult::NotReady { list: LIST },
+        FetchResult::Stale { list: epoch(LIST) },
+        FetchResult::Failed(failed()),
+    ]
+}
+
+fn item(record: Record) -> StoreItem {
+    StoreItem { slot: SLOT, list: LIST, record }
+}
+
+fn value() -> Value {
+    Value { format: Format::Json, bytes: Bytes::from_static(b"{\"a\":1}") }
+}
+
+fn record() -> Record {
+    Record {
+        map: 0,
+        key: Bytes::from_static(b"key"),
+        value: Some(value()),
+        version: version(2),
+        expires_at_ms: 1_800_000_000_000,
+        operations: [OpId { origin: 6, sequence: 7 }, OpId { origin: 8, sequence: 9 }].into_iter().collect(),
+    }
+}
+
+fn tombstone() -> Record {
+    Record { value: None, expires_at_ms: 0, operations: Default::default(), ..record() }
+}
+
+fn version(node: u64) -> Version {
+    Version { hlc: 0x0193_5c7e_0000_0001, node, boot: 3 }
+}
+
+fn failed() -> Error {
+    Error::new(ErrorKind::Overloaded, "queue full").unknown_outcome()
+}
+
+fn epoch(list: ListId) -> ListId {
+    ListId { epoch: 6, ..list }
+}
+
+fn id(number: u16) -> Id {
+    let mut bytes = [0; 32];
+    bytes[30..].copy_from_slice(&number.to_be_bytes());
+    Id::from_be_bytes(bytes)
+}
+
+fn pointer(index: u32) -> Pointer {
+    Pointer { id: id(300), node_id: NodeId::new("a"), index }
+}
+
+/// An address at which nobody answers: the frames are also fed to a running node.
+fn node(node_id: &str) -> NodeRecord {
+    NodeRecord {
+        node_id: NodeId::new(node_id),
+        boot: 9,
+        address: Address::new("127.0.0.1:1"),
+        incarnation: 4,
+        placed_at: 3,
+        state: NodeState::Active,
+        verdict: Verdict::Alive,
+        vnodes: 3,
+        choices: vec![0, 15, 255],
+        zone: "eu-1".to_owned(),
+    }
+}
+
+fn left(node_id: &str) -> NodeRecord {
+    let (choices, zone) = (Vec::new(), String::new());
+    NodeRecord { state: NodeState::Left, verdict: Verdict::Dead, vnodes: 0, choices, zone, ..node(node_id) }
+}
+
+fn params() -> RingParams {
+    RingParams {
+        format: RING_FORMAT,
+        hash_function: HashFunction::Sha256,
+        hash_bits: 160,
+        slot_bits: 14,
+        consistent_hashing: true,
+    }
+}
+
+fn config() -> RingConfig {
+    RingConfig {
+        version: 1,
+        replication_factor: 3,
+        tombstone_grace: Duration::from_secs(86_400),
+        max_key_size: 4_096,
+        max_value_size: 1 << 20,
+    }
+}

@@ -36,6 +36,7 @@ mod repair;
 mod replicate;
 mod seeds;
 mod serve;
+mod sight;
 mod stabilize;
 mod tasks;
 mod trace;

@@ -52,8 +52,9 @@ const TESTS: &[(&str, &str)] = &[
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
+    ("min_replicas", "min_replicas_makes_the_small_side_refuse"),
+    ("zone", "zone_keeps_the_copies_of_a_key_apart"),
     // Refused away from their default.
-    ("min_replicas", "later_keys_are_refused"),
     ("network_protocol", "later_keys_are_refused"),
     ("routing", "later_keys_are_refused"),
     ("max_table_nodes", "later_keys_are_refused"),
@@ -63,7 +64,6 @@ const TESTS: &[(&str, &str)] = &[
     ("eviction", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
     ("tls", "later_keys_are_refused"),
-    ("zone", "later_keys_are_refused"),
 ];
 
 #[test]
@@ -87,7 +87,6 @@ fn every_key_has_a_test() {
 fn later() -> Vec<(&'static str, Config)> {
     let default = Config::default;
     vec![
-        ("min_replicas", Config { min_replicas: 2, ..default() }),
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
         ("routing", Config { routing: Routing::Chord, ..default() }),
         ("max_table_nodes", Config { max_table_nodes: 10, ..default() }),
@@ -97,7 +96,6 @@ fn later() -> Vec<(&'static str, Config)> {
         ("eviction", Config { eviction: Eviction::Lru, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),
         ("tls", Config { tls: Some(tls()), ..default() }),
-        ("zone", Config { zone: "a".to_owned(), ..default() }),
     ]
 }
 

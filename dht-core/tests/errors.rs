@@ -54,8 +54,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
         (Config { eviction: Eviction::Lru, ..base() }, "eviction = lru"),
         (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),
         (Config { tls: Some(tls), ..base() }, "tls"),
-        (Config { zone: "z1".into(), ..base() }, "zone"),
-        (Config { min_replicas: 2, ..base() }, "min_replicas = 2"),
     ];
     for (config, name) in later {
         let error = refused(Dht::start(config).await, ErrorKind::Unsupported, &[name, "later release"]);

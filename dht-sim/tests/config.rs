@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::calm;
 use dht_core::store::Store;
-use dht_core::{Config, Consistency, ErrorKind, PutOptions, Statistics};
+use dht_core::{Config, Consistency, ErrorKind, GetOptions, PutOptions, Statistics, Value};
 use dht_sim::{Crash, World};
 use held::{Start, key_of, pass, ring};
 
@@ -231,4 +231,87 @@ fn max_clock_offset_refuses_a_wrong_clock() {
             }
         });
     }
+}
+
+#[test]
+fn min_replicas_makes_the_small_side_refuse() {
+    calm(|world| async move {
+        let config = Config { min_replicas: 3, ..Config::default() };
+        let nodes = ring(&world, &config, 5).await;
+        let (small, large) = (&nodes[0], &nodes[4]);
+        let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+        let key = key_of(small, small);
+        small.put_with(&key, &1, all).await.expect("all are in sight");
+        let side = |numbers: std::ops::Range<usize>| numbers.map(|n| world.address(n)).collect::<Vec<_>>();
+        world.network().partition(&[&side(0..2), &side(2..5)]);
+        pass(30 * SECOND).await;
+
+        for refused in [
+            small.put(&key, &2).await.map(drop),
+            small.put_many([(key.clone(), Value::from_bytes("2"))], PutOptions::default()).await.expect("per key")[0]
+                .clone()
+                .map(drop),
+            small.delete(&key).await.map(drop),
+        ] {
+            let error = refused.expect_err("two replicas are in sight, of three");
+            assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Quorum, false), "{error}");
+            assert!(error.context().starts_with("2 replicas") && error.context().ends_with("is 3"), "{error}");
+        }
+        let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
+        assert_eq!(small.get_with::<i32>(&key, one).await.expect("reads go on"), Some(1));
+        large.put(&key, &3).await.expect("this side has three");
+        assert_eq!(large.get::<i32>(&key).await.expect("it serves"), Some(3));
+
+        world.network().heal();
+        pass(60 * SECOND).await;
+        assert_eq!(small.get::<i32>(&key).await.expect("they are one ring again"), Some(3));
+        small.put(&key, &4).await.expect("three are in sight again");
+    });
+}
+
+#[test]
+fn a_ring_of_one_has_one_replica_in_sight() {
+    calm(|world| async move {
+        let config = Config { min_replicas: 2, ..Config::default() };
+        let nodes = ring(&world, &config, 1).await;
+        let error = nodes[0].put("k", &1).await.expect_err("alone");
+        assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Quorum, false), "{error}");
+        assert!(error.context().starts_with("1 replicas") && error.context().ends_with("is 2"), "{error}");
+        assert_eq!(nodes[0].get::<i32>("k").await.expect("reads go on"), None);
+    });
+}
+
+#[test]
+fn zone_keeps_the_copies_of_a_key_apart() {
+    calm(|world| async move {
+        let mut nodes = Vec::new();
+        for (number, zone) in ["a", "a", "b", "b", "c", "c", "c"].into_iter().enumerate() {
+            let seeds: &[usize] = if number == 0 { &[] } else { &[0] };
+            let config = Config { zone: zone.to_owned(), ..Config::default() };
+            let node = Start::new(&world, &config, seeds).node(number).await.expect("it joins");
+            node.wait_ready(60 * SECOND).await.expect("it gets ready");
+            nodes.push(node);
+        }
+        let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+        let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
+        for key in &keys {
+            let mut zones: Vec<_> = nodes[0].locate(key).expect("it runs").into_iter().map(|node| node.zone).collect();
+            zones.sort();
+            assert_eq!(zones, ["a", "b", "c"], "{key}");
+            assert_eq!(nodes[3].put_with(key, key, all).await.expect("all run").set_size, 3);
+        }
+        // A whole zone goes at once: two copies of each key are left, which is a quorum.
+        for number in [4, 5, 6] {
+            world.network().crash(&world.address(number), Crash::Process);
+            nodes[number].stop().await;
+        }
+        for key in &keys {
+            assert_eq!(nodes[0].get::<String>(key).await.expect("a quorum is left").as_ref(), Some(key));
+        }
+        pass(90 * SECOND).await;
+        let all = GetOptions { consistency: Some(Consistency::All), ..GetOptions::default() };
+        for key in &keys {
+            assert_eq!(nodes[1].get_with::<String>(key, all).await.expect("copied again").as_ref(), Some(key));
+        }
+    });
 }

@@ -10,7 +10,7 @@ static const char *const all_keys =
     "\"node_id\": \"%s\", \"address\": \"%s\", \"port\": %s, \"seeds\": [%s],"
     "\"advertise\": \"\","           /* what others dial, if it is not the bound address: behind NAT, in containers */
     "\"cluster_name\": \"example\"," /* rings of other names are refused */
-    "\"zone\": \"\","                /* only "" in this release */
+    "\"zone\": \"\","                /* a rack, room or cloud zone: copies of a key go to distinct ones */
     /* The ring: alike on all its nodes. 4,096 slots are plenty for 8 x 2 nodes x 32 positions. */
     "\"hash_function\": \"sha256\", \"hash_bits\": 256, \"slot_bits\": 12, \"consistent_hashing\": true,"
     "\"virtual_nodes\": 32," /* twice the default: the load is spread more evenly */
@@ -19,7 +19,7 @@ static const char *const all_keys =
     "\"max_table_nodes\": 100000,"
     /* Replicas. */
     "\"replication_factor\": 2, \"consistency\": \"all\", \"backup_replicas\": true,"
-    "\"min_replicas\": 1,"         /* only 1 in this release */
+    "\"min_replicas\": 1,"
     "\"tombstone_grace\": \"2h\"," /* longer than a node is usually away */
     "\"max_clock_offset\": 1,"
     /* Upkeep, jittered by 20 %: twice as often as by default finds failures sooner and sends more messages. */

@@ -19,7 +19,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         advertise="",  # what others dial, if it is not the bound address: behind NAT, in containers
         seeds=seeds,
         cluster_name="example",  # rings of other names are refused
-        zone="",  # only "" in this release
+        zone="",  # a rack, room or cloud zone: copies of a key go to distinct ones
         # The ring: alike on all its nodes. 4,096 slots are plenty for 8 x 2 nodes x 32 positions.
         hash_function="sha256",
         hash_bits=256,
@@ -31,7 +31,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         max_table_nodes=100_000,  # only 100,000 in this release
         # Replicas.
         replication_factor=2,
-        min_replicas=1,  # only 1 in this release
+        min_replicas=1,
         consistency="all",
         backup_replicas=True,
         tombstone_grace="2h",  # longer than a node is usually away

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Config;
 use super::bounds::{Bound, bound, out_of_bound};
 use super::endpoint;
+use super::kinds::Routing;
 use super::text::{ShowDuration, ShowSize, quoted};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -116,6 +117,12 @@ impl Config {
                  false and a node then has exactly one position"
             ));
         }
+        if !self.zone.is_empty() && self.routing == Routing::Chord {
+            return against(format!(
+                "zone = {}: must be left out, because routing is chord and no node then knows all zones",
+                quoted(&self.zone)
+            ));
+        }
         if let Some(memory) = self.max_memory
             && memory < self.max_value_size as u64
         {
@@ -158,8 +165,6 @@ impl Config {
             "tls" => {
                 self.tls.as_ref().map(|tls| (format!("{{cert = {}, …}}", quoted(&tls.cert.to_string_lossy())), none()))
             }
-            "zone" => differ(quoted(&self.zone), quoted(&default.zone)),
-            "min_replicas" => differ(self.min_replicas.to_string(), default.min_replicas.to_string()),
             _ => None,
         }
     }
@@ -177,8 +182,6 @@ pub(super) const LATER: &[&str] = &[
     "eviction",
     "cluster_key",
     "tls",
-    "zone",
-    "min_replicas",
 ];
 
 fn int(key: &str, value: u64) -> Result<()> {

@@ -74,8 +74,9 @@ pub struct Config {
     /// Copies on distinct nodes, 1 to 64; default 3: `quorum` outlives the loss of one node at any moment. Each copy
     /// costs its memory and one message per write.
     pub replication_factor: usize,
-    /// With fewer replicas in sight than this, writes fail with `Quorum`; 1 to 64, at most `replication_factor`;
-    /// default 1: every side of a split serves. A majority makes the small side refuse. Later release: only 1 now.
+    /// With fewer replicas of the key in sight of its owner than this, writes fail with `Quorum` and reads go on; 1 to
+    /// 64, at most `replication_factor`; default 1: every side of a split serves. A majority makes a side with fewer
+    /// nodes than that refuse, once it suspects the others; a ring of too few nodes is read-only. Alike on all nodes: the owner's counts.
     pub min_replicas: usize,
     /// Level of calls that name none; default quorum. `one` is faster and may read old data, `all` waits for the
     /// slowest replica.
@@ -165,8 +166,9 @@ pub struct Config {
     /// Permits a bind to other than loopback without key and TLS; default false. Whoever reaches the port can then
     /// read and write everything: only for networks you trust.
     pub allow_insecure: bool,
-    /// Replicas go to distinct zones first, up to 255 bytes; default none. A rack, room or cloud zone. Later release:
-    /// only "" now.
+    /// Where this node stands: a rack, room or cloud zone, up to 255 bytes; default "", which is a zone of its own.
+    /// Replicas go to distinct zones first, so with as many zones as `replication_factor` the loss of a whole one
+    /// costs each key one copy. Zones of unequal size load the nodes of the small ones more. Not with `routing = chord`.
     pub zone: String,
     /// Threads of the process-wide runtime of C and Python, 0 to 1,024; default 0 = min(cores, 4). The first node of
     /// the process decides; Rust uses the caller's runtime.

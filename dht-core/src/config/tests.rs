@@ -205,6 +205,9 @@ fn relations_name_both_numbers() {
         error.context().starts_with("virtual_nodes = 16: must be 1")
             && error.context().contains("consistent_hashing is false")
     );
+    let error = refused(&[("zone", "rack-1"), ("routing", "chord")]);
+    assert!(error.context().starts_with("zone = \"rack-1\": must be left out"), "{error}");
+    assert!(error.context().contains("routing is chord"), "{error}");
     let error = refused(&[("max_memory", "2MiB")]);
     assert_eq!(error.context(), "max_memory = 2MiB: must be at least max_value_size, which is 16MiB");
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -233,10 +236,10 @@ fn what_comes_later_is_refused_not_ignored() {
     }
     assert_eq!(KEYS.iter().filter(|(key, ..)| LATER.contains(key)).count(), LATER.len());
     // Bounds before relations before what comes later.
-    assert!(refused(&[("zone", "z"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
+    assert!(refused(&[("routing", "chord"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
     assert!(refused(&[("min_replicas", "9"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
     assert!(refused(&[("min_replicas", "9"), ("routing", "chord")]).context().starts_with("min_replicas = 9: must be"));
-    assert_eq!(refused(&[("zone", "z"), ("address", "0.0.0.0")]).kind(), ErrorKind::Unsupported);
+    assert_eq!(refused(&[("routing", "chord"), ("address", "0.0.0.0")]).kind(), ErrorKind::Unsupported);
 }
 
 #[test]

@@ -181,6 +181,8 @@ impl Node {
         for (operation, result) in operations.iter().zip(&mut results) {
             if self.route(&view, operation) != Some(Route::Here) {
                 *result = Some(OpResult::Misrouted);
+            } else if let Err(error) = self.enough_in_sight(&view, self.slot_of(&operation.key)) {
+                *result = Some(OpResult::Failed(error));
             }
         }
         let mine: Vec<usize> = (0..operations.len()).filter(|i| results[*i].is_none()).collect();
@@ -411,7 +413,7 @@ impl Node {
     /// The fast path of one put in a ring of one: no message, no wait, no task switch. `None`: take the long way, which
     /// knows the operation by its id if it was carried out here.
     pub(crate) fn put_alone(&self, operation: &Operation) -> Option<OpResult> {
-        if self.life.phase() != Phase::Active || !self.alone() {
+        if self.life.phase() != Phase::Active || !self.alone() || self.config.min_replicas > 1 {
             return None;
         }
         let Entry::Free(_place) = self.lines.enter(KeyDigest::of(operation.map, &operation.key)) else { return None };

@@ -40,6 +40,7 @@ mod replicate;
 pub(crate) mod scan;
 mod seeds;
 mod serve;
+mod sight;
 mod stabilize;
 mod tasks;
 mod trace;

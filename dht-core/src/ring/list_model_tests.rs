@@ -70,6 +70,8 @@ struct Scenario {
     announced: bool,
     happenings: &'static [Happening],
     writers: &'static [usize],
+    /// Of the nodes; those beyond it have none.
+    zones: &'static [&'static str],
     flaw: Flaw,
 }
 
@@ -202,7 +204,8 @@ impl Check {
         let joining = self.scenario.joiners.contains(&node);
         let state = if joining { NodeState::Joining } else { NodeState::Active };
         let record = one_position(self.names[node].as_str());
-        NodeRecord { boot: 100 + node as u64, placed_at: u64::from(!joining), state, ..record }
+        let zone = self.scenario.zones.get(node).copied().unwrap_or_default().to_owned();
+        NodeRecord { boot: 100 + node as u64, placed_at: u64::from(!joining), state, zone, ..record }
     }
 
     fn start(&self) -> World {
@@ -433,7 +436,7 @@ impl Check {
         let Some(state) = peer.table.get(SLOT) else { return false };
         let Some(catch_up) = &state.catch_up else { return false };
         let list = peer.list();
-        let beyond = peer.view.replica_list(SLOT, REPLICAS + 1);
+        let beyond = peer.view.list_and_heirs(SLOT, REPLICAS);
         let beyond = beyond.iter().map(|&m| &peer.view.member(m).node_id);
         let former = catch_up.sources.iter().flat_map(|source| source.iter().map(|(node_id, _)| node_id));
         former.chain(beyond).filter(|node_id| !list.contains(node_id)).all(|node_id| {
@@ -574,7 +577,7 @@ fn scenario(
     happenings: &'static [Happening],
     writers: &'static [usize],
 ) -> Scenario {
-    Scenario { members, joiners, announced: true, happenings, writers, flaw: Flaw::None }
+    Scenario { members, joiners, announced: true, happenings, writers, zones: &[], flaw: Flaw::None }
 }
 
 fn a_join() -> Scenario {
@@ -643,6 +646,30 @@ fn two_joins_one_after_the_other() {
     holds(two_joins());
 }
 
+/// The joiner pushes out a node of its zone that is not the next in line: 1 is. The death of the joiner's neighbour in
+/// the list brings that one in, the death of the joiner would bring the other back.
+fn zoned(happenings: &'static [Happening], writers: &'static [usize]) -> Scenario {
+    Scenario { zones: &["a", "a", "b", "b", "c"], ..scenario(&[0, 1, 3, 4], &[2], happenings, writers) }
+}
+
+#[test]
+fn a_join_into_a_zone() {
+    holds(zoned(&[Join(2)], &[0, 2]));
+}
+
+#[test]
+fn a_join_into_a_zone_and_a_death() {
+    holds(zoned(&[Join(2), Crash(4)], &[2]));
+    holds(zoned(&[Join(2), Crash(0)], &[2]));
+    holds(zoned(&[Join(2), Crash(2)], &[0]));
+}
+
+#[test]
+fn a_death_in_a_zone() {
+    holds(zoned(&[FalseDeath(0)], &[3]));
+    holds(zoned(&[Crash(4)], &[0, 1]));
+}
+
 #[test]
 fn every_clause_is_needed() {
     caught(Flaw::NewcomersAcknowledge, a_join());
@@ -654,6 +681,7 @@ fn every_clause_is_needed() {
     caught(Flaw::LoserDeletesAtOnce, a_join());
     caught(Flaw::RefutedUnmarked, a_refuted_death());
     caught(Flaw::LoserNeedNotKnow, a_join_and_a_death());
+    caught(Flaw::NewcomersAcknowledge, zoned(&[Join(2)], &[0, 2]));
 }
 
 #[test]

@@ -14,3 +14,4 @@ pub(crate) mod record;
 pub(crate) mod slot;
 pub(crate) mod view;
 pub(crate) mod vnode;
+mod zones;

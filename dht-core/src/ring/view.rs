@@ -3,7 +3,7 @@
 //!
 //! The positions of a node follow from its record (DESIGN: SHA-256 of cluster, node_id, index, choice). A slot's owner
 //! is the successor of the slot's last id; its replicas follow clockwise, counting distinct nodes (Stoica et al. 2003,
-//! §V.C; Dynamo 2007, §4.3 for the distinct nodes).
+//! §V.C; Dynamo 2007, §4.3 for the distinct nodes), those of distinct zones first (`zones.rs`).
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::id::{Id, IdSpace};
 use super::record::{Member, NodeId, NodeRecord};
 use super::slot::{Slot, SlotSpace};
 use super::vnode::Pointer;
+use super::zones::Zones;
 
 /// Index of a member in its view.
 pub(crate) type MemberIndex = u32;
@@ -43,6 +44,8 @@ pub(crate) struct RingView {
     /// `radix[p]` is the first position at or after the ids with prefix `p`.
     radix: Vec<u32>,
     radix_slots: SlotSpace,
+    /// `None` where zones change no list.
+    zones: Option<Box<Zones>>,
     fingerprint: u64,
 }
 
@@ -71,7 +74,8 @@ impl RingView {
         positions.sort_by_key(|p| (p.id, p.member, p.index));
         positions.dedup_by_key(|p| p.id);
         let (radix_slots, radix) = radix_index(ids, &positions);
-        Self { ids, slots, members, positions, radix, radix_slots, fingerprint }
+        let zones = Zones::of(&members, &positions);
+        Self { ids, slots, members, positions, radix, radix_slots, zones, fingerprint }
     }
 
     /// What stands for the whole set of present records, joining and leaving ones included.
@@ -165,13 +169,16 @@ impl RingView {
         found
     }
 
-    /// The first `count` distinct members clockwise from the slot's last id: owner first. Fewer if the ring is
-    /// smaller.
+    /// The first `count` distinct members clockwise from the slot's last id, of distinct zones first: owner first.
+    /// Fewer if the ring is smaller.
     #[inline]
     pub(crate) fn replica_list(&self, slot: Slot, count: usize) -> Members {
         let mut list = Members::new();
         let Some(start) = self.successor_index(self.slots.last_id(slot)) else { return list };
         let wanted = count.min(self.members.len());
+        if let Some(zones) = &self.zones {
+            return zones.list(&self.positions, start, wanted, None);
+        }
         for p in self.clockwise(start) {
             if list.len() == wanted {
                 break;
@@ -181,6 +188,23 @@ impl RingView {
             }
         }
         list
+    }
+
+    /// The replica list, and behind it those who would enter it if one of its members went.
+    pub(crate) fn list_and_heirs(&self, slot: Slot, count: usize) -> Members {
+        let (Some(zones), Some(start)) = (&self.zones, self.successor_index(self.slots.last_id(slot))) else {
+            return self.replica_list(slot, count + 1);
+        };
+        let mut all = self.replica_list(slot, count);
+        let wanted = count.min(self.members.len() - 1);
+        for member in all.clone() {
+            for heir in zones.list(&self.positions, start, wanted, Some(member)) {
+                if !all.contains(&heir) {
+                    all.push(heir);
+                }
+            }
+        }
+        all
     }
 
     /// Slots of the same arc have the same lists, whatever their length; `None` in an empty ring.
@@ -204,7 +228,7 @@ impl RingView {
     /// True if every slot has the same list here and there, whatever the list's length.
     pub(crate) fn same_placement(&self, other: &Self) -> bool {
         let placed = |view: &Self| view.members.iter().map(|m| (m.record.boot, m.record.placed_at)).collect::<Vec<_>>();
-        placed(self) == placed(other) && self.positions == other.positions
+        placed(self) == placed(other) && self.positions == other.positions && self.zones == other.zones
     }
 
     /// Fraction of the key space each member owns, in the order of `members`.

@@ -67,7 +67,7 @@ impl Node {
         left
     }
 
-    /// Whom to ask about which slots: members of the lists before and of the present one, and the next node behind it.
+    /// Whom to ask about which slots: members of the lists before and of the present one, and who would enter it next.
     fn catch_up_plan(&self) -> (BTreeMap<Peer, Vec<Slot>>, BTreeMap<Slot, Needs>) {
         let (mut plan, mut needs) = (BTreeMap::<Peer, Vec<Slot>>::new(), BTreeMap::new());
         let view = self.view();
@@ -76,7 +76,7 @@ impl Node {
         for slot in self.to_catch_up(&state) {
             let Some(held) = state.table.get(slot) else { continue };
             let Some(catch_up) = &held.catch_up else { continue };
-            let beyond = view.replica_list(slot, replicas + 1);
+            let beyond = view.list_and_heirs(slot, replicas);
             let listed: BTreeSet<u64> = beyond.iter().take(replicas).map(|m| view.member(*m).boot).collect();
             let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
             let asked: BTreeSet<Incarnate> =

@@ -15,7 +15,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         advertise: String::new(), // what others dial, if it is not the bound address: behind NAT, in containers
         seeds,
         cluster_name: "example".to_owned(), // rings of other names are refused
-        zone: String::new(),                // only "" in this release
+        zone: String::new(),                // a rack, room or cloud zone: copies of a key go to distinct ones
 
         // The ring: alike on all its nodes. 4,096 slots are plenty for 8 × 2 nodes × 32 positions.
         hash_function: HashFunction::Sha256,
@@ -29,7 +29,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
 
         // Replicas.
         replication_factor: 2,
-        min_replicas: 1, // only 1 in this release
+        min_replicas: 1,
         consistency: Consistency::All,
         backup_replicas: true,
         tombstone_grace: Duration::from_secs(2 * 3_600), // longer than a node is usually away

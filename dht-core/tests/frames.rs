@@ -89,11 +89,12 @@ fn wanted(name: &str) -> &'static str {
         "stabilize" => "neighbours",
         "notify" => "pong",
         "lookup" => "route",
-        "apply" | "apply.owner" => "applied",
+        "apply" | "apply.owner" | "apply.atomic" => "applied",
         "store" | "store.repair" => "stored",
         "fetch" => "fetched",
         "compare" => "compared",
         "compare_sums" => "compared_sums",
+        "scan" | "scan.relay" => "scanned",
         "describe" | "describe.locate" => "described",
         // Answered by a stream, which nobody opened.
         "versions" | "pull" => "Unsupported",

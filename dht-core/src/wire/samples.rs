@@ -9,11 +9,13 @@ use bytes::Bytes;
 
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
-    Operation, Pointer, PullItem, PutOutcome, Request, Response, Standing, StoreItem, StoreResult, Topic,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Standing, StoreItem,
+    StoreResult, Topic,
 };
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{Format, KeyDigest, OpId, Record, Value, Version};
+use crate::data::number::Number;
+use crate::data::record::{Expected, Format, KeyDigest, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind};
 use crate::ring::id::Id;
 use crate::ring::params::{RING_FORMAT, RingConfig, RingParams};
@@ -58,6 +60,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("lookup", Request::Lookup { target: id(0xabcd) }),
         ("apply", Request::Apply { operations: operations(), level, relay: true }),
         ("apply.owner", Request::Apply { operations: operations(), level: Consistency::All, relay: false }),
+        ("apply.atomic", Request::Apply { operations: atomic_operations(), level, relay: true }),
         ("store", Request::Store { items: vec![item(record()), item(tombstone())], repair: false }),
         ("store.repair", Request::Store { items: vec![item(record())], repair: true }),
         ("fetch", Request::Fetch { items: vec![FetchItem { slot: SLOT, list: LIST, map: 0, key: record().key }] }),
@@ -80,6 +83,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
                 ],
             },
         ),
+        ("scan", Request::Scan(scanning(ScanWant::Values, None, false))),
+        ("scan.relay", Request::Scan(scanning(ScanWant::Keys, Some(KeyDigest(u128::MAX)), true))),
         ("describe", Request::Describe { topic: Topic::Health, key: Bytes::new() }),
         ("describe.locate", Request::Describe { topic: Topic::Locate, key: Bytes::from_static(b"key") }),
     ]
@@ -109,6 +114,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ),
         ("route", Response::Route { done: true, pointers: vec![pointer(1)], records: vec![node("a")] }),
         ("applied", Response::Applied { results: op_results(), records: vec![node("a")] }),
+        ("applied.value", Response::Applied { results: taken(), records: Vec::new() }),
         ("stored", Response::Stored { results: store_results() }),
         ("fetched", Response::Fetched { results: fetch_results() }),
         (
@@ -120,6 +126,15 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("compared_sums", Response::ComparedSums { differing: vec![0, 3] }),
         ("versions", Response::Versions { entries: vec![(KeyDigest(1), version(2)), (KeyDigest(3), version(4))] }),
         ("records", Response::Records { items: vec![(SLOT, record()), (Slot(8), tombstone())] }),
+        (
+            "scanned",
+            Response::Scanned {
+                slots: vec![compared(Standing::CaughtUp), compared(Standing::Newcomer)],
+                records: vec![(SLOT, record()), (SLOT, tombstone())],
+                next: Some(ScanFrom { slot: SLOT, after: Some(KeyDigest(5)) }),
+            },
+        ),
+        ("scanned.last", Response::Scanned { slots: Vec::new(), records: Vec::new(), next: None }),
         ("described", Response::Described { json: r#"{"ready":true}"#.to_owned() }),
         ("failure", Response::Failure(failed())),
     ]
@@ -141,19 +156,48 @@ pub(super) fn hellos() -> Vec<(&'static str, Hello)> {
 
 fn operations() -> Vec<Operation> {
     let put = |ttl_ms| Action::Put { value: value(), ttl_ms };
+    numbered([Action::Get, put(60_000), put(0), Action::Delete])
+}
+
+fn atomic_operations() -> Vec<Operation> {
+    let swap = |expected| Action::CompareAndSwap { expected, value: value(), ttl_ms: 60_000 };
+    numbered([
+        swap(Expected::Absent),
+        swap(Expected::Version(version(2))),
+        swap(Expected::Value(value())),
+        Action::Increment { by: Number::Integer(-7) },
+        Action::Increment { by: Number::Float(0.5) },
+        Action::GetAndPut { value: value(), ttl_ms: 0 },
+        Action::GetAndDelete,
+        Action::Expire { ttl_ms: 60_000 },
+        Action::Expire { ttl_ms: 0 },
+    ])
+}
+
+fn numbered(actions: impl IntoIterator<Item = Action>) -> Vec<Operation> {
     let operation = |(sequence, action)| Operation {
         id: OpId { origin: 6, sequence },
         map: 0,
         key: Bytes::from_static(b"key"),
         action,
     };
-    (1..).zip([Action::Get, put(60_000), put(0), Action::Delete]).map(operation).collect()
+    (1..).zip(actions).map(operation).collect()
+}
+
+fn scanning(want: ScanWant, after: Option<KeyDigest>, relay: bool) -> Scanning {
+    let prefix = Bytes::from_static(b"ke");
+    Scanning { items: vec![(SLOT, LIST), (Slot(SLOT.0 + 1), LIST)], map: 0, prefix, after, want, relay }
+}
+
+fn taken() -> Vec<OpResult> {
+    let outcome = PutOutcome { version: version(2), acks: 2, wanted: 2, set_size: 3, degraded: false };
+    vec![OpResult::Written { outcome, existed: true, value: Some(value()) }]
 }
 
 fn op_results() -> Vec<OpResult> {
     let outcome = PutOutcome { version: version(2), acks: 2, wanted: 2, set_size: 3, degraded: true };
     vec![
-        OpResult::Written { outcome, existed: true },
+        OpResult::Written { outcome, existed: true, value: None },
         OpResult::Read { record: Some(record()) },
         OpResult::Read { record: None },
         OpResult::Misrouted,

@@ -4,14 +4,14 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member
+CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member -p dht-fuzz
 SCENARIOS := ping_storm calm50 small_rings
 SIM := $(CARGO) run --locked --profile sim --quiet -p dht-sim --bin dht-sim --
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
 SEEDS ?= 20
 SECONDS ?= 60
 
-.PHONY: help demo test check fmt clippy unit golden sim-quick sim planted sim-tables readme doc bench chaos clean tools
+.PHONY: help demo test check fmt clippy unit golden sim-quick sim planted sim-tables readme doc bench chaos fuzz clean tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ bench: bench-bindings ## every benchmark, ratios within one run
 
 chaos: ## SECONDS=n of kill -9 on real processes under load
 	CHAOS_SECONDS=$(SECONDS) $(CARGO) test --locked --release -p dht-cli --test chaos -- --nocapture
+
+fuzz: ## SECONDS=n of every fuzz target (TARGET=name for one); ends with 1 if one finds something
+	scripts/fuzz $(SECONDS) $(TARGET)
 
 clean:
 	$(CARGO) clean

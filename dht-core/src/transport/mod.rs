@@ -22,6 +22,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use bind::{advertised, frame_max, resolve_bind};
+#[cfg(feature = "fuzzing")]
+pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
 
 use crate::error::{Error, ErrorKind, Result};

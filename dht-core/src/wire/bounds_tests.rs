@@ -245,6 +245,15 @@ fn results_and_arrays() {
 }
 
 #[test]
+fn the_smallest_digest_of_a_node_passes() {
+    let digest = message::NodeDigest { node: 0, boot: 1, incarnation: 0, verdict: crate::ring::record::Verdict::Dead };
+    let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+    let synced = |digests| Response::Synced { differing: Vec::new(), digests, lists: Vec::new() };
+    let reply = decode_reply(encode_reply(&Reply { head, body: synced(vec![digest]) })).unwrap();
+    assert!(matches!(&reply.body, Response::Synced { digests, .. } if *digests == [digest]), "{reply:?}");
+}
+
+#[test]
 fn an_error_of_a_newer_release_keeps_its_outcome() {
     let error = proto::Error { code: 99, context: Bytes::from_static(b"too new"), maybe_applied: true };
     let reply = proto::Reply { body: Some(proto::Response::Failure(error)), ..Default::default() };

@@ -17,8 +17,8 @@ pub(super) const RECORD_LEN_MIN: usize = 12;
 /// Sums over buckets of nodes in one sync: with 16 nodes a bucket, the largest ring that is told in one piece.
 pub(crate) const SUMS_MAX: usize = crate::ring::difference::BUCKETS_MAX;
 
-/// Bytes that the smallest valid digest of a node has: two numbers of eight, and their tags.
-pub(super) const DIGEST_LEN_MIN: usize = 18;
+/// Bytes that the smallest valid digest of a node has: a boot (9) and a verdict (2). What stands for the node may be 0.
+pub(super) const DIGEST_LEN_MIN: usize = 11;
 
 /// Chord pointers in one message: 200 positions with the default of 16 successors and a predecessor are 3,400.
 pub(crate) const POINTERS_MAX: usize = 4_096;

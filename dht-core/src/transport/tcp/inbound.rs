@@ -126,6 +126,28 @@ impl FrameReader {
     }
 }
 
+/// For the fuzz targets: the frames in `bytes`, read as if `step` of them arrived at a time, and what ended it.
+#[cfg(feature = "fuzzing")]
+pub async fn cut_frames(bytes: &[u8], step: usize, len_max: usize) -> (Vec<(Header, Bytes)>, Option<WireError>) {
+    let mut reader = FrameReader::new(len_max);
+    let mut frames = Vec::new();
+    for mut part in bytes.chunks(step.max(1)) {
+        while !part.is_empty() {
+            if reader.fill(&mut part).await.is_err() {
+                return (frames, None);
+            }
+            loop {
+                match reader.next() {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(error) => return (frames, Some(error)),
+                }
+            }
+        }
+    }
+    (frames, None)
+}
+
 fn len_of(header: &Header) -> usize {
     header.payload_len as usize
 }

@@ -23,6 +23,9 @@ mod shared;
 mod stream;
 mod tasks;
 
+#[cfg(feature = "fuzzing")]
+pub use inbound::cut_frames;
+
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Node;
@@ -41,14 +42,28 @@ pub(crate) struct Write {
     tally: Tally,
     /// A replica neither answered nor refused.
     silent: bool,
+    /// Those of the list that have no room for it, and what the first of them said.
+    full: SmallVec<[u64; 2]>,
+    refusal: Option<Error>,
     decided: Option<Result<()>>,
 }
 
 impl Write {
     pub(crate) fn new(node: &Node, record: Record) -> Self {
         let slot = node.slot_of(&record.key);
-        let tally = Tally::default();
-        Self { slot, record, list: None, set_size: 0, wanted: 0, degraded: false, tally, silent: false, decided: None }
+        Self {
+            slot,
+            record,
+            list: None,
+            set_size: 0,
+            wanted: 0,
+            degraded: false,
+            tally: Tally::default(),
+            silent: false,
+            full: SmallVec::new(),
+            refusal: None,
+            decided: None,
+        }
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -66,12 +81,35 @@ impl Write {
                 degraded: self.degraded,
             }),
             Some(Err(error)) => Err(error),
-            None => Err(too_few(&self.record, acks, self.wanted, self.set_size, self.silent)),
+            None => Err(self.too_few()),
         }
     }
 
     fn acks(&self) -> usize {
         self.list.map_or(0, |list| self.tally.count(list))
+    }
+
+    /// What the caller is told if it has to be told now; a replica without room is a better reason than a silent one.
+    fn too_few(&self) -> Error {
+        let error = too_few(&self.record, self.acks(), self.wanted, self.set_size, self.silent);
+        match &self.refusal {
+            Some(refusal) => {
+                let context = format!("{}: {}", error.context(), refusal.context());
+                Error::new(refusal.kind(), context).unknown_outcome()
+            }
+            None => error,
+        }
+    }
+
+    /// The replica has no room. When too many have none, no other answer can help.
+    fn refused(&mut self, boot: u64, error: Error) {
+        if !self.full.contains(&boot) {
+            self.full.push(boot);
+        }
+        self.refusal.get_or_insert(error);
+        if self.decided.is_none() && self.set_size - self.full.len().min(self.set_size) < self.wanted {
+            self.decided = Some(Err(self.too_few()));
+        }
     }
 
     fn decide(&mut self) {
@@ -139,6 +177,9 @@ impl Node {
             if list.members != view.list_fingerprint(&members) {
                 // The view moved between the two reads: the next round sees both as one.
                 continue;
+            }
+            if write.list != Some(list) {
+                write.full.clear();
             }
             write.list = Some(list);
             write.set_size = members.len();
@@ -230,7 +271,12 @@ impl Node {
                     stale.push((peer.clone(), write.slot));
                     self.mark_dirty(write.slot);
                 }
-                StoreResult::Failed(_) => self.mark_dirty(write.slot),
+                StoreResult::Failed(error) => {
+                    if error.kind() == ErrorKind::MemoryFull {
+                        write.refused(peer.boot, error);
+                    }
+                    self.mark_dirty(write.slot);
+                }
             }
         }
         again

@@ -59,6 +59,10 @@ impl From<&Response> for proto::Response {
                 standings: results.iter().map(|result| standing_number(result.standing)).collect(),
                 lists: lists_message(results.iter().map(|result| &result.list)),
                 fingerprints: fingerprints_bytes(results.iter().map(|result| result.fingerprint)),
+                evicted_before_s: match results.iter().any(|result| result.evicted_before_s > 0) {
+                    true => pack(results.iter().map(|result| result.evicted_before_s.to_le_bytes())),
+                    false => Bytes::new(),
+                },
             }),
             Response::ComparedSums { differing } => Self::ComparedSums(proto::ComparedSums {
                 differing: pack(differing.iter().map(|part| part.to_le_bytes())),
@@ -161,10 +165,16 @@ fn compare_results(compared: &proto::Compared) -> Result<Vec<CompareResult>> {
     let standings: &[[u8; 1]] = unpack("slots", &compared.standings, SLOTS_MAX)?;
     let lists = lists(compared.lists.as_ref(), standings.len())?;
     let fingerprints = fingerprints(&compared.fingerprints, standings.len())?;
-    let parts = standings.iter().zip(lists).zip(fingerprints);
-    parts
-        .map(|(([number], list), fingerprint)| Ok(CompareResult { list, standing: standing(*number)?, fingerprint }))
-        .collect()
+    let evicted: &[[u8; 4]] = match &compared.evicted_before_s {
+        none if none.is_empty() => &[],
+        some => unpack_exact("evicted_before_s", some, standings.len())?,
+    };
+    let evicted = evicted.iter().map(|second| u32::from_le_bytes(*second)).chain(std::iter::repeat(0));
+    let parts = standings.iter().zip(lists).zip(fingerprints).zip(evicted);
+    let result = |((([number], list), fingerprint), evicted_before_s): (((&[u8; 1], _), _), _)| {
+        Ok(CompareResult { list, standing: standing(*number)?, fingerprint, evicted_before_s })
+    };
+    parts.map(result).collect()
 }
 
 fn standing_number(standing: Standing) -> u8 {

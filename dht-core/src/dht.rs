@@ -98,8 +98,7 @@ impl Dht {
         };
         let transport = TcpTransport::bind(options, env.clone()).await?;
         let address = crate::transport::advertised(&config, &transport.local_address()).await?;
-        let slot_count = crate::ring::params::slot_count(&config)?;
-        let store = Arc::new(MemoryStore::new(slot_count));
+        let store = Arc::new(MemoryStore::of(&config)?);
         let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot };
         Self::start_with(Config { node_id, ..config }, foundation).await
     }

@@ -132,7 +132,9 @@ pub struct Health {
     pub storage_ok: bool,
 }
 
-/// What a node has counted and measured since it started. Counted per key, at the node called.
+/// What a node has counted and measured since it started. Counted per key, at the node called: `hits` are lookups that
+/// found a value, `misses` those that found none; a lookup that failed is neither. `evictions` (by `lru`) and
+/// `expirations` (values dropped since their time is over, some seconds later) are counted at each node that kept one.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is what its name says; units are in the type's documentation")]
 pub struct Statistics {
@@ -168,5 +170,9 @@ pub struct Statistics {
     pub finger_table_accuracy: f64,
     pub conflicts_resolved: u64,
     pub under_replicated_slots: u64,
+    pub hits: u64,
+    pub misses: u64,
+    pub evictions: u64,
+    pub expirations: u64,
     pub errors: BTreeMap<String, u64>,
 }

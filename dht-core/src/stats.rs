@@ -36,6 +36,8 @@ pub(crate) struct Stats {
     pub(crate) heartbeats_answered: Counter,
     pub(crate) replications_sent: Counter,
     pub(crate) conflicts_resolved: Counter,
+    /// At the node that keeps the record.
+    pub(crate) expirations: Counter,
     pub(crate) store_times: Times,
     pub(crate) lookup_times: Times,
     errors: Mutex<BTreeMap<&'static str, u64>>,
@@ -56,6 +58,7 @@ impl Stats {
             heartbeats_answered: Counter::default(),
             replications_sent: Counter::default(),
             conflicts_resolved: Counter::default(),
+            expirations: Counter::default(),
             store_times: times(),
             lookup_times: times(),
             errors: Mutex::default(),

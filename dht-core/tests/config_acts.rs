@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{check_table, join, keys_of, ring, source, start, stop, until};
+use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
     Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
     PutOptions, Remote, Routing, Secret, TlsConfig, Value,
@@ -54,14 +54,14 @@ const TESTS: &[(&str, &str)] = &[
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
     ("min_replicas", "min_replicas_makes_the_small_side_refuse"),
     ("zone", "zone_keeps_the_copies_of_a_key_apart"),
+    ("max_table_nodes", "max_table_nodes_refuses_whoever_would_exceed_it"),
+    ("max_memory", "max_memory_refuses_or_evicts"),
+    ("eviction", "max_memory_refuses_or_evicts"),
     // Refused away from their default.
     ("network_protocol", "later_keys_are_refused"),
     ("routing", "later_keys_are_refused"),
-    ("max_table_nodes", "later_keys_are_refused"),
     ("data_dir", "later_keys_are_refused"),
     ("durability", "later_keys_are_refused"),
-    ("max_memory", "later_keys_are_refused"),
-    ("eviction", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
     ("tls", "later_keys_are_refused"),
 ];
@@ -89,11 +89,8 @@ fn later() -> Vec<(&'static str, Config)> {
     vec![
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
         ("routing", Config { routing: Routing::Chord, ..default() }),
-        ("max_table_nodes", Config { max_table_nodes: 10, ..default() }),
         ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
         ("durability", Config { durability: Durability::Always, ..default() }),
-        ("max_memory", Config { max_memory: Some(1 << 30), ..default() }),
-        ("eviction", Config { eviction: Eviction::Lru, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),
         ("tls", Config { tls: Some(tls()), ..default() }),
     ]
@@ -495,5 +492,72 @@ async fn allow_insecure_permits_to_bind_every_interface() {
     let cluster = Env::system().random_u64();
     let refused = Remote::connect(&node.address(), &format!("{cluster:x}"), Duration::from_secs(10)).await;
     assert_eq!(refused.expect_err("another cluster").kind(), ErrorKind::IncompatibleRing, "it does answer");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn max_table_nodes_refuses_whoever_would_exceed_it() {
+    let config = Config { max_table_nodes: 2, ..Config::default() };
+    let mut nodes = ring(2, &config).await;
+    let joining = Config { seeds: vec![nodes[1].address()], ..Config::default() };
+    let error = Dht::start(joining.clone()).await.expect_err("a third");
+    assert_eq!(error.kind(), ErrorKind::RingFull, "{error}");
+    assert!(
+        error.context().contains("has 2 nodes") && error.context().contains("max_table_nodes of n1 is 2"),
+        "{error}"
+    );
+    // A client is no member, and whoever leaves makes room.
+    let client = start(Config { virtual_nodes: Some(0), ..joining.clone() }).await;
+    client.put("k", &1).await.expect("it is let in");
+    client.stop().await;
+    nodes.remove(0).leave(PATIENCE).await.expect("it hands over");
+    until("n1 knows", || nodes[0].ring().expect("it runs").nodes.len() == 1).await;
+    nodes.push(join(&nodes[0], joining).await);
+    until("n0, who is gone, is forgotten", || nodes[0].members().expect("it runs").len() == 2).await;
+    stop(nodes).await;
+}
+
+#[tokio::test]
+async fn max_memory_refuses_or_evicts() {
+    const BOUND: u64 = 8 << 20;
+    let bounded = |eviction| Config { max_memory: Some(BOUND), max_value_size: 1 << 20, eviction, ..Config::default() };
+    let value = |n: u32| vec![n as u8; 100_000];
+    let options = PutOptions::default();
+    let key = |n: u32| format!("key-{n}");
+
+    let node = start(bounded(Eviction::Reject)).await;
+    let mut taken = 0;
+    let error = loop {
+        match node.put_bytes(key(taken), value(taken), options).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!((60..=80).contains(&taken), "{taken} values of 100,000 bytes in 8 MiB");
+    assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::MemoryFull, false), "{error}");
+    assert!(error.context().contains(&format!("max_memory is {BOUND}")), "{error}");
+    assert!(!node.contains(key(taken)).await.unwrap(), "nothing was applied");
+    let larger = node.put_bytes(key(0), vec![1; 300_000], options).await.expect_err("larger than what is there");
+    assert_eq!(larger.kind(), ErrorKind::MemoryFull);
+    assert_eq!(node.get_bytes(key(0), GetOptions::default()).await.unwrap().as_deref(), Some(&value(0)[..]));
+    node.put_bytes(key(0), vec![1; 10], options).await.expect("smaller than what is there");
+    node.put_bytes(key(taken), vec![1; 90_000], options).await.expect("into that room");
+    for n in 0..taken {
+        assert!(node.delete(key(n)).await.expect("deletions go on"));
+    }
+    node.put_bytes("again", value(0), options).await.expect("there is room again");
+    assert_eq!(node.statistics().unwrap().errors["MEMORY_FULL"], 2);
+    node.stop().await;
+
+    let node = start(bounded(Eviction::Lru)).await;
+    for n in 0..3 * taken {
+        node.put_bytes(key(n), value(n), options).await.expect("room is made");
+        node.get_bytes(key(0), GetOptions::default()).await.expect("it is read all the time");
+    }
+    let statistics = node.statistics().unwrap();
+    assert!(statistics.data_bytes_stored < BOUND, "{statistics:?}");
+    assert_eq!(statistics.data_items_stored + statistics.evictions, u64::from(3 * taken));
+    assert!(node.contains(key(0)).await.unwrap(), "in use");
+    assert!(!node.contains(key(1)).await.unwrap(), "unused for long");
     node.stop().await;
 }

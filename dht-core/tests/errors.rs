@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{
-    Config, Consistency, Dht, Durability, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions,
-    Remote, Routing, Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
+    Routing, Secret, TlsConfig, Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,6 +29,7 @@ async fn values_out_of_bounds_are_refused_before_anything_starts() {
         (Config { max_key_size: 0, ..base() }, &["max_key_size"]),
         (Config { seeds: vec!["no-port".into()], ..base() }, &["seeds", "no-port"]),
         (Config { min_replicas: 4, ..base() }, &["min_replicas = 4", "replication_factor", "3"]),
+        (Config { max_memory: Some(1 << 20), ..base() }, &["max_memory = 1MiB", "max_value_size", "16MiB"]),
         (
             Config { consistent_hashing: false, virtual_nodes: Some(16), ..base() },
             &["virtual_nodes = 16", "consistent_hashing"],
@@ -47,11 +48,8 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let later: Vec<(Config, &str)> = vec![
         (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
         (Config { routing: Routing::Chord, ..base() }, "routing = chord"),
-        (Config { max_table_nodes: 10, ..base() }, "max_table_nodes = 10"),
         (Config { data_dir: Some(PathBuf::from("/nowhere")), ..base() }, "data_dir"),
         (Config { durability: Durability::Always, ..base() }, "durability = always"),
-        (Config { max_memory: Some(1 << 30), ..base() }, "max_memory"),
-        (Config { eviction: Eviction::Lru, ..base() }, "eviction = lru"),
         (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),
         (Config { tls: Some(tls), ..base() }, "tls"),
     ];

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
-use dht_core::{Config, Consistency, Dht, Env, ErrorKind, GetOptions, PutOptions, Statistics, Value};
+use dht_core::{Config, Consistency, Dht, Env, ErrorKind, Eviction, GetOptions, PutOptions, Statistics, Value};
 
 /// Which test shows that a field of `Statistics` moves.
 const STATISTICS: &[(&str, &str)] = &[
@@ -43,6 +43,10 @@ const STATISTICS: &[(&str, &str)] = &[
     ("finger_table_accuracy", "finger_table_accuracy_falls_with_newcomers_and_recovers"),
     ("conflicts_resolved", "conflicts_resolved_are_writes_that_knew_nothing_of_each_other"),
     ("under_replicated_slots", "under_replicated_slots_are_those_not_known_to_be_equal"),
+    ("hits", "hits_and_misses_are_lookups_with_and_without_a_value"),
+    ("misses", "hits_and_misses_are_lookups_with_and_without_a_value"),
+    ("evictions", "evictions_are_counted_where_the_record_was"),
+    ("expirations", "expirations_are_counted_where_the_record_was"),
     ("errors", "failures_are_counted_by_their_name"),
 ];
 
@@ -315,4 +319,39 @@ async fn storage_ok_is_true_of_memory() {
     let node = start(Config::default()).await;
     assert!(node.health().unwrap().storage_ok);
     node.stop().await;
+}
+
+#[tokio::test]
+async fn hits_and_misses_are_lookups_with_and_without_a_value() {
+    let nodes = ring(3, &Config::default()).await;
+    nodes[0].put_many((0..4).map(|i| (format!("k{i}"), value(i))), PutOptions::default()).await.unwrap();
+    let counted = |node: &Dht| (stats(node).hits, stats(node).misses);
+    let before: Vec<_> = nodes.iter().map(counted).collect();
+    assert_eq!(before, [(0, 0); 3], "writes are no lookups");
+    nodes[1].get_many((0..7).map(|i| format!("k{i}")), GetOptions::default()).await.unwrap();
+    assert!(nodes[1].delete("k0").await.unwrap());
+    assert_eq!(nodes[1].get::<i32>("k0").await.unwrap(), None);
+    assert!(nodes[1].contains("k1").await.unwrap());
+    let s = stats(&nodes[1]);
+    assert_eq!((s.hits, s.misses), (5, 4));
+    assert_eq!((s.lookups_successful, s.lookups_not_found), (9, 4), "the same, told otherwise");
+    assert_eq!((counted(&nodes[0]), counted(&nodes[2])), ((0, 0), (0, 0)), "at the node called");
+    stop(nodes).await;
+}
+
+#[tokio::test]
+async fn evictions_are_counted_where_the_record_was() {
+    let config = Config { max_value_size: 1 << 20, ..Config::default() };
+    let roomy = start(config.clone()).await;
+    let small = Config { max_memory: Some(8 << 20), eviction: Eviction::Lru, ..config };
+    let nodes = vec![join(&roomy, small).await, roomy];
+    let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+    for n in 0..120 {
+        nodes[1].put_bytes(format!("k{n}"), vec![1; 100_000], all).await.expect("room is made");
+    }
+    let (evicting, roomy) = (stats(&nodes[0]), stats(&nodes[1]));
+    assert_eq!((roomy.evictions, roomy.data_items_stored), (0, 120));
+    assert!(evicting.evictions >= 30, "{}", evicting.evictions);
+    assert_eq!(evicting.evictions + evicting.data_items_stored, 120);
+    stop(nodes).await;
 }

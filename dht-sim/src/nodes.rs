@@ -164,10 +164,10 @@ impl Nodes {
         let clock = self.clocks.get(&number).copied().unwrap_or_default();
         let env = self.world.node_env_with_clock(&format!("node {number}, start {start}"), clock);
         let address = self.world.address(number);
-        let slot_count = 1 << u16::from(self.config.slot_bits).min(self.config.hash_bits);
+        let store = MemoryStore::of(&self.config).expect("a scenario's configuration is in range");
         Foundation {
             transport: self.world.network().endpoint(address.clone()),
-            store: Arc::new(MemoryStore::new(slot_count)),
+            store: Arc::new(store),
             boot: env.random_u64().max(1),
             env,
             address,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::calm;
-use dht_core::{Config, Dht, Statistics};
+use dht_core::{Config, Consistency, Dht, PutOptions, Statistics};
 use dht_sim::Crash;
 use held::{Gate, Start, pass, ring};
 
@@ -130,5 +130,22 @@ fn joined_is_whether_it_is_in_a_ring() {
         pass(10 * SECOND).await;
         let health = node.health().expect("it runs");
         assert!(health.joined && health.handed_over && health.fully_replicated, "{health:?}");
+    });
+}
+
+#[test]
+fn expirations_are_counted_where_the_record_was() {
+    calm(|world| async move {
+        let nodes = ring(&world, &Config::default(), 2).await;
+        let all = PutOptions { consistency: Some(Consistency::All), ttl: Some(10 * SECOND), ..PutOptions::default() };
+        for n in 0..5 {
+            nodes[0].put_with(format!("k{n}"), &n, all).await.expect("both are there");
+        }
+        nodes[0].put("stays", &1).await.expect("both are there");
+        pass(9 * SECOND).await;
+        assert_eq!(nodes.iter().map(|node| stats(node).expirations).collect::<Vec<_>>(), [0, 0]);
+        pass(10 * SECOND).await;
+        assert_eq!(nodes.iter().map(|node| stats(node).expirations).collect::<Vec<_>>(), [5, 5]);
+        assert_eq!(nodes.iter().map(|node| stats(node).data_items_stored).collect::<Vec<_>>(), [1, 1]);
     });
 }

@@ -30,7 +30,7 @@ static const char *const all_keys =
     "\"max_retries\": 5, \"buffer_size\": 512, \"max_connections\": 256,"
     "\"network_protocol\": \"tcp\"," /* only tcp in this release */
     "\"max_key_size\": \"1KiB\", \"max_value_size\": \"1MiB\","
-    /* Storage: only in memory and without a bound in this release. */
+    /* Storage: only in memory in this release, here without a bound. */
     "\"data_dir\": null, \"durability\": \"interval\", \"max_memory\": null, \"eviction\": \"reject\","
     /* Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later. */
     "\"cluster_key\": null, \"tls\": null, \"allow_insecure\": false,"

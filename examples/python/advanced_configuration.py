@@ -28,7 +28,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         virtual_nodes=32,  # twice the default: the load is spread more evenly
         successor_list_size=8,
         routing="one_hop",  # only one_hop in this release
-        max_table_nodes=100_000,  # only 100,000 in this release
+        max_table_nodes=100_000,
         # Replicas.
         replication_factor=2,
         min_replicas=1,
@@ -50,7 +50,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         network_protocol="tcp",  # only tcp in this release
         max_key_size="1KiB",
         max_value_size="1MiB",
-        # Storage: only in memory and without a bound in this release.
+        # Storage: only in memory in this release, here without a bound.
         data_dir=None,
         durability="interval",
         max_memory=None,

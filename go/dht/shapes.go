@@ -156,5 +156,9 @@ type Statistics struct {
 	FingerTableAccuracy  float64           `json:"finger_table_accuracy"`
 	ConflictsResolved    uint64            `json:"conflicts_resolved"`
 	UnderReplicatedSlots uint64            `json:"under_replicated_slots"`
+	Hits                 uint64            `json:"hits"`
+	Misses               uint64            `json:"misses"`
+	Evictions            uint64            `json:"evictions"`
+	Expirations          uint64            `json:"expirations"`
 	Errors               map[string]uint64 `json:"errors"` // by name, such as "TIMEOUT"
 }

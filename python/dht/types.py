@@ -258,7 +258,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a node has counted and measured since it started. Counted per key, at the node called."""
+    """What a node has counted and measured since it started. Counted per key, at the node called: ``hits`` are lookups that
+    found a value, ``misses`` those that found none. ``evictions`` and ``expirations`` are counted at each node that kept
+    the record."""
 
     start_time: float
     uptime: float
@@ -292,6 +294,10 @@ class Statistics:
     finger_table_accuracy: float
     conflicts_resolved: int
     under_replicated_slots: int
+    hits: int
+    misses: int
+    evictions: int
+    expirations: int
     errors: dict[str, int]
     """Errors by name."""
 

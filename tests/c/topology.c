@@ -30,7 +30,7 @@ static void statistics(dht_t *d) {
         "lookup_time_p99", "data_items_stored", "data_bytes_stored", "nodes_joined", "nodes_left", "network_errors",
         "stabilize_operations", "finger_table_updates", "heartbeats_sent", "replications_sent",
         "lookup_success_rate", "store_success_rate", "node_availability", "finger_table_accuracy",
-        "conflicts_resolved", "under_replicated_slots",
+        "conflicts_resolved", "under_replicated_slots", "hits", "misses", "evictions", "expirations",
     };
     char *text = NULL;
     json all;

@@ -47,6 +47,10 @@ fn well(nodes: &[&str], items: u64) -> Told {
         "replications_sent",
         "conflicts_resolved",
         "under_replicated_slots",
+        "hits",
+        "misses",
+        "evictions",
+        "expirations",
     ] {
         statistics[name] = json!(0);
     }

@@ -156,11 +156,8 @@ impl Config {
         match key {
             "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
             "routing" => differ(self.routing.to_string(), default.routing.to_string()),
-            "max_table_nodes" => differ(self.max_table_nodes.to_string(), default.max_table_nodes.to_string()),
             "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
             "durability" => differ(self.durability.to_string(), default.durability.to_string()),
-            "max_memory" => self.max_memory.map(|bytes| (ShowSize(bytes).to_string(), none())),
-            "eviction" => differ(self.eviction.to_string(), default.eviction.to_string()),
             "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
             "tls" => {
                 self.tls.as_ref().map(|tls| (format!("{{cert = {}, …}}", quoted(&tls.cert.to_string_lossy())), none()))
@@ -172,17 +169,7 @@ impl Config {
 
 /// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
 /// silently ignored. A feature that arrives takes its key out here.
-pub(super) const LATER: &[&str] = &[
-    "network_protocol",
-    "routing",
-    "max_table_nodes",
-    "data_dir",
-    "durability",
-    "max_memory",
-    "eviction",
-    "cluster_key",
-    "tls",
-];
+pub(super) const LATER: &[&str] = &["network_protocol", "routing", "data_dir", "durability", "cluster_key", "tls"];
 
 fn int(key: &str, value: u64) -> Result<()> {
     match bound(key) {

@@ -127,19 +127,23 @@ pub struct Config {
     pub enable_metrics: bool,
     /// Who knows whom; default one_hop. Later release: only one_hop now.
     pub routing: Routing,
-    /// Node records kept, 1 to 10,000,000; default 100,000, some 300 bytes each. Later release: only the default now.
+    /// Node records kept, 1 to 10,000,000; default 100,000, some 300 bytes each. When there are as many, a node that
+    /// wants to join is refused with `RingFull`, and whoever is gone for longest is forgotten. The members themselves
+    /// are always kept, so rings that merge and joins at the same moment may exceed it.
     pub max_table_nodes: usize,
     /// Directory that keeps data and identity over restarts; default none: memory only. Later release: only none now.
     pub data_dir: Option<PathBuf>,
     /// When a write is on disk; default interval. `always` costs an fsync per group of writes. Later release: only
     /// the default now.
     pub durability: Durability,
-    /// Bytes of records this node keeps, 1 MiB to 1 PiB and at least `max_value_size`; default none: no limit. Later
-    /// release: only none now.
+    /// Memory that the records of this node may take, 1 MiB to 1 PiB and at least `max_value_size`; default none: no
+    /// limit. Counted as the allocator hands it out: keys, values, some 100 bytes a record, 64 bytes per slot written.
+    /// Replicas count where they are kept. Deletions are kept beyond it. The process takes some more.
     #[serde(deserialize_with = "text::optional_size")]
     pub max_memory: Option<u64>,
-    /// What makes room when `max_memory` is used up; default reject. `lru` is for caches: data vanishes. Later
-    /// release: only reject now.
+    /// What becomes of a write when `max_memory` is used up; default reject: it fails with `MemoryFull`, while deletions
+    /// and what makes a value smaller go on. `lru` is for caches: records that were not used for long vanish (of eight
+    /// chosen at random the one unused for longest), each replica its own. Without `max_memory` it has nothing to do.
     pub eviction: Eviction,
     /// Longest key in bytes, 1 B to 64 KiB; default 4 KiB. Keys are held in memory and named in many messages: keep
     /// them short. Alike on all nodes.

@@ -80,7 +80,7 @@ impl Store for Holding {
         self.store.occupied()
     }
 
-    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()> {
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<u64> {
         self.store.sweep(slot, now_ms, forget_before_ms)
     }
 

@@ -299,7 +299,10 @@ impl Node {
         let found = self.read(&keys, Consistency::Quorum, deadline).await;
         let mut failed = Vec::new();
         for (&index, result) in which.iter().zip(found) {
+            // What is deleted next makes no store larger for long.
+            let deleted = matches!(operations[index].action, Action::Delete);
             let kept = result.and_then(|record| match record {
+                Some(record) if deleted => self.store.merge_beyond_bound(self.slot_of(&record.key), record).map(|_| ()),
                 Some(record) => self.store.merge(self.slot_of(&record.key), record).map(|_| ()),
                 None => Ok(()),
             });

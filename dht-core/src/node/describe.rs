@@ -148,6 +148,7 @@ impl Node {
         let rate = |good: u64, bad: u64| if good + bad == 0 { 1.0 } else { good as f64 / (good + bad) as f64 };
         let (stored, not_stored) = (stats.stores_successful.get(), stats.stores_failed.get());
         let (found, not_found) = (stats.lookups_successful.get(), stats.lookups_failed.get());
+        let missed = stats.lookups_not_found.get();
         let uptime = self.env.uptime().as_secs_f64();
         let answered = stats.heartbeats_answered.get();
         Statistics {
@@ -161,7 +162,7 @@ impl Node {
             stores_failed: not_stored,
             lookups_successful: found,
             lookups_failed: not_found,
-            lookups_not_found: stats.lookups_not_found.get(),
+            lookups_not_found: missed,
             average_store_time: stats.store_times.average(stored),
             average_lookup_time: stats.lookup_times.average(found),
             store_time_p50: stats.store_times.quantile(0.5),
@@ -183,6 +184,10 @@ impl Node {
             finger_table_accuracy: self.finger_accuracy(),
             conflicts_resolved: stats.conflicts_resolved.get(),
             under_replicated_slots: self.under_replicated_slots(),
+            hits: found.saturating_sub(missed),
+            misses: missed,
+            evictions: self.store.evictions(),
+            expirations: stats.expirations.get(),
             errors: stats.errors(),
         }
     }

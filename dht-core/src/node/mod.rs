@@ -128,6 +128,8 @@ struct State {
     admitted: bool,
     /// Slots in which a replica missed a write that this node knows of.
     dirty: BTreeSet<Slot>,
+    /// In this pass of the repair some store had no room.
+    no_room: bool,
     local_health: probe::LocalHealth,
     mass_loss: mass_loss::MassLoss,
     /// Nodes with a probe under way.
@@ -179,7 +181,8 @@ impl Node {
             choices: Vec::new(),
             zone: config.zone.clone(),
         };
-        let members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
+        let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
+        members.limit(config.max_table_nodes);
         let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
         let view = members.view();
         let stats = Stats::new(config.enable_metrics);
@@ -193,6 +196,7 @@ impl Node {
             admitted_by: BTreeSet::new(),
             admitted: false,
             dirty: BTreeSet::new(),
+            no_room: false,
             local_health: probe::LocalHealth::default(),
             mass_loss: mass_loss::MassLoss::default(),
             probing: BTreeSet::new(),

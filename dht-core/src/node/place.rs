@@ -40,6 +40,13 @@ impl Node {
     /// Whether a joining node would find a position, choosing as it will.
     pub(super) fn refuse_if_full(&self, record: &NodeRecord) -> Result<()> {
         let state = self.state();
+        let bound = self.config.max_table_nodes;
+        let known = state.members.get(&record.node_id).is_some_and(|known| known.record().present());
+        let count = state.members.others_len() + usize::from(state.members.own().present());
+        if !known && count >= bound {
+            let context = format!("the ring has {count} nodes: max_table_nodes of {} is {bound}", self.node_id);
+            return Err(Error::new(ErrorKind::RingFull, context));
+        }
         // Where the first candidates have room, chosen ones do, since free ones are preferred: no need to choose.
         let mut record = NodeRecord { choices: Vec::new(), ..record.clone() };
         if state.members.has_room_for(&record) {

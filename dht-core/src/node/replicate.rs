@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Node;
@@ -41,6 +42,9 @@ pub(crate) struct Write {
     tally: Tally,
     /// A replica neither answered nor refused.
     silent: bool,
+    /// Those of the list that have no room for it, and what the first of them said.
+    full: SmallVec<[u64; 2]>,
+    refusal: Option<Error>,
     decided: Option<Result<()>>,
     /// It depends on the present value: a higher one elsewhere means that it is to be decided again.
     depends: bool,
@@ -59,6 +63,8 @@ impl Write {
             degraded: false,
             tally: Tally::default(),
             silent: false,
+            full: SmallVec::new(),
+            refusal: None,
             decided: None,
             depends,
             superseded: false,
@@ -85,12 +91,35 @@ impl Write {
                 degraded: self.degraded,
             }),
             Some(Err(error)) => Err(error),
-            None => Err(too_few(&self.record, acks, self.wanted, self.set_size, self.silent)),
+            None => Err(self.too_few()),
         }
     }
 
     fn acks(&self) -> usize {
         self.list.map_or(0, |list| self.tally.count(list))
+    }
+
+    /// What the caller is told if it has to be told now; a replica without room is a better reason than a silent one.
+    fn too_few(&self) -> Error {
+        let error = too_few(&self.record, self.acks(), self.wanted, self.set_size, self.silent);
+        match &self.refusal {
+            Some(refusal) => {
+                let context = format!("{}: {}", error.context(), refusal.context());
+                Error::new(refusal.kind(), context).unknown_outcome()
+            }
+            None => error,
+        }
+    }
+
+    /// The replica has no room. When too many have none, no other answer can help.
+    fn refused(&mut self, boot: u64, error: Error) {
+        if !self.full.contains(&boot) {
+            self.full.push(boot);
+        }
+        self.refusal.get_or_insert(error);
+        if self.decided.is_none() && self.set_size - self.full.len().min(self.set_size) < self.wanted {
+            self.decided = Some(Err(self.too_few()));
+        }
     }
 
     fn decide(&mut self) {
@@ -158,6 +187,9 @@ impl Node {
             if list.members != view.list_fingerprint(&members) {
                 // The view moved between the two reads: the next round sees both as one.
                 continue;
+            }
+            if write.list != Some(list) {
+                write.full.clear();
             }
             write.list = Some(list);
             write.set_size = members.len();
@@ -259,7 +291,12 @@ impl Node {
                     stale.push((peer.clone(), write.slot));
                     self.mark_dirty(write.slot);
                 }
-                StoreResult::Failed(_) => self.mark_dirty(write.slot),
+                StoreResult::Failed(error) => {
+                    if error.kind() == ErrorKind::MemoryFull {
+                        write.refused(peer.boot, error);
+                    }
+                    self.mark_dirty(write.slot);
+                }
             }
         }
         again

@@ -371,7 +371,7 @@ impl Node {
                 }
             }
         };
-        Ok(CompareResult { list, standing, fingerprint: self.store.fingerprint(slot)? })
+        Ok(CompareResult { list, standing, fingerprint: self.store.fingerprint(slot)?, evicted_before_s: 0 })
     }
 
     /// Adds what is in one slot; where it stopped, if not everything fitted.

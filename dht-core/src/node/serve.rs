@@ -232,7 +232,8 @@ impl Node {
                 None => (unknown, Standing::Outsider),
             };
             let fingerprint = self.store.fingerprint(item.slot).unwrap_or_default();
-            CompareResult { list, standing, fingerprint }
+            let evicted_before_s = self.store.evicted_before_s(item.slot);
+            CompareResult { list, standing, fingerprint, evicted_before_s }
         };
         Response::Compared { results: items.iter().map(side).collect() }
     }

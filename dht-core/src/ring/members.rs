@@ -71,6 +71,8 @@ pub(crate) struct Members {
     /// Present, and suspected. Looked at every heartbeat, where a walk over all would cost the square of the ring.
     suspects: BTreeSet<NodeId>,
     outbids: u32,
+    /// Records kept, as far as those of gone nodes can make room.
+    len_max: usize,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
     missed: Vec<Arc<Member>>,
     pub(crate) joined: u64,
@@ -91,12 +93,18 @@ impl Members {
             gone: BTreeSet::new(),
             suspects: BTreeSet::new(),
             outbids: 0,
+            len_max: usize::MAX,
             missed: Vec::new(),
             joined: 0,
             left: 0,
         };
         members.insert(me, now);
         members
+    }
+
+    /// From now on gone nodes are remembered only where so many records leave room for them.
+    pub(crate) fn limit(&mut self, len_max: usize) {
+        self.len_max = len_max;
     }
 
     /// Takes in what somebody says of a node.
@@ -109,7 +117,8 @@ impl Members {
             return Learnt::Nothing;
         }
         let was_present = before.is_some_and(|known| known.record().present());
-        if before.is_none() && !record.present() && self.gone.len() >= GRAVEYARD_LEN_MAX {
+        let no_room = self.gone.len() >= GRAVEYARD_LEN_MAX || self.all.len() >= self.len_max;
+        if before.is_none() && !record.present() && no_room {
             return Learnt::Nothing;
         }
         // It entered the lists (`placed_at` says when) and left them again, and this node saw neither.
@@ -124,6 +133,12 @@ impl Members {
             _ => {}
         }
         self.insert(record.clone(), now);
+        if self.all.len() > self.len_max {
+            let longest = self.gone().min_by_key(|known| (known.since, &known.record().node_id));
+            if let Some(longest) = longest.map(|known| known.record().node_id.clone()) {
+                self.forget(&longest);
+            }
+        }
         Learnt::News
     }
 
@@ -186,10 +201,14 @@ impl Members {
             forgotten.extend(rest.into_iter().take(excess).map(|(_, node_id)| node_id.clone()));
         }
         for node_id in forgotten {
-            self.gone.remove(&node_id);
-            if let Some(known) = self.all.remove(&node_id) {
-                self.boots.remove(&known.record().boot);
-            }
+            self.forget(&node_id);
+        }
+    }
+
+    fn forget(&mut self, gone: &NodeId) {
+        self.gone.remove(gone);
+        if let Some(known) = self.all.remove(gone) {
+            self.boots.remove(&known.record().boot);
         }
     }
 

@@ -5,8 +5,11 @@
 
 #![doc(hidden)]
 
+mod bounded;
 mod model;
 mod threads;
+
+pub use bounded::check_bounded;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -67,8 +70,8 @@ pub fn check_seed(make: &dyn Fn() -> Box<dyn Store>, seed: u64) {
                 let (now_ms, forget_before_ms) =
                     (env.random_below(WALL_MS as usize) as u64, env.random_below(24) as u64);
                 context += &format!("sweep {slot:?} at {now_ms}, forget before {forget_before_ms}");
-                done(store.sweep(slot, now_ms, forget_before_ms), &context);
-                model.sweep(slot, now_ms, forget_before_ms);
+                let dropped = done(store.sweep(slot, now_ms, forget_before_ms), &context);
+                same(&dropped, &model.sweep(slot, now_ms, forget_before_ms), || format!("{context}: values dropped"));
             }
             2..10 => {
                 context += &format!("get {slot:?}, map {map}, {key:?}");
@@ -261,8 +264,8 @@ fn sweep(store: &dyn Store) {
     ];
     for (what, now_ms, forget_before_ms, live, tombstones) in rounds {
         let context = format!("sweep at {now_ms}, forget before {forget_before_ms}: {what}");
-        done(store.sweep(SWEPT, now_ms, forget_before_ms), &context);
-        model.sweep(SWEPT, now_ms, forget_before_ms);
+        let dropped = done(store.sweep(SWEPT, now_ms, forget_before_ms), &context);
+        same(&dropped, &model.sweep(SWEPT, now_ms, forget_before_ms), || format!("{context}: values dropped"));
         model.assert_is(store, &context);
         let usage = store.usage();
         same(&usage, &Usage { live, tombstones, ..usage }, || context.clone());

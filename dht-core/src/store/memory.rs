@@ -4,7 +4,12 @@
 //! is a small hash table behind its own short lock, one cache line in all, and costs no heap while it is empty. A
 //! get is one key hash, one lock, one probe and no allocation. Nothing slow happens under a lock: records are packed
 //! and freed, fingerprint terms hashed and lists sorted outside it, as far as they do not depend on what is there.
+//!
+//! All memory that records take is counted as it changes: their buffers, the tables, the blocks (see `bound.rs`).
 
+mod bound;
+#[cfg(test)]
+mod bound_tests;
 mod buffer;
 mod entry;
 #[cfg(test)]
@@ -15,9 +20,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::HashTable;
 
+use self::bound::{Limit, SAMPLES, SAMPLES_PER_SLOT, Uses, heap};
 use self::entry::Entry;
 use super::{Merged, Store, Usage};
+use crate::config::{Config, Eviction};
 use crate::data::fingerprint::Fingerprint;
+use crate::data::hlc;
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::slot::Slot;
@@ -27,12 +35,15 @@ const BLOCK_SLOTS: usize = 64;
 
 type Block = [SlotCell; BLOCK_SLOTS];
 
+const BLOCK_MEMORY: u64 = heap(size_of::<Block>());
+
 /// Keeps records in memory. See the module.
 pub struct MemoryStore {
     slot_count: u32,
     /// Never shrinks: at most 64 bytes for each slot that was ever written to.
     blocks: Box<[OnceLock<Box<Block>>]>,
     totals: Totals,
+    limit: Option<Limit>,
 }
 
 impl MemoryStore {
@@ -41,7 +52,33 @@ impl MemoryStore {
     pub fn new(slot_count: u32) -> Self {
         let block_count = (slot_count as usize).div_ceil(BLOCK_SLOTS);
         let blocks = (0..block_count).map(|_| OnceLock::new()).collect();
-        Self { slot_count, blocks, totals: Totals::default() }
+        Self { slot_count, blocks, totals: Totals::default(), limit: None }
+    }
+
+    /// The same, which keeps within `max_memory` bytes: what would exceed them is refused with `MemoryFull`, which
+    /// changes nothing, or with `lru` evicts other records. Deletions are kept whatever the bound.
+    pub fn bounded(slot_count: u32, max_memory: u64, eviction: Eviction) -> Self {
+        let store = Self { limit: Some(Limit::new(max_memory, eviction)), ..Self::new(slot_count) };
+        let fixed = store.uses().map_or(0, Uses::memory);
+        store.totals.add_fixed(fixed);
+        store
+    }
+
+    /// An empty store as `config` wants it, which has been validated.
+    ///
+    /// # Errors
+    /// `Config` if its bits are out of range.
+    pub fn of(config: &Config) -> Result<Self> {
+        let slot_count = crate::ring::params::slot_count(config)?;
+        Ok(match config.max_memory {
+            Some(max_memory) => Self::bounded(slot_count, max_memory, config.eviction),
+            None => Self::new(slot_count),
+        })
+    }
+
+    /// Bytes of memory in use, as the allocator hands them out.
+    pub fn memory(&self) -> u64 {
+        self.totals.memory()
     }
 
     /// The slot's table, or `None` if nothing was ever written near it.
@@ -52,7 +89,10 @@ impl MemoryStore {
     }
 
     fn table_or_new(&self, slot: Slot) -> Result<MutexGuard<'_, Table>> {
-        let block = self.block(slot)?.get_or_init(|| Box::new(std::array::from_fn(|_| SlotCell::default())));
+        let block = self.block(slot)?.get_or_init(|| {
+            self.totals.add_fixed(BLOCK_MEMORY);
+            Box::new(std::array::from_fn(|_| SlotCell::default()))
+        });
         Ok(block[slot.0 as usize % BLOCK_SLOTS].lock())
     }
 
@@ -64,6 +104,117 @@ impl MemoryStore {
     #[cold]
     fn no_slot(&self, slot: Slot) -> Error {
         Error::new(ErrorKind::Internal, format!("slot {} of a store of {} slots", slot.0, self.slot_count))
+    }
+
+    #[inline]
+    fn uses(&self) -> Option<&Uses> {
+        self.limit.as_ref().and_then(|limit| limit.uses.as_ref())
+    }
+
+    fn merge_within(&self, slot: Slot, record: Record, limit: Option<&Limit>) -> Result<Merged> {
+        let (digest, version) = (record.digest(), record.version);
+        let mut term = Fingerprint::EMPTY;
+        term.add(digest, version);
+        self.block(slot)?;
+        let entry = Entry::new(record)?;
+
+        // A deletion makes room sooner or later, and is never refused.
+        let (mut table, reserved) = match limit.filter(|_| !entry.is_tombstone()) {
+            None => (self.table_or_new(slot)?, 0),
+            Some(limit) => match self.make_room(slot, &entry, limit)? {
+                Room::Reserved(table, reserved) => (table, reserved),
+                Room::Needless(present) => return Ok(Merged::Kept(present)),
+            },
+        };
+        let after = entry.held();
+        let table_before = table.memory();
+        let replaced = match table.merge(digest, version, term, entry) {
+            Ok(replaced) => replaced,
+            Err(present) => return Ok(Merged::Kept(present)),
+        };
+        let before = replaced.as_ref().map_or(Held::default(), Entry::held);
+        // Still under the lock: else a removal could be subtracted before this is added, and pass below zero.
+        self.totals.change(before.plus_memory(table_before + reserved), after.plus_memory(table.memory()));
+        drop(table);
+        drop(replaced);
+        if let Some(uses) = self.uses() {
+            uses.touch(table_hash(digest));
+            uses.wrote(after.memory);
+        }
+        Ok(Merged::Stored)
+    }
+
+    /// The slot's table, locked, and the bytes that were set aside in `totals` for what it will grow by.
+    ///
+    /// # Errors
+    /// `MemoryFull`.
+    fn make_room(&self, slot: Slot, entry: &Entry, limit: &Limit) -> Result<Room<'_>> {
+        loop {
+            let table = self.table_or_new(slot)?;
+            let growth = match table.growth(entry) {
+                Ok(growth) => growth,
+                Err(present) => return Ok(Room::Needless(present)),
+            };
+            if self.totals.reserve(growth, limit.bytes) {
+                return Ok(Room::Reserved(table, growth));
+            }
+            drop(table);
+            let full = || limit.full(self.memory(), growth);
+            let Some(uses) = &limit.uses else { return Err(full()) };
+            if self.totals.fixed() + growth > limit.bytes {
+                // Not for all records of the store.
+                return Err(full());
+            }
+            while self.memory() + growth > limit.bytes {
+                if !self.evict(uses) {
+                    return Err(full());
+                }
+            }
+        }
+    }
+
+    /// Evicts the longest unused of some records; false if there is none to evict.
+    fn evict(&self, uses: &Uses) -> bool {
+        // Where nearly all are deletions, a second look goes through all.
+        let found = [bound::BUCKETS_MAX, usize::MAX].into_iter().find_map(|max| self.longest_unused_of_some(uses, max));
+        let Some(Candidate { slot, digest, version, .. }) = found else { return false };
+        let Ok(Some(mut table)) = self.table(slot) else { return true };
+        let table_before = table.memory();
+        // Gone or written anew since it was chosen: then there may be room now.
+        let Some(evicted) = table.evict(digest, version) else { return true };
+        self.totals.change(evicted.held().plus_memory(table_before), Held::default().plus_memory(table.memory()));
+        drop(table);
+        drop(evicted);
+        uses.evicted();
+        true
+    }
+
+    /// Some: those in the first slots with any from one on that is drawn, and in them from a bucket on that is drawn.
+    fn longest_unused_of_some(&self, uses: &Uses, buckets_max: usize) -> Option<Candidate> {
+        let mut longest: Option<Candidate> = None;
+        let (mut seen, mut passed) = (0, 0);
+        let start = (uses.draw() % u64::from(self.slot_count.max(1))) as u32;
+        while passed < self.slot_count && seen < SAMPLES {
+            let at = (start as usize + passed as usize) % self.slot_count as usize;
+            let Some(block) = self.blocks[at / BLOCK_SLOTS].get() else {
+                // On to the next block, or round.
+                let end = ((at / BLOCK_SLOTS + 1) * BLOCK_SLOTS).min(self.slot_count as usize);
+                passed += (end - at) as u32;
+                continue;
+            };
+            let slot = Slot(at as u32);
+            let table = block[at % BLOCK_SLOTS].lock();
+            for entry in table.some(uses.draw(), buckets_max).take(SAMPLES_PER_SLOT) {
+                let digest = entry.digest();
+                let age = uses.age(table_hash(digest));
+                seen += 1;
+                if longest.as_ref().is_none_or(|longest| age > longest.age) {
+                    longest = Some(Candidate { slot, digest, version: entry.version(), age });
+                }
+            }
+            passed += 1;
+        }
+        longest
     }
 
     /// The slots that have a table, ascending.
@@ -79,30 +230,22 @@ impl Store for MemoryStore {
     fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>> {
         let hash = table_hash(KeyDigest::of(map, key));
         match self.table(slot)? {
-            Some(table) => Ok(table.entries.find(hash, |e| e.is_of(map, key)).map(Entry::to_record)),
+            Some(table) => Ok(table.entries.find(hash, |e| e.is_of(map, key)).map(|entry| {
+                if let Some(uses) = self.uses() {
+                    uses.touch(hash);
+                }
+                entry.to_record()
+            })),
             None => Ok(None),
         }
     }
 
     fn merge(&self, slot: Slot, record: Record) -> Result<Merged> {
-        let (digest, version) = (record.digest(), record.version);
-        let mut term = Fingerprint::EMPTY;
-        term.add(digest, version);
-        self.block(slot)?;
-        let entry = Entry::new(record)?;
+        self.merge_within(slot, record, self.limit.as_ref())
+    }
 
-        let mut table = self.table_or_new(slot)?;
-        let after = entry.usage();
-        let replaced = match table.merge(digest, version, term, entry) {
-            Ok(replaced) => replaced,
-            Err(present) => return Ok(Merged::Kept(present)),
-        };
-        let before = replaced.as_ref().map_or(Usage::default(), Entry::usage);
-        // Still under the lock: else a removal could be subtracted before this is added, and pass below zero.
-        self.totals.change(before, after);
-        drop(table);
-        drop(replaced);
-        Ok(Merged::Stored)
+    fn merge_beyond_bound(&self, slot: Slot, record: Record) -> Result<Merged> {
+        self.merge_within(slot, record, None)
     }
 
     fn fingerprint(&self, slot: Slot) -> Result<Fingerprint> {
@@ -139,8 +282,8 @@ impl Store for MemoryStore {
             return Ok(false);
         }
         let removed = std::mem::take(&mut *table);
-        let before = removed.entries.iter().map(Entry::usage).fold(Usage::default(), plus);
-        self.totals.change(before, Usage::default());
+        let before = removed.entries.iter().map(Entry::held).fold(Held::default(), Held::plus);
+        self.totals.change(before.plus_memory(removed.memory()), Held::default());
         drop(table);
         drop(removed);
         Ok(true)
@@ -150,12 +293,20 @@ impl Store for MemoryStore {
         Ok(self.written().filter(|(_, cell)| !cell.lock().entries.is_empty()).map(|(slot, _)| slot).collect())
     }
 
-    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()> {
-        if let Some(mut table) = self.table(slot)? {
-            let (before, after) = table.sweep(now_ms, forget_before_ms);
-            self.totals.change(before, after);
-        }
-        Ok(())
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<u64> {
+        let Some(mut table) = self.table(slot)? else { return Ok(0) };
+        let table_before = table.memory();
+        let (before, after) = table.sweep(now_ms, forget_before_ms);
+        self.totals.change(before.plus_memory(table_before), after.plus_memory(table.memory()));
+        Ok(before.usage.live - after.usage.live)
+    }
+
+    fn evicted_before_s(&self, slot: Slot) -> u32 {
+        self.table(slot).ok().flatten().map_or(0, |table| table.evicted_before_s)
+    }
+
+    fn evictions(&self) -> u64 {
+        self.uses().map_or(0, Uses::evictions)
     }
 
     /// Summed up on demand, one look at every record: a count kept per slot would cost each get another cache line.
@@ -169,6 +320,21 @@ impl Store for MemoryStore {
     fn usage(&self) -> Usage {
         self.totals.read()
     }
+}
+
+/// What became of the search for room.
+enum Room<'a> {
+    Reserved(MutexGuard<'a, Table>, u64),
+    /// The present record is as new, and stays.
+    Needless(Version),
+}
+
+/// A record that may be evicted.
+struct Candidate {
+    slot: Slot,
+    digest: KeyDigest,
+    version: Version,
+    age: u8,
 }
 
 /// One slot. A cache line of its own, so that neighbours do not slow each other down.
@@ -193,7 +359,9 @@ struct Table {
     /// In two halves: a `u128` would be aligned to 16 and push the cell over its cache line.
     fingerprint: [u64; 2],
     /// How many entries a sweep may ever change: a sweep passes by where there are none.
-    sweepable: usize,
+    sweepable: u32,
+    /// See [`Store::evicted_before_s`].
+    evicted_before_s: u32,
 }
 
 impl Table {
@@ -208,7 +376,7 @@ impl Table {
     ) -> Result<Option<Entry>, Version> {
         let hash = table_hash(digest);
         let mut fingerprint = self.fingerprint().plus(term);
-        let sweepable = usize::from(entry.is_sweepable());
+        let sweepable = u32::from(entry.is_sweepable());
         let replaced = match self.entries.find_mut(hash, |present| present.is_same_key(&entry)) {
             Some(present) => {
                 let present_version = present.version();
@@ -216,7 +384,7 @@ impl Table {
                     return Err(present_version);
                 }
                 fingerprint.remove(digest, present_version);
-                self.sweepable -= usize::from(present.is_sweepable());
+                self.sweepable -= u32::from(present.is_sweepable());
                 Some(std::mem::replace(present, entry))
             }
             None => {
@@ -229,9 +397,53 @@ impl Table {
         Ok(replaced)
     }
 
-    /// See [`Store::sweep`]; returns the usage of the entries that were looked at, before and after.
-    fn sweep(&mut self, now_ms: u64, forget_before_ms: u64) -> (Usage, Usage) {
-        let (mut before, mut after) = (Usage::default(), Usage::default());
+    /// What merging `entry` will take at most; the version of the one that is present and stays.
+    fn growth(&self, entry: &Entry) -> Result<u64, Version> {
+        match self.entries.find(entry_hash(entry), |present| present.is_same_key(entry)) {
+            Some(present) if entry.version() <= present.version() => Err(present.version()),
+            Some(present) => Ok(entry.held().memory.saturating_sub(present.held().memory)),
+            None => {
+                // A table that is full doubles.
+                let full = self.entries.len() == self.entries.capacity();
+                let more = if full { self.memory().max(FIRST_TABLE_MEMORY) } else { 0 };
+                Ok(entry.held().memory + more)
+            }
+        }
+    }
+
+    /// Entries with a value, from some bucket on that `drawn` chooses, in at most so many buckets.
+    fn some(&self, drawn: u64, buckets_max: usize) -> impl Iterator<Item = &Entry> {
+        let count = if self.entries.is_empty() { 0 } else { self.entries.num_buckets() };
+        let start = (drawn % count.max(1) as u64) as usize;
+        let buckets = (0..count.min(buckets_max)).map(move |n| (start + n) % count);
+        buckets.filter_map(|bucket| self.entries.get_bucket(bucket)).filter(|entry| !entry.is_tombstone())
+    }
+
+    /// Removes the record of that version, and remembers that such old ones may have been evicted.
+    fn evict(&mut self, digest: KeyDigest, version: Version) -> Option<Entry> {
+        let is_it = |entry: &Entry| entry.version() == version && entry.digest() == digest && !entry.is_tombstone();
+        let (entry, _) = self.entries.find_entry(table_hash(digest), is_it).ok()?.remove();
+        let mut fingerprint = self.fingerprint();
+        fingerprint.remove(digest, version);
+        self.set_fingerprint(fingerprint);
+        self.sweepable -= u32::from(entry.is_sweepable());
+        let second = u32::try_from(hlc::wall_ms(version.hlc) / 1_000).unwrap_or(u32::MAX);
+        self.evicted_before_s = self.evicted_before_s.max(second.saturating_add(1));
+        self.shrink();
+        Some(entry)
+    }
+
+    /// What the table itself takes.
+    fn memory(&self) -> u64 {
+        match self.entries.allocation_size() {
+            0 => 0,
+            size => heap(size),
+        }
+    }
+
+    /// See [`Store::sweep`]; returns what the entries that were looked at held, before and after.
+    fn sweep(&mut self, now_ms: u64, forget_before_ms: u64) -> (Held, Held) {
+        let (mut before, mut after) = (Held::default(), Held::default());
         if self.sweepable == 0 {
             return (before, after);
         }
@@ -241,7 +453,7 @@ impl Table {
             if !entry.is_sweepable() {
                 return true;
             }
-            before = plus(before, entry.usage());
+            before = before.plus(entry.held());
             if entry.value_expired(now_ms) {
                 *entry = entry.to_tombstone();
             }
@@ -250,16 +462,20 @@ impl Table {
                 return false;
             }
             sweepable += 1;
-            after = plus(after, entry.usage());
+            after = after.plus(entry.held());
             true
         });
         self.set_fingerprint(fingerprint);
         self.sweepable = sweepable;
-        // Not at once when a few went: the next writes would grow it again.
+        self.shrink();
+        (before, after)
+    }
+
+    /// Not at once when a few went: the next writes would grow it again.
+    fn shrink(&mut self) {
         if self.entries.len() <= self.entries.capacity() / 4 {
             self.entries.shrink_to_fit(entry_hash);
         }
-        (before, after)
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -282,31 +498,72 @@ fn table_hash(digest: KeyDigest) -> u64 {
     digest.0 as u64
 }
 
-fn plus(a: Usage, b: Usage) -> Usage {
-    Usage { live: a.live + b.live, tombstones: a.tombstones + b.tombstones, bytes: a.bytes + b.bytes }
+/// The memory of the smallest table: four buckets and their control bytes.
+const FIRST_TABLE_MEMORY: u64 = heap(4 * size_of::<Entry>() + 4 + 16);
+
+/// What some entries are to the usage, and the memory they take.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    usage: Usage,
+    memory: u64,
 }
 
-/// The usage of all slots. A cache line of its own: every merge writes here, every get reads beside it.
+impl Held {
+    fn plus(self, other: Self) -> Self {
+        let (a, b) = (self.usage, other.usage);
+        let usage = Usage { live: a.live + b.live, tombstones: a.tombstones + b.tombstones, bytes: a.bytes + b.bytes };
+        Self { usage, memory: self.memory + other.memory }
+    }
+
+    fn plus_memory(self, memory: u64) -> Self {
+        Self { memory: self.memory + memory, ..self }
+    }
+}
+
+/// What all slots hold. A cache line of its own: every merge writes here, every get reads beside it.
 #[derive(Default)]
 #[repr(align(64))]
 struct Totals {
     live: AtomicU64,
     tombstones: AtomicU64,
     bytes: AtomicU64,
+    memory: AtomicU64,
+    /// The part of `memory` that no record's going gives back.
+    fixed: AtomicU64,
 }
 
 impl Totals {
-    /// Called under the lock of the slot whose usage goes from `before` to `after`, so that no slot's part of a sum
-    /// is ever negative.
-    fn change(&self, before: Usage, after: Usage) {
+    /// Called under the lock of the slot that goes from `before` to `after`, so that no slot's part of a sum is ever
+    /// negative.
+    fn change(&self, before: Held, after: Held) {
         let change = |total: &AtomicU64, before: u64, after: u64| {
             if before != after {
                 total.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
             }
         };
-        change(&self.live, before.live, after.live);
-        change(&self.tombstones, before.tombstones, after.tombstones);
-        change(&self.bytes, before.bytes, after.bytes);
+        change(&self.live, before.usage.live, after.usage.live);
+        change(&self.tombstones, before.usage.tombstones, after.usage.tombstones);
+        change(&self.bytes, before.usage.bytes, after.usage.bytes);
+        change(&self.memory, before.memory, after.memory);
+    }
+
+    fn add_fixed(&self, memory: u64) {
+        self.memory.fetch_add(memory, Ordering::Relaxed);
+        self.fixed.fetch_add(memory, Ordering::Relaxed);
+    }
+
+    /// Counts `growth` as in use if that stays within `max`; what keeps or lowers it always may.
+    fn reserve(&self, growth: u64, max: u64) -> bool {
+        let within = |memory: u64| (memory + growth <= max).then_some(memory + growth);
+        growth == 0 || self.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
+    }
+
+    fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    fn fixed(&self) -> u64 {
+        self.fixed.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> Usage {

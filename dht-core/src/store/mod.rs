@@ -6,6 +6,8 @@
 //! - `fingerprint` is at all times the additive fingerprint of exactly the (key digest, version) pairs in the slot,
 //!   tombstones and expired records included.
 //! - A call that fails has changed nothing.
+//! - An engine with a bound refuses what would exceed it (`MemoryFull`), or evicts: then records with a value vanish,
+//!   and out of the fingerprint, by themselves; tombstones never do, and are never refused.
 //! - Nothing here knows of replica lists, levels or nodes; the node alone decides what may be stored or read.
 
 pub mod contract;
@@ -46,6 +48,11 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps `record` if its version is above the present one's.
     fn merge(&self, slot: Slot, record: Record) -> Result<Merged>;
 
+    /// The same, whatever the engine's bound: for a record that is about to be replaced by its deletion.
+    fn merge_beyond_bound(&self, slot: Slot, record: Record) -> Result<Merged> {
+        self.merge(slot, record)
+    }
+
     /// The fingerprint of everything in the slot.
     fn fingerprint(&self, slot: Slot) -> Result<Fingerprint>;
 
@@ -64,8 +71,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives back memory of one slot: drops the values of records that expired by `now_ms` (they become tombstones of the same
     /// version, so the fingerprint stays) and forgets tombstones whose version's wall time and expiry both lie before
-    /// `forget_before_ms`.
-    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()>;
+    /// `forget_before_ms`. Returns how many values it dropped.
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<u64>;
+
+    /// Records of the slot that were written before this second (Unix, by their versions) may be missing because they
+    /// were evicted; 0: none was since the slot was last removed. Of an engine that never evicts: 0.
+    fn evicted_before_s(&self, _slot: Slot) -> u32 {
+        0
+    }
+
+    /// Records evicted since the start; 0 for an engine that never evicts.
+    fn evictions(&self) -> u64 {
+        0
+    }
 
     /// Bytes of keys and values in the slot.
     fn bytes_in(&self, slot: Slot) -> u64;

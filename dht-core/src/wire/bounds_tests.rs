@@ -230,12 +230,18 @@ fn results_and_arrays() {
     assert_eq!(compare(2, 2, 3), "fingerprints: 3 bytes or elements, must be 2");
     let bare = proto::Compare { slots: vec![0; 4].into(), ..Default::default() };
     assert_eq!(refused(proto::Request::Compare(bare)), "lists: missing");
-    let standing = proto::Compared {
+    let standing = |evicted_before_s| proto::Compared {
         standings: Bytes::from_static(&[4]),
         lists: Some(proto::Lists { counters: vec![0; 8].into(), members: bytes(8), epochs: Bytes::new() }),
         fingerprints: bytes(16),
+        evicted_before_s,
     };
-    assert_eq!(reply_refused(proto::Response::Compared(standing)), "standing = 4: must be 1 to 3");
+    let text = reply_refused(proto::Response::Compared(standing(bytes(8))));
+    assert_eq!(text, "evicted_before_s: 2 bytes or elements, must be 1");
+    for evicted_before_s in [Bytes::new(), bytes(4)] {
+        let text = reply_refused(proto::Response::Compared(standing(evicted_before_s)));
+        assert_eq!(text, "standing = 4: must be 1 to 3");
+    }
     let versions = proto::VersionsPart { digests: bytes(16), hlcs: bytes(8), nodes: bytes(16), boots: bytes(8) };
     let text = reply_refused(proto::Response::Versions(versions));
     assert_eq!(text, "version nodes: 2 bytes or elements, must be 1");

@@ -197,6 +197,8 @@ pub struct CompareResult {
     pub(crate) list: ListId,
     pub(crate) standing: Standing,
     pub(crate) fingerprint: Fingerprint,
+    /// What was written before this Unix second may have been evicted there; 0: nothing was.
+    pub(crate) evicted_before_s: u32,
 }
 
 /// What to stream of one slot.

@@ -92,7 +92,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
 
 /// As [`requests`].
 pub(super) fn responses() -> Vec<(&'static str, Response)> {
-    let compared = |standing| CompareResult { list: LIST, standing, fingerprint: Fingerprint(7) };
+    let compared = |standing| CompareResult { list: LIST, standing, fingerprint: Fingerprint(7), evicted_before_s: 0 };
     let neighbours = |predecessor| Neighbours { predecessor, successors: vec![pointer(2), pointer(3)] };
     let digest = NodeDigest { node: 3, boot: 9, incarnation: 2, verdict: Verdict::Suspect };
     vec![
@@ -121,6 +121,12 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
             "compared",
             Response::Compared {
                 results: [Standing::Outsider, Standing::Newcomer, Standing::CaughtUp].map(compared).to_vec(),
+            },
+        ),
+        (
+            "compared.evicted",
+            Response::Compared {
+                results: vec![CompareResult { evicted_before_s: 1_800_000_000, ..compared(Standing::CaughtUp) }],
             },
         ),
         ("compared_sums", Response::ComparedSums { differing: vec![0, 3] }),

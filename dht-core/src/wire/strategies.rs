@@ -95,10 +95,17 @@ fn request() -> BoxedStrategy<Request> {
 fn response() -> BoxedStrategy<Response> {
     let synced = (vec(0_u32..1024, 0..4), vec(digest(), 0..4), vec((slot(), list()), 0..4));
     let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp];
-    let compared = (list(), prop::sample::select(standings), fingerprint())
-        .prop_map(|(list, standing, fingerprint)| CompareResult { list, standing, fingerprint });
+    let evicted_before_s = prop_oneof![2 => Just(0), 1 => any::<u32>()];
+    let compared = (list(), prop::sample::select(standings), fingerprint(), evicted_before_s).prop_map(
+        |(list, standing, fingerprint, evicted_before_s)| CompareResult {
+            list,
+            standing,
+            fingerprint,
+            evicted_before_s,
+        },
+    );
     let compared = compared.boxed();
-    let scanned = compared.clone();
+    let scanned = compared.clone().prop_map(|slot| CompareResult { evicted_before_s: 0, ..slot });
     let neighbours = (option::of(pointer()), vec(pointer(), 0..4))
         .prop_map(|(predecessor, successors)| Neighbours { predecessor, successors });
     prop_oneof![

@@ -92,8 +92,7 @@ pub(crate) struct Start<'a> {
 
 impl<'a> Start<'a> {
     pub(crate) fn new(world: &'a World, config: &Config, seeds: &'a [usize]) -> Self {
-        let slot_count = 1 << u16::from(config.slot_bits).min(config.hash_bits);
-        let store = Arc::new(MemoryStore::new(slot_count));
+        let store = Arc::new(MemoryStore::of(config).expect("in range"));
         Self { world, config: config.clone(), seeds, clock_ms: 0, gate: Arc::default(), store }
     }
 
@@ -133,7 +132,14 @@ pub(crate) async fn pass(time: Duration) {
 
 /// A key of which `owner` is the first replica, as `seen_by` sees it.
 pub(crate) fn key_of(owner: &Dht, seen_by: &Dht) -> String {
+    keys_of(owner, seen_by, 1).remove(0)
+}
+
+/// So many of them.
+pub(crate) fn keys_of(owner: &Dht, seen_by: &Dht, count: usize) -> Vec<String> {
     let id = owner.node_id();
     let owned = |key: &String| seen_by.locate(key).expect("it runs")[0].id == id;
-    (0..10_000).map(|i| format!("key-{i}")).find(owned).expect("a node owns one of many keys")
+    let keys: Vec<_> = (0..10_000).map(|i| format!("key-{i}")).filter(owned).take(count).collect();
+    assert_eq!(keys.len(), count, "a node owns many of many keys");
+    keys
 }

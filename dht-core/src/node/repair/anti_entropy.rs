@@ -1,5 +1,8 @@
 //! Anti-entropy: the first member of a list compares the slot with the others until all are caught up and equal, after
 //! every change and once in a while; whoever coordinated a write that missed a replica compares that slot at once.
+//!
+//! Where records were evicted, replicas differ for good. Such a slot is looked at after a change and when a write
+//! missed a replica, and then gets what is newer than all that may have been evicted; after that it counts as equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +19,8 @@ struct Check {
     list: ListId,
     others: BTreeSet<Peer>,
     equal: BTreeSet<Peer>,
+    /// It was found equal since its list last changed, and no write is known to have missed a replica since.
+    settled: bool,
 }
 
 impl Node {
@@ -28,8 +33,10 @@ impl Node {
                 by_peer.entry(peer.clone()).or_default().push(*slot);
             }
         }
+        let settled: BTreeSet<Slot> = checks.iter().filter(|(_, check)| check.settled).map(|(slot, _)| *slot).collect();
+        let settled = &settled;
         let work = by_peer.into_iter().map(|(peer, slots)| async move {
-            let equal = self.compare_with(&peer, &slots, full).await;
+            let equal = self.compare_with(&peer, &slots, settled, full).await;
             (peer, equal)
         });
         for (peer, equal) in futures_util::future::join_all(work).await {
@@ -63,25 +70,36 @@ impl Node {
             let first = view.replica_list(*slot, replicas).first().copied();
             first.is_some_and(|m| view.member(m).boot == self.boot)
         });
-        slots.extend(dirty.into_iter().filter(|slot| state.table.get(*slot).is_some_and(SlotState::readable)));
+        slots.extend(dirty.iter().copied().filter(|slot| state.table.get(*slot).is_some_and(SlotState::readable)));
         let check = |slot: Slot| {
-            let list = state.table.list(slot)?;
+            let (list, in_sync) = state.table.get(slot).map(|s| (s.list, s.in_sync))?;
+            let settled = in_sync && !dirty.contains(&slot);
             let members = view.replica_list(slot, replicas);
             let others = members.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
-            Some((slot, Check { list, others, equal: BTreeSet::new() }))
+            Some((slot, Check { list, others, equal: BTreeSet::new(), settled }))
         };
         slots.into_iter().filter_map(check).collect()
     }
 
     /// Makes the slots equal here and at `peer`; returns those that were.
-    async fn compare_with(self: &Arc<Self>, peer: &Peer, slots: &[Slot], full: bool) -> Vec<Slot> {
+    async fn compare_with(
+        self: &Arc<Self>,
+        peer: &Peer,
+        slots: &[Slot],
+        settled: &BTreeSet<Slot>,
+        full: bool,
+    ) -> Vec<Slot> {
         let suspect = self.state().members.get(&peer.node_id).is_none_or(|k| k.record().verdict != Verdict::Alive);
         if suspect {
             return Vec::new();
         }
-        let Ok((mut equal, rest)) = self.sift(peer, slots, full).await else { return Vec::new() };
+        // Sums say nothing of slots in which records were evicted here.
+        let unsettled = |slot: &Slot| !settled.contains(slot) && self.store.evicted_before_s(*slot) > 0;
+        let (unsettled, slots): (Vec<Slot>, Vec<Slot>) = slots.iter().partition(|slot| unsettled(slot));
+        let Ok((mut equal, mut rest)) = self.sift(peer, &slots, full).await else { return Vec::new() };
+        rest.extend(unsettled);
         let Ok(compared) = self.compare(peer, &rest).await else { return equal };
-        let (mut differing, mut strangers) = (Vec::new(), Vec::new());
+        let (mut differing, mut evicting, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let list = self.state().table.list(slot);
             if list != Some(theirs.list) {
@@ -90,14 +108,19 @@ impl Node {
                 // It catches up by itself; this node is one of its sources.
             } else if ours == theirs.fingerprint {
                 equal.push(slot);
+            } else if theirs.evicted_before_s.max(self.store.evicted_before_s(slot)) == 0 {
+                differing.push((slot, 0));
+            } else if settled.contains(&slot) {
+                equal.push(slot);
             } else {
-                differing.push(slot);
+                evicting.push((slot, theirs.evicted_before_s));
             }
         }
         if !strangers.is_empty() {
             let _ = self.sync(peer, &strangers).await;
         }
         self.reconcile(peer, &differing, Direction::Both).await;
+        equal.extend(self.reconcile(peer, &evicting, Direction::Both).await);
         equal
     }
 

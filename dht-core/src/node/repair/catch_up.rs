@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reconcile::{Compared, Direction};
+use super::reconcile::{Compared, Differing, Direction};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::Node;
 use crate::node::peers::Peer;
@@ -37,7 +37,7 @@ struct Offers {
     equal: Vec<Slot>,
     /// Nothing of them is here yet.
     empty: Vec<Slot>,
-    differing: Vec<Slot>,
+    differing: Vec<Differing>,
 }
 
 impl Node {
@@ -125,7 +125,7 @@ impl Node {
             match theirs.standing {
                 Standing::CaughtUp if ours == theirs.fingerprint => offers.equal.push(slot),
                 Standing::CaughtUp if ours == Fingerprint::EMPTY => offers.empty.push(slot),
-                Standing::CaughtUp => offers.differing.push(slot),
+                Standing::CaughtUp => offers.differing.push((slot, theirs.evicted_before_s)),
                 Standing::Newcomer | Standing::Outsider => {}
             }
         }

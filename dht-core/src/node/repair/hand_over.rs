@@ -71,6 +71,7 @@ impl Node {
     async fn offer_to(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Vec<(Slot, Fingerprint)> {
         let Ok(compared) = self.compare(peer, slots).await else { return Vec::new() };
         let (mut has_all, mut lacking, mut strangers) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut differing = Vec::new();
         let view = self.view();
         let replicas = self.replicas();
         for Compared { slot, ours, theirs } in compared {
@@ -83,13 +84,13 @@ impl Node {
                 }
             } else {
                 lacking.insert(slot, (ours, theirs.standing));
+                differing.push((slot, theirs.evicted_before_s));
             }
         }
         if !strangers.is_empty() {
             let _ = self.sync(peer, &strangers).await;
         }
-        let slots: Vec<Slot> = lacking.keys().copied().collect();
-        for slot in self.reconcile(peer, &slots, Direction::There).await {
+        for slot in self.reconcile(peer, &differing, Direction::There).await {
             // What changed here meanwhile shows in the fingerprint when the slot is let go.
             if let Some((ours, Standing::CaughtUp)) = lacking.get(&slot) {
                 has_all.push((slot, *ours));

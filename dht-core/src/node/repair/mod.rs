@@ -19,7 +19,7 @@ use super::Node;
 /// Between two passes while something is left to do.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// The same while many nodes are missing: what is left has to wait for them, and each pass compares it all.
+/// The same while many nodes are missing, or a store has no room: what is left has to wait, and each pass compares it all.
 const PAUSE_HELD_MAX: Duration = Duration::from_secs(5);
 /// Between two comparisons of everything this node owns with its replicas.
 const FULL_PERIOD: Duration = Duration::from_secs(30);
@@ -37,10 +37,11 @@ pub(crate) async fn repair(node: Arc<Node>) {
         }
         let left = node.repair_pass(full).await;
         let held_until = node.held_until(&node.state());
+        let no_room = std::mem::take(&mut node.state().no_room);
         let until = if left { node.env.now() + node.env.jittered(pause) } else { full_at };
         // The moment at which it goes on is not slept through.
         let until = held_until.map_or(until, |end| until.min(end));
-        let pause_max = if held_until.is_some() { PAUSE_HELD_MAX } else { PAUSE_MAX };
+        let pause_max = if held_until.is_some() || no_room { PAUSE_HELD_MAX } else { PAUSE_MAX };
         pause = if left { (pause * 2).min(pause_max) } else { PAUSE_MIN };
         if tokio::time::timeout_at(until, node.repair_wanted.notified()).await.is_ok() {
             pause = PAUSE_MIN;
@@ -58,10 +59,13 @@ pub(crate) async fn sweep(node: Arc<Node>) {
         let grace_ms = node.ring().config.tombstone_grace.as_millis() as u64;
         // A slot at a time, so that calls get their turn between two of them.
         for slot in node.store.occupied().unwrap_or_default() {
-            if let Err(error) = node.store.sweep(slot, now_ms, now_ms.saturating_sub(grace_ms)) {
-                log!(node, warn, %error, "a sweep failed");
-                node.stats.error(error.kind());
-                break;
+            match node.store.sweep(slot, now_ms, now_ms.saturating_sub(grace_ms)) {
+                Ok(dropped) => node.stats.expirations.add(dropped),
+                Err(error) => {
+                    log!(node, warn, %error, "a sweep failed");
+                    node.stats.error(error.kind());
+                    break;
+                }
             }
             tokio::task::yield_now().await;
         }

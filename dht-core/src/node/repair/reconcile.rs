@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::data::fingerprint::Fingerprint;
+use crate::data::hlc;
 use crate::data::record::{KeyDigest, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
@@ -40,6 +41,9 @@ pub(crate) struct Compared {
     pub(crate) theirs: CompareResult,
 }
 
+/// A slot that differs at a peer, and what may have been evicted there (`CompareResult::evicted_before_s`).
+pub(crate) type Differing = (Slot, u32);
+
 impl Node {
     /// Asks `peer` for its side of `slots`; what it does not know counts as different.
     pub(crate) async fn compare(&self, peer: &Peer, slots: &[Slot]) -> Result<Vec<Compared>> {
@@ -67,9 +71,16 @@ impl Node {
         Ok(compared)
     }
 
-    /// Brings over what is newer in each of `slots`; returns those of which that succeeded.
-    pub(crate) async fn reconcile(self: &Arc<Self>, peer: &Peer, slots: &[Slot], direction: Direction) -> Vec<Slot> {
-        let one = |slot: Slot| async move { (slot, self.reconcile_slot(peer, slot, direction).await) };
+    /// Brings over what is newer in each of `slots`, but for what may have been evicted where it would go; returns
+    /// those of which that succeeded.
+    pub(crate) async fn reconcile(
+        self: &Arc<Self>,
+        peer: &Peer,
+        slots: &[Differing],
+        direction: Direction,
+    ) -> Vec<Slot> {
+        let one =
+            |differing: Differing| async move { (differing.0, self.reconcile_slot(peer, differing, direction).await) };
         let mut running = futures_util::stream::iter(slots.iter().copied().map(one)).buffer_unordered(PARALLEL);
         let mut done = Vec::new();
         while let Some((slot, result)) = running.next().await {
@@ -84,20 +95,22 @@ impl Node {
         done
     }
 
-    async fn reconcile_slot(&self, peer: &Peer, slot: Slot, direction: Direction) -> Result<()> {
+    async fn reconcile_slot(&self, peer: &Peer, (slot, evicted_there): Differing, direction: Direction) -> Result<()> {
         let theirs: BTreeMap<KeyDigest, Version> = self.versions_of(peer, slot).await?.into_iter().collect();
         let ours: BTreeMap<KeyDigest, Version> = self.store.versions(slot)?.into_iter().collect();
+        // Asked for after the list: what was evicted since then is still in it.
+        let evicted_here = self.store.evicted_before_s(slot);
         let differs = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest).is_some_and(|v| v != *version);
         self.stats.conflicts_resolved.add(theirs.iter().filter(differs).count() as u64);
         if direction != Direction::There {
-            let newer = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest) < Some(*version);
+            let newer = |(digest, version): &(&KeyDigest, &Version)| lacks(&ours, digest, version, evicted_here);
             let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
             for digests in wanted.chunks(DIGESTS_MAX) {
                 self.pull(peer, vec![PullItem { slot, digests: digests.to_vec() }]).await?;
             }
         }
         if direction != Direction::Here {
-            let newer = |(digest, version): &(&KeyDigest, &Version)| theirs.get(digest) < Some(*version);
+            let newer = |(digest, version): &(&KeyDigest, &Version)| lacks(&theirs, digest, version, evicted_there);
             let lacking: Vec<KeyDigest> = ours.iter().filter(newer).map(|(d, _)| *d).collect();
             self.push(peer, slot, &lacking).await?;
         }
@@ -126,12 +139,14 @@ impl Node {
     }
 
     async fn pull(&self, peer: &Peer, items: Vec<PullItem>) -> Result<()> {
+        let slots: Vec<Slot> = items.iter().map(|item| item.slot).collect();
         let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
         while let Some(reply) = stream.next().await {
             match reply.map_err(crate::transport::call_error)?.body {
                 Response::Records { items } => {
                     for (slot, record) in items {
-                        self.take_in_repaired(slot, record)?;
+                        let taken = self.take_in_repaired(slot, record);
+                        taken.inspect_err(|error| self.note_no_room(error, &slots))?;
                     }
                 }
                 Response::Failure(error) => return Err(error),
@@ -160,6 +175,7 @@ impl Node {
                         StoreResult::Stored { .. } | StoreResult::Refused { .. } => None,
                     });
                     if let Some(error) = refused {
+                        self.note_no_room(&error, &[]);
                         return Err(error);
                     }
                 }
@@ -167,5 +183,23 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// If a store has no room for a repair, that is tried again after a while; a newcomer that cannot take in these
+    /// slots goes on waiting for room, however long, rather than do without what it lacks.
+    fn note_no_room(&self, error: &Error, slots: &[Slot]) {
+        if error.kind() == ErrorKind::MemoryFull {
+            let mut state = self.state();
+            state.no_room = true;
+            state.table.postpone(slots, self.env.now());
+        }
+    }
+}
+
+/// Whether a record is older or missing there, and not because it was evicted.
+fn lacks(there: &BTreeMap<KeyDigest, Version>, digest: &KeyDigest, version: &Version, evicted_before_s: u32) -> bool {
+    match there.get(digest) {
+        Some(present) => present < version,
+        None => hlc::wall_ms(version.hlc) / 1_000 >= u64::from(evicted_before_s),
     }
 }

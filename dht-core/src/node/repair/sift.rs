@@ -19,6 +19,9 @@ use crate::wire::message::{Request, Response};
 
 /// Up to so many slots are compared one by one: that costs one round trip and 32 bytes each.
 const SLOTS_FEW: usize = 64;
+/// Stands for the contents of a slot in which records were evicted: they differ from replica to replica, and nothing is
+/// to be done about it.
+const EVICTED: Fingerprint = Fingerprint(u128::MAX);
 /// Parts that one part is cut into.
 const FAN_OUT: u32 = 32;
 
@@ -106,7 +109,11 @@ impl Node {
             }
             shared
         };
-        shared.into_iter().map(|(slot, list)| Ok((slot, term(slot, list, self.store.fingerprint(slot)?)))).collect()
+        let contents = |slot| match self.store.evicted_before_s(slot) {
+            0 => self.store.fingerprint(slot),
+            _ => Ok(EVICTED),
+        };
+        shared.into_iter().map(|(slot, list)| Ok((slot, term(slot, list, contents(slot)?)))).collect()
     }
 }
 

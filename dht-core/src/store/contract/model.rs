@@ -61,17 +61,19 @@ impl Model {
         self.0.retain(|key, _| key.0 != slot);
     }
 
-    pub(super) fn sweep(&mut self, slot: Slot, now_ms: u64, forget_before_ms: u64) {
+    pub(super) fn sweep(&mut self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> u64 {
+        let mut dropped = 0;
         self.0.retain(|key, record| {
             if key.0 != slot {
                 return true;
             }
-            if record.expired(now_ms) {
-                record.value = None;
+            if record.expired(now_ms) && record.value.take().is_some() {
+                dropped += 1;
             }
             let (written_ms, expires_at_ms) = (hlc::wall_ms(record.version.hlc), record.expires_at_ms);
             record.value.is_some() || written_ms >= forget_before_ms || expires_at_ms >= forget_before_ms
         });
+        dropped
     }
 
     pub(super) fn usage(&self) -> Usage {

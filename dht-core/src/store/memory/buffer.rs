@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+use super::bound::heap;
+
 type Concat = fn(&[&[u8]; 4]) -> Bytes;
 
 /// Above this a counter apart is less than a tenth, and one more size would save little.
@@ -29,6 +31,16 @@ pub(super) fn concat(parts: [&[u8]; 4]) -> Bytes {
     let mut buffer = Vec::with_capacity(len + 1);
     parts.iter().for_each(|part| buffer.extend_from_slice(part));
     buffer.into()
+}
+
+/// What a buffer of so many bytes, made by `concat` or `own`, takes from the heap.
+pub(super) const fn memory(len: usize) -> u64 {
+    if len <= FIXED_LEN_MAX {
+        // The array, and the counter in front.
+        return heap(size_of::<usize>() + 16 * ((len + 7) / 16) + 8);
+    }
+    // The bytes, and apart from them the counter: 24 bytes for a copy, 40 for a frame that was kept.
+    heap(len + 1) + if len > super::entry::PACKED_VALUE_LEN_MAX { heap(40) } else { heap(24) }
 }
 
 fn fixed<const N: usize>(parts: &[&[u8]; 4]) -> Bytes {

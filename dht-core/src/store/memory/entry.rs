@@ -14,7 +14,8 @@
 use bytes::{Buf, BufMut, Bytes};
 use smallvec::SmallVec;
 
-use super::buffer;
+use super::bound::heap;
+use super::{Held, buffer};
 use crate::data::hlc;
 use crate::data::record::{Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind, Result};
@@ -165,6 +166,17 @@ impl Entry {
         Usage { live: 1 - tombstones, tombstones, bytes: (self.key().len() + value_len) as u64 }
     }
 
+    /// That, and the memory its buffers take.
+    pub(super) fn held(&self) -> Held {
+        let memory = match self {
+            Self::Packed(head) => buffer::memory(head.len()),
+            Self::Split(split) => {
+                buffer::memory(split.head.len()) + buffer::memory(split.value.len()) + heap(size_of::<Split>())
+            }
+        };
+        Held { usage: self.usage(), memory }
+    }
+
     #[cfg(test)]
     pub(super) fn buffer_len(&self) -> usize {
         match self {
@@ -173,7 +185,7 @@ impl Entry {
         }
     }
 
-    fn is_tombstone(&self) -> bool {
+    pub(super) fn is_tombstone(&self) -> bool {
         self.head()[KIND_AT] == TOMBSTONE
     }
 

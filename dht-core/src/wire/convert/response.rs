@@ -60,6 +60,10 @@ impl From<&Response> for proto::Response {
                 standings: results.iter().map(|result| standing_number(result.standing)).collect(),
                 lists: lists_message(results.iter().map(|result| &result.list)),
                 fingerprints: fingerprints_bytes(results.iter().map(|result| result.fingerprint)),
+                evicted_before_s: match results.iter().any(|result| result.evicted_before_s > 0) {
+                    true => pack(results.iter().map(|result| result.evicted_before_s.to_le_bytes())),
+                    false => Bytes::new(),
+                },
             }),
             Response::ComparedSums { differing } => Self::ComparedSums(proto::ComparedSums {
                 differing: pack(differing.iter().map(|part| part.to_le_bytes())),
@@ -116,7 +120,9 @@ impl TryFrom<proto::Response> for Response {
             proto::Response::Fetched(fetched) => Self::Fetched { results: each(fetched.results)? },
             proto::Response::Compared(compared) => {
                 let (standings, lists) = (&compared.standings, compared.lists.as_ref());
-                Self::Compared { results: compare_results(standings, lists, &compared.fingerprints)? }
+                Self::Compared {
+                    results: compare_results(standings, lists, &compared.fingerprints, &compared.evicted_before_s)?,
+                }
             }
             proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },
             proto::Response::Versions(part) => Self::Versions { entries: versions(&part)? },
@@ -124,7 +130,8 @@ impl TryFrom<proto::Response> for Response {
                 Self::Records { items: records.items.into_iter().map(record_item).collect::<Result<_>>()? }
             }
             proto::Response::Scanned(scanned) => {
-                let slots = compare_results(&scanned.standings, scanned.lists.as_ref(), &scanned.fingerprints)?;
+                let slots =
+                    compare_results(&scanned.standings, scanned.lists.as_ref(), &scanned.fingerprints, &Bytes::new())?;
                 let after = digest("digest to go on behind", &scanned.next_after)?;
                 let from = |number| slot(number).map(|slot| ScanFrom { slot, after });
                 let next = scanned.next_slot.map(from).transpose()?;
@@ -180,14 +187,25 @@ fn neighbour_items(
     if pointers.len() == 0 { Ok(items) } else { Err(uneven()) }
 }
 
-fn compare_results(standings: &Bytes, list_ids: Option<&proto::Lists>, sums: &Bytes) -> Result<Vec<CompareResult>> {
+fn compare_results(
+    standings: &Bytes,
+    list_ids: Option<&proto::Lists>,
+    sums: &Bytes,
+    evicted_before_s: &Bytes,
+) -> Result<Vec<CompareResult>> {
     let standings: &[[u8; 1]] = unpack("slots", standings, SLOTS_MAX)?;
     let lists = lists(list_ids, standings.len())?;
     let fingerprints = fingerprints(sums, standings.len())?;
-    let parts = standings.iter().zip(lists).zip(fingerprints);
-    parts
-        .map(|(([number], list), fingerprint)| Ok(CompareResult { list, standing: standing(*number)?, fingerprint }))
-        .collect()
+    let evicted: &[[u8; 4]] = match evicted_before_s {
+        none if none.is_empty() => &[],
+        some => unpack_exact("evicted_before_s", some, standings.len())?,
+    };
+    let evicted = evicted.iter().map(|second| u32::from_le_bytes(*second)).chain(std::iter::repeat(0));
+    let parts = standings.iter().zip(lists).zip(fingerprints).zip(evicted);
+    let result = |((([number], list), fingerprint), evicted_before_s): (((&[u8; 1], _), _), _)| {
+        Ok(CompareResult { list, standing: standing(*number)?, fingerprint, evicted_before_s })
+    };
+    parts.map(result).collect()
 }
 
 fn standing_number(standing: Standing) -> u8 {

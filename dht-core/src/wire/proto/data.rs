@@ -219,6 +219,9 @@ pub(crate) struct Compared {
     /// 16 bytes each.
     #[prost(bytes = "bytes", tag = "3")]
     pub(crate) fingerprints: Bytes,
+    /// Packed fixed32; left out while all are 0.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) evicted_before_s: Bytes,
 }
 
 #[derive(prost::Message)]

@@ -25,7 +25,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         virtual_nodes: Some(32), // twice the default: the load is spread more evenly
         successor_list_size: 8,
         routing: Routing::OneHop, // only one_hop in this release
-        max_table_nodes: 100_000, // only 100,000 in this release
+        max_table_nodes: 100_000,
 
         // Replicas.
         replication_factor: 2,
@@ -50,7 +50,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         max_key_size: 1 << 10,
         max_value_size: 1 << 20,
 
-        // Storage: only in memory and without a bound in this release.
+        // Storage: only in memory in this release, here without a bound.
         data_dir: None,
         durability: Durability::Interval,
         max_memory: None,

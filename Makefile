@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member -p dht-fuzz
-SCENARIOS := ping_storm calm50 small_rings
+SCENARIOS := ping_storm calm50 small_rings histories_calm histories_full
 SIM := $(CARGO) run --locked --profile sim --quiet -p dht-sim --bin dht-sim --
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
 SEEDS ?= 20
@@ -60,12 +60,14 @@ sim-quick: ## every simulated scenario with fixed seeds
 	$(SIM) --scenario ping_storm --seeds 2
 	$(SIM) --scenario calm50 --seeds 2 --jobs $(JOBS)
 	$(SIM) --scenario small_rings --seeds 500 --jobs $(JOBS) --quiet
+	$(SIM) --scenario histories_calm --seeds 200 --jobs $(JOBS) --quiet
+	$(SIM) --scenario histories_full --seeds 100 --jobs $(JOBS) --quiet
 
 # From where on: SEED=n, to go on where an earlier run ended. Else somewhere at random, which the last line tells.
 sim: ## SEEDS=n seeds of every scenario, fresh ones or from SEED=m on; ends with 1 if one fails
 	$(foreach s,$(SCENARIOS),$(SIM) --scenario $(s) --seeds $(SEEDS) --seed $(or $(SEED),$$((RANDOM * 32768 + RANDOM))) --jobs $(JOBS) --quiet &&) true
 
-planted: ## plants bugs in the ring and looks that the simulator sees each
+planted: ## plants bugs in the ring and in what it keeps, and looks that the simulator sees each
 	$(CARGO) run --locked --profile sim --quiet -p dht-sim --features planted --target-dir $(TARGET_DIR)/planted --bin planted
 
 sim-tables: ## what the ring costs, measured in the simulator (TABLE=name, NODES=n for one)

@@ -91,7 +91,7 @@ fn wanted(name: &str) -> &'static str {
         "lookup" => "route",
         "apply" | "apply.owner" | "apply.atomic" => "applied",
         "store" | "store.repair" => "stored",
-        "fetch" => "fetched",
+        "fetch" | "fetch.retry" => "fetched",
         "compare" => "compared",
         "compare_sums" => "compared_sums",
         "scan" | "scan.relay" => "scanned",

@@ -6,6 +6,7 @@
 //! - [`world`]: runs a scenario and tells how to repeat one that failed
 //! - [`nodes`]: the production node on that network
 //! - [`checker`]: what must hold of all nodes together, at every step and at rest
+//! - [`history`]: everything that clients did and were told, and what of it cannot be
 //! - [`oracle`]: what a read may return, given which writes were acknowledged
 //! - [`scenarios`]: what `dht-sim --scenario NAME` can run
 //! - [`tables`]: what `sim-tables NAME` can measure
@@ -25,6 +26,7 @@
 //! ```
 
 pub mod checker;
+pub mod history;
 pub mod network;
 pub mod nodes;
 pub mod oracle;

@@ -1,11 +1,13 @@
 //! `dht-sim --scenario NAME [--seeds N] [--seed S] [--jobs J] [--keep-going] [--quiet] [--tail L] [--notes] [--trace]`: runs a scenario
 //! with N seeds from S on, J at a time, one line for each (with `--quiet` none for those that hold). Of a run that fails it
 //! prints the last L lines of the trace, and ends then, unless it shall keep going; `--notes` prints the faults and steps
-//! of those that hold, `--trace` their last lines. The last line says where to go on.
+//! of those that hold, `--trace` their last lines. The last lines say where to go on, and what the scenario counted.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use dht_sim::{Failure, Setup, Summary, run, scenarios};
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     };
     let (next, failed, done) = (AtomicU64::new(arguments.first), AtomicU64::new(0), AtomicU64::new(0));
     let end = arguments.first.saturating_add(arguments.count);
+    let counts = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..arguments.jobs {
             scope.spawn(|| {
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
                     if seed >= end {
                         break;
                     }
-                    let held = arguments.one(seed);
+                    let held = arguments.one(seed, &counts);
                     failed.fetch_add(u64::from(!held), Ordering::Relaxed);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -44,6 +47,11 @@ fn main() -> ExitCode {
     if arguments.count > 1 {
         let (name, next) = (arguments.scenario.name, next.into_inner().min(end));
         println!("{name}: {done} seeds from {} on, {failed} failed; the next is {next}", arguments.first);
+    }
+    let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !counts.is_empty() {
+        let counts: Vec<String> = counts.into_iter().map(|(what, many)| format!("{what} {many}")).collect();
+        println!("counted: {}", counts.join(", "));
     }
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -87,14 +95,17 @@ impl Arguments {
         Ok(Self { scenario, first, count, jobs, keep_going, quiet, tail, notes, trace })
     }
 
-    /// Runs one seed and prints what came of it; true if it held.
-    fn one(&self, seed: u64) -> bool {
+    /// Runs one seed, prints what came of it, and adds to `counts`; true if it held.
+    fn one(&self, seed: u64, counts: &Mutex<BTreeMap<String, u64>>) -> bool {
         #[expect(clippy::disallowed_methods, reason = "the real clock, for the speed of the simulation")]
         let started = std::time::Instant::now();
         let setup = Setup { tail_max: self.tail, ..self.scenario.setup(seed) };
         let outcome: Result<Summary, Box<Failure>> = run(setup, self.scenario.body);
         match outcome {
             Ok(summary) => {
+                for (what, many) in &summary.counts {
+                    *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(what.clone()).or_default() += many;
+                }
                 if !self.quiet {
                     println!("{summary} wall {:.3} s", started.elapsed().as_secs_f64());
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dht_core::store::MemoryStore;
+use dht_core::store::{MemoryStore, Store};
 use dht_core::{Config, Dht, Env, Error, FormedRing, Foundation};
 use tokio::task::JoinSet;
 
@@ -29,6 +29,7 @@ pub struct Registry(Arc<Mutex<BTreeMap<usize, Running>>>, Arc<Mutex<BTreeSet<usi
 struct Running {
     dht: Dht,
     env: Env,
+    store: Arc<dyn Store>,
 }
 
 /// What is wrong with a machine's clock.
@@ -53,6 +54,11 @@ impl Registry {
     /// Those that are on their way in: they may be members before they know it.
     pub fn starting(&self) -> Vec<usize> {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    /// What each keeps, by number.
+    pub fn stores(&self) -> Vec<(usize, Arc<dyn Store>)> {
+        self.lock().iter().map(|(&number, running)| (number, running.store.clone())).collect()
     }
 
     fn start(&self, number: usize) -> Starting {
@@ -116,13 +122,13 @@ impl Nodes {
         number: usize,
         seeds: &[usize],
     ) -> impl Future<Output = Result<Dht, Error>> + Send + use<> {
-        let (start, env) = self.prepare(number, seeds);
+        let (start, env, store) = self.prepare(number, seeds);
         let registry = self.running.clone();
         let starting = registry.start(number);
         async move {
             let _starting = starting;
             let dht = env.clone().gated(start).await?;
-            registry.lock().insert(number, Running { dht: dht.clone(), env });
+            registry.lock().insert(number, Running { dht: dht.clone(), env, store });
             Ok(dht)
         }
     }
@@ -149,13 +155,13 @@ impl Nodes {
         &mut self,
         number: usize,
         seeds: &[usize],
-    ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env) {
+    ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env, Arc<dyn Store>) {
         assert!(self.running.get(number).is_none(), "node {number} runs already");
         let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
         let config = Config { node_id: name(number), seeds, ..self.config.clone() };
         let foundation = self.foundation(number);
-        let env = foundation.env.clone();
-        (Dht::start_with(config, foundation), env)
+        let (env, store) = (foundation.env.clone(), foundation.store.clone());
+        (Dht::start_with(config, foundation), env, store)
     }
 
     fn foundation(&mut self, number: usize) -> Foundation {
@@ -190,9 +196,9 @@ impl Nodes {
             // One seed each, that is not itself.
             let seeds = vec![self.world.address((number + 1) % count).as_str().to_owned()];
             let config = Config { node_id: name(number), seeds, ..self.config.clone() };
-            let env = foundation.env.clone();
+            let (env, store) = (foundation.env.clone(), foundation.store.clone());
             let dht = Dht::start_formed(config, foundation, &ring)?;
-            self.running.lock().insert(number, Running { dht, env });
+            self.running.lock().insert(number, Running { dht, env, store });
         }
         Ok(())
     }

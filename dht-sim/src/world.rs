@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use dht_core::{Address, Env};
@@ -59,6 +59,8 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// The last lines of the trace.
     pub tail: Vec<String>,
+    /// What the scenario counted.
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl fmt::Display for Summary {
@@ -93,6 +95,7 @@ pub struct World {
     seed: u64,
     network: SimNetwork,
     env: Env,
+    counts: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl World {
@@ -102,7 +105,8 @@ impl World {
     /// Outside a tokio runtime.
     pub fn new(seed: u64, network: NetworkConfig, trace: Trace) -> Self {
         let network = SimNetwork::with_trace(derived(seed, "network"), network, trace);
-        Self { seed, network, env: Env::simulated(derived(seed, "scenario"), WALL_START_MS) }
+        let env = Env::simulated(derived(seed, "scenario"), WALL_START_MS);
+        Self { seed, network, env, counts: Arc::default() }
     }
 
     /// The run's seed.
@@ -148,6 +152,12 @@ impl World {
         self.network.note(text);
     }
 
+    /// Counts something that is added up over all runs.
+    pub fn count(&self, what: &str, many: u64) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(what.to_owned()).or_default() += many;
+    }
+
     /// Messages sent so far and their bytes, without framing, by kind.
     pub fn traffic(&self) -> BTreeMap<&'static str, (u64, u64)> {
         self.network.with_trace_mut(|trace| trace.by_kind().clone())
@@ -156,6 +166,7 @@ impl World {
     /// How far the run has come.
     pub fn summary(&self) -> Summary {
         let virtual_time = self.now();
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.network.with_trace_mut(|trace| Summary {
             seed: self.seed,
             trace: trace.fingerprint(),
@@ -164,6 +175,7 @@ impl World {
             virtual_time,
             notes: trace.notes(),
             tail: trace.tail(),
+            counts,
         })
     }
 }

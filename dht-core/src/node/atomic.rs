@@ -44,7 +44,7 @@ pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> 
             let version = present.map(|record| record.version);
             let as_expected = match expected {
                 Expected::Absent => live.is_none(),
-                Expected::Version(expected) => live.is_some() && version == Some(*expected),
+                Expected::Version(expected) => live.is_some() && (version == Some(*expected) || planted!("swap_blind")),
                 Expected::Value(expected) => live.is_some_and(|live| live.says(expected)),
             };
             if as_expected { write(Some(value.clone()), until(*ttl_ms), told(None)) } else { Ok(Decision::Differs) }
@@ -63,6 +63,7 @@ pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> 
         // To keep for ever what is kept for ever already needs no write.
         Action::Expire { ttl_ms: 0 } if expires_at_ms == 0 => Ok(Decision::Nothing),
         Action::Expire { ttl_ms } if live.is_some() => write(live.cloned(), until(*ttl_ms), told(None)),
+        Action::Delete if planted!("delete_denies") => write(None, 0, Effect { existed: true, value: None }),
         Action::Delete | Action::GetAndDelete | Action::Expire { .. } => Ok(Decision::Nothing),
     }
 }

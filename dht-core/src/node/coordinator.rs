@@ -20,7 +20,7 @@ use super::peers::Peer;
 use super::replicate::Write;
 use super::{Node, Phase, no_result, shown, stopped};
 use crate::config::Consistency;
-use crate::data::record::{KeyDigest, OPERATIONS_MAX, Record, Version};
+use crate::data::record::{KeyDigest, OPERATIONS_MAX, OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::Agreement;
 use crate::ring::record::Verdict;
@@ -193,16 +193,28 @@ impl Node {
                 return finish(results);
             }
         };
+        for &index in &mine {
+            if self.unchanged.is_over(operations[index].id, attempt) && !planted!("late_attempt") {
+                let context = "this attempt came twice, or too late: an earlier or later one found nothing to do";
+                results[index] = Some(OpResult::Failed(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
+            }
+        }
+        let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
         let (mut pending, mut again) = (mine, false);
+        // Under which version a replica stored an operation for another owner, of those that were tried before.
+        let mut stored_as: BTreeMap<OpId, Version> = BTreeMap::new();
         loop {
             let looks = |i: &usize| again || attempt > 0 || operations[*i].action.depends();
             let looked: Vec<usize> = pending.iter().copied().filter(looks).collect();
-            for (index, error) in self.look_first(&operations, &looked, deadline).await {
+            let retries = (attempt > 0 && !again).then_some(&mut stored_as);
+            for (index, error) in self.look_first(&operations, &looked, retries, deadline).await {
                 let error = if again { error.unknown_outcome() } else { error };
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
-            let superseded = self.carry_out(&operations, &pending, again, level, deadline, &mut results).await;
+            self.hand_back(&operations, &mut pending, again, &mut results);
+            let to_do = ToDo { operations: &operations, which: &pending, again, attempt, stored_as: &stored_as };
+            let superseded = self.carry_out(to_do, level, deadline, &mut results).await;
             if superseded.is_empty() {
                 return finish(results);
             }
@@ -210,13 +222,38 @@ impl Node {
         }
     }
 
+    /// While an operation waited, another node may have become its key's owner: what depends on the present value is
+    /// that one's to decide, else both would build on the same.
+    fn hand_back(
+        &self,
+        operations: &[Operation],
+        pending: &mut Vec<usize>,
+        again: bool,
+        results: &mut [Option<OpResult>],
+    ) {
+        let view = self.view();
+        pending.retain(|&index| {
+            let operation = &operations[index];
+            let mine = !operation.action.depends() || self.owns(&view, self.slot_of(&operation.key));
+            if !mine {
+                // What was written before and met a higher version may be somewhere still.
+                results[index] = Some(if again { OpResult::Failed(lost_slot()) } else { OpResult::Misrouted });
+            }
+            mine
+        });
+    }
+
+    /// This node is the one that decides on the keys of the slot.
+    pub(crate) fn owns(&self, view: &RingView, slot: Slot) -> bool {
+        let owner = first_live(view, &view.replica_list(slot, self.replicas()));
+        planted!("former_owner_decides") || owner.is_some_and(|m| view.member(m).node_id == self.node_id)
+    }
+
     /// Stamps, keeps and replicates what the operations come to. Returns those that met a higher version and depend on
     /// what that one wrote: they are to be decided once more.
     async fn carry_out(
         self: &Arc<Self>,
-        operations: &[Operation],
-        which: &[usize],
-        again: bool,
+        ToDo { operations, which, again, attempt, stored_as }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
@@ -224,13 +261,16 @@ impl Node {
         let (mut applied, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
             let operation = &operations[index];
-            match self.prepare(operation, again) {
+            match self.prepare(operation, again, stored_as.get(&operation.id).copied()) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     self.recent.applied(operation.id, replayed.unwrap_or(record.version), &effect);
                     applied.push((index, effect, replayed));
                     batch.push(Write::new(self, record, operation.action.depends()));
                 }
-                Ok(Prepared::Done(result)) => results[index] = Some(result),
+                Ok(Prepared::Done(result)) => {
+                    self.unchanged.note(operation.id, attempt);
+                    results[index] = Some(result);
+                }
                 Err(error) if again => results[index] = Some(OpResult::Failed(error.unknown_outcome())),
                 Err(error) => results[index] = Some(OpResult::Failed(error)),
             }
@@ -263,6 +303,9 @@ impl Node {
             mine.iter().map(|&i| KeyDigest::of(operations[i].map, &operations[i].key)).collect();
         keys.sort_unstable();
         keys.dedup();
+        if planted!("no_line") {
+            keys.clear();
+        }
         let mut places = Vec::with_capacity(keys.len());
         for key in keys {
             match self.lines.enter(key) {
@@ -290,21 +333,29 @@ impl Node {
         self: &Arc<Self>,
         operations: &[Operation],
         which: &[usize],
+        mut retries: Option<&mut BTreeMap<OpId, Version>>,
         deadline: Instant,
     ) -> Vec<(usize, Error)> {
-        if which.is_empty() || self.alone() {
+        if which.is_empty() || self.alone() || planted!("no_look_first") {
             return Vec::new();
         }
-        let keys: Vec<_> = which.iter().map(|&i| (operations[i].map, operations[i].key.clone())).collect();
-        let found = self.read(&keys, Consistency::Quorum, deadline).await;
+        let looked: Vec<&Operation> = which.iter().map(|&i| &operations[i]).collect();
+        let found = self.read_for(&looked, retries.is_some(), deadline).await;
         let mut failed = Vec::new();
         for (&index, result) in which.iter().zip(found) {
             // What is deleted next makes no store larger for long.
             let deleted = matches!(operations[index].action, Action::Delete);
-            let kept = result.and_then(|record| match record {
-                Some(record) if deleted => self.store.merge_beyond_bound(self.slot_of(&record.key), record).map(|_| ()),
-                Some(record) => self.store.merge(self.slot_of(&record.key), record).map(|_| ()),
-                None => Ok(()),
+            let kept = result.and_then(|(record, stored_as)| {
+                if let (Some(retries), Some(version)) = (&mut retries, stored_as) {
+                    retries.insert(operations[index].id, version);
+                }
+                match record {
+                    Some(record) if deleted => {
+                        self.store.merge_beyond_bound(self.slot_of(&record.key), record).map(|_| ())
+                    }
+                    Some(record) => self.store.merge(self.slot_of(&record.key), record).map(|_| ()),
+                    None => Ok(()),
+                }
             });
             if let Err(error) = kept {
                 failed.push((index, error));
@@ -314,8 +365,8 @@ impl Node {
     }
 
     /// Stamps what one operation comes to and keeps its record here. `again`: what was prepared before met a higher
-    /// version.
-    fn prepare(&self, operation: &Operation, again: bool) -> Result<Prepared> {
+    /// version. `stored_as`: a replica stored it for another owner.
+    fn prepare(&self, operation: &Operation, again: bool, stored_as: Option<Version>) -> Result<Prepared> {
         let slot = self.slot_of(&operation.key);
         loop {
             let present = self.store.get(slot, operation.map, &operation.key)?;
@@ -324,8 +375,13 @@ impl Node {
             if again && !in_record {
                 // The higher version does not build on what was written before, which is lost.
                 self.recent.forget(operation.id);
+            } else if planted!("retry_blind") {
             } else if let Some(replay) = self.replay(operation, present.as_ref(), again) {
                 return replay;
+            } else if let (Some(version), Some(record)) = (stored_as, &present)
+                && version < record.version
+            {
+                return overwritten(operation, version, record);
             }
             let (value, expires_at_ms, effect) = match decide(&operation.action, present.as_ref(), now_ms)? {
                 Decision::Write { value, expires_at_ms, effect } => (value, expires_at_ms, effect),
@@ -357,10 +413,7 @@ impl Node {
             Some((_, effect)) => Some(effect.clone()),
             None => effect_seen_in(&operation.action, record, newest),
         };
-        let unknown = |what: &str| {
-            let context = format!("the write was applied before its retry: {what} is not known");
-            Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()))
-        };
+        let unknown = |what: &str| Some(Err(applied_before(what)));
         let Some(effect) = effect else {
             return if newest || record.operations.contains(&operation.id) { unknown("what was there") } else { None };
         };
@@ -423,7 +476,7 @@ impl Node {
         if !self.readable.get(self.slot_of(&operation.key)) {
             return None;
         }
-        let prepared = self.prepare(operation, false);
+        let prepared = self.prepare(operation, false, None);
         // Somebody may have joined since the first look, and have copied the slot before the record was in it. Whoever
         // copies it after this look finds the record: the store's lock orders the two.
         if !self.alone() {
@@ -469,6 +522,32 @@ impl Drop for Unfinished<'_> {
     }
 }
 
+/// Operations to carry out.
+struct ToDo<'a> {
+    operations: &'a [Operation],
+    which: &'a [usize],
+    /// What was written for them before met higher versions.
+    again: bool,
+    /// Of the caller.
+    attempt: u32,
+    /// Those that a replica stored for another owner.
+    stored_as: &'a BTreeMap<OpId, Version>,
+}
+
+/// A retry of what another owner applied as `version`, and others overwrote.
+fn overwritten(operation: &Operation, version: Version, present: &Record) -> Result<Prepared> {
+    if operation.action.depends() {
+        return Err(applied_before("what was there"));
+    }
+    // The present record on the replicas is as good as this operation on them.
+    Ok(Prepared::Write { record: present.clone(), effect: Effect::default(), replayed: Some(version) })
+}
+
+fn applied_before(what: &str) -> Error {
+    let context = format!("the write was applied before its retry: {what} is not known");
+    Error::new(ErrorKind::Quorum, context).unknown_outcome()
+}
+
 /// What one operation comes to at the owner.
 enum Prepared {
     /// `replayed`: the version to report for an operation that was applied before, where that is known.
@@ -510,6 +589,12 @@ pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
     list.iter().copied().find(|m| view.member(*m).verdict == Verdict::Alive).or(list.first().copied())
 }
 
+/// The error of a write under way when another node became the owner.
+pub(crate) fn lost_slot() -> Error {
+    let context = "this node lost the slot while it wrote; another owner goes on with it";
+    Error::new(ErrorKind::Unreachable, context).unknown_outcome()
+}
+
 fn worth_retrying(result: &OpResult) -> bool {
     match result {
         OpResult::Misrouted => true,
@@ -540,5 +625,6 @@ pub(crate) fn too_few(record: &Record, acks: usize, wanted: usize, set_size: usi
     let context =
         format!("{acks} of {set_size} replicas have the write of {}, the level asks for {wanted}", shown(&record.key));
     let kind = if silent { ErrorKind::Timeout } else { ErrorKind::Quorum };
-    Error::new(kind, context).unknown_outcome()
+    let error = Error::new(kind, context);
+    if planted!("failure_denied") { error } else { error.unknown_outcome() }
 }

@@ -41,6 +41,8 @@ pub struct Inspection {
     pub slots: Vec<(u32, Id, u64, bool)>,
     /// Re-replication is held, since too many nodes were lost at once.
     pub held: bool,
+    /// What calls hold while they are under way, and nobody else: name, number.
+    pub under_way: Vec<(&'static str, usize)>,
     /// Tables and queues: name, length, bound.
     pub bounds: Vec<(&'static str, usize, usize)>,
 }
@@ -71,6 +73,7 @@ impl Node {
                 .map(|(slot, list, readable)| (slot.0, self.slots.last_id(slot), list.members, readable))
                 .collect(),
             held: state.mass_loss.held_until(self.env.now()).is_some(),
+            under_way: vec![("places in line", self.lines.len()), ("tails of writes", self.tails.len())],
             bounds: vec![
                 ("news", state.news.len(), nodes),
                 ("disagreeing", state.news.disagreeing_len(), news::DISAGREEING_MAX),

@@ -65,6 +65,12 @@ impl Lines {
         }
     }
 
+    /// Keys of which somebody holds the place.
+    pub(crate) fn len(&self) -> usize {
+        let len = |shard: &Mutex<Queues>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.shards.iter().map(len).sum()
+    }
+
     fn shard(&self, key: KeyDigest) -> MutexGuard<'_, Queues> {
         // A queue is whole at every point, so a poisoned lock holds a valid one.
         self.shards[key.0 as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)

@@ -35,7 +35,7 @@ impl Tally {
 
     /// Acknowledgements under `list`.
     pub(crate) fn count(&self, list: ListId) -> usize {
-        self.acks.iter().filter(|(_, l)| *l == list).count()
+        self.acks.iter().filter(|(_, l)| *l == list || planted!("acks_of_any_list")).count()
     }
 
     /// The list with the most acknowledgements, and their number.

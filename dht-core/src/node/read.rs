@@ -17,13 +17,13 @@ use super::peers::Peer;
 use super::quorum::{Tally, wanted};
 use super::{Node, shown};
 use crate::config::Consistency;
-use crate::data::record::Record;
+use crate::data::record::{OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 use crate::transport::BoxFuture;
-use crate::wire::message::{FetchItem, FetchResult, Request, Response};
+use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response};
 
 /// Pause before all replicas are asked again.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
@@ -35,10 +35,13 @@ struct Reading {
     slot: Slot,
     map: u32,
     key: Bytes,
+    /// An operation on the key that is asked for, and the highest version under which a replica stored it.
+    operation: Option<OpId>,
+    stored_as: Option<Version>,
     tally: Tally,
     /// The newest record seen, and who answered with what.
     newest: Option<Record>,
-    answers: Vec<(Peer, Option<crate::data::record::Version>)>,
+    answers: Vec<(Peer, Option<Version>)>,
     asked: BTreeSet<u64>,
     /// Replicas asked that have not answered yet.
     waiting: usize,
@@ -59,9 +62,32 @@ impl Node {
         level: Consistency,
         deadline: Instant,
     ) -> Vec<Result<Option<Record>>> {
-        let mut readings: Vec<Reading> = keys.iter().map(|(map, key)| self.reading(*map, key)).collect();
+        let readings = keys.iter().map(|(map, key)| self.reading(*map, key, None)).collect();
+        let found = self.read_all(readings, level, deadline).await;
+        found.into_iter().map(|found| found.map(|(record, _)| record)).collect()
+    }
+
+    /// The record of the key of each operation, from a quorum; if `retries`, also the version under which one of those
+    /// stored the operation lately, if it did.
+    pub(super) async fn read_for(
+        self: &Arc<Self>,
+        operations: &[&Operation],
+        retries: bool,
+        deadline: Instant,
+    ) -> Vec<Result<(Option<Record>, Option<Version>)>> {
+        let reading = |o: &&Operation| self.reading(o.map, &o.key, retries.then_some(o.id));
+        let readings = operations.iter().map(reading).collect();
+        self.read_all(readings, Consistency::Quorum, deadline).await
+    }
+
+    async fn read_all(
+        self: &Arc<Self>,
+        mut readings: Vec<Reading>,
+        level: Consistency,
+        deadline: Instant,
+    ) -> Vec<Result<(Option<Record>, Option<Version>)>> {
         if let Err(error) = self.joined_by(deadline).await {
-            return keys.iter().map(|_| Err(error.clone())).collect();
+            return readings.iter().map(|_| Err(error.clone())).collect();
         }
         loop {
             let seen = self.progress.seen();
@@ -79,17 +105,19 @@ impl Node {
             }
             self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
         }
-        if level != Consistency::One {
+        if level != Consistency::One && !planted!("no_read_repair") {
             self.repair_read(&mut readings, deadline).await;
         }
         readings.into_iter().map(Reading::into_result).collect()
     }
 
-    fn reading(&self, map: u32, key: &Bytes) -> Reading {
+    fn reading(&self, map: u32, key: &Bytes, operation: Option<OpId>) -> Reading {
         Reading {
             slot: self.slot_of(key),
             map,
             key: key.clone(),
+            operation,
+            stored_as: None,
             tally: Tally::default(),
             newest: None,
             answers: Vec::new(),
@@ -178,7 +206,8 @@ impl Node {
                 let counter = if here { self.state().table.list(reading.slot).map_or(0, |l| l.counter) } else { 0 };
                 let list = ListId { counter, members: fingerprint, epoch: 0 };
                 let peer = (!here).then(|| Peer::from(record));
-                let item = FetchItem { slot: reading.slot, list, map: reading.map, key: reading.key.clone() };
+                let (slot, map, key, operation) = (reading.slot, reading.map, reading.key.clone(), reading.operation);
+                let item = FetchItem { slot, list, map, key, operation };
                 batches.entry(peer).or_default().push((item, index));
             }
         }
@@ -228,7 +257,8 @@ impl Node {
             let reading = &mut readings[index];
             reading.waiting = reading.waiting.saturating_sub(1);
             match result {
-                FetchResult::Found { list, record } => {
+                FetchResult::Found { list, record, stored_as } => {
+                    reading.stored_as = reading.stored_as.max(stored_as);
                     reading.answers.push((from.clone(), record.as_ref().map(|r| r.version)));
                     reading.tally.ack(from.boot, list);
                     if record.as_ref().map(|r| r.version) > reading.newest.as_ref().map(|r| r.version) {
@@ -256,14 +286,14 @@ impl Node {
 }
 
 impl Reading {
-    pub(super) fn into_result(self) -> Result<Option<Record>> {
+    pub(super) fn into_result(self) -> Result<(Option<Record>, Option<Version>)> {
         if let Some(error) = self.not_mended {
             let context =
                 format!("the newest version of {} could not be brought to a quorum: {error}", shown(&self.key));
             return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
         }
         if self.done {
-            return Ok(self.newest);
+            return Ok((self.newest, self.stored_as));
         }
         let acks = self.tally.best().map_or(0, |(_, n)| n);
         let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());

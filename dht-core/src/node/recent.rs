@@ -66,6 +66,41 @@ impl Recent {
     }
 }
 
+/// Operations that changed nothing, and at which attempt: an earlier attempt, or the same once more, that comes late must
+/// not do what the caller was told was not done.
+#[derive(Default)]
+pub(crate) struct Unchanged(Mutex<Attempts>);
+
+#[derive(Default)]
+struct Attempts {
+    newest: FixedMap<OpId, u32>,
+    order: VecDeque<OpId>,
+}
+
+impl Unchanged {
+    pub(crate) fn note(&self, id: OpId, attempt: u32) {
+        let mut attempts = self.lock();
+        if attempts.newest.insert(id, attempt).is_none() {
+            attempts.order.push_back(id);
+        }
+        if attempts.order.len() > OPERATIONS
+            && let Some(oldest) = attempts.order.pop_front()
+        {
+            attempts.newest.remove(&oldest);
+        }
+    }
+
+    /// The caller has its answer, or asks for it in a later attempt.
+    pub(crate) fn is_over(&self, id: OpId, attempt: u32) -> bool {
+        self.lock().newest.get(&id).is_some_and(|newest| attempt <= *newest)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Attempts> {
+        // Map and queue are changed together without anything between that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 fn answer_len(effect: Option<&Effect>) -> usize {
     effect.and_then(|effect| effect.value.as_ref()).map_or(0, |value| value.bytes.len())
 }
@@ -90,6 +125,20 @@ mod tests {
         assert_eq!(version_of(7), Some(version(99)));
         recent.forget(id(7));
         assert_eq!(version_of(7), None);
+    }
+
+    #[test]
+    fn an_attempt_that_changed_nothing_is_over_and_a_later_one_is_not() {
+        let unchanged = Unchanged::default();
+        let id = |sequence: u64| OpId { origin: 1, sequence };
+        assert!(!unchanged.is_over(id(0), 0));
+        unchanged.note(id(0), 1);
+        assert!(unchanged.is_over(id(0), 0) && unchanged.is_over(id(0), 1) && !unchanged.is_over(id(0), 2));
+        for n in 1..=OPERATIONS as u64 {
+            unchanged.note(id(n), 0);
+        }
+        assert!(!unchanged.is_over(id(0), 0), "the oldest made room");
+        assert!(unchanged.is_over(id(1), 0));
     }
 
     #[test]

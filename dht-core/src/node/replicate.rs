@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Node;
-use super::coordinator::too_few;
+use super::coordinator::{lost_slot, too_few};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
@@ -66,7 +66,7 @@ impl Write {
             full: SmallVec::new(),
             refusal: None,
             decided: None,
-            depends,
+            depends: depends && !planted!("decide_once"),
             superseded: false,
         }
     }
@@ -180,12 +180,16 @@ impl Node {
         for (index, write) in writes.iter_mut().enumerate().filter(|(_, w)| w.decided.is_none()) {
             let members = view.replica_list(write.slot, replicas);
             let Some((list, counts)) = self.own_agreement(write.slot) else {
-                let context = "this node lost the slot while it wrote; another owner goes on with it";
-                write.decided = Some(Err(Error::new(ErrorKind::Unreachable, context).unknown_outcome()));
+                write.decided = Some(Err(lost_slot()));
                 continue;
             };
             if list.members != view.list_fingerprint(&members) {
                 // The view moved between the two reads: the next round sees both as one.
+                continue;
+            }
+            // The next owner may have decided already without this write: it decides what becomes of it.
+            if write.depends && !self.owns(&view, write.slot) {
+                write.decided = Some(Err(lost_slot()));
                 continue;
             }
             if write.list != Some(list) {
@@ -193,7 +197,7 @@ impl Node {
             }
             write.list = Some(list);
             write.set_size = members.len();
-            write.wanted = wanted(level, members.len());
+            write.wanted = if planted!("ack_early") { 1 } else { wanted(level, members.len()) };
             write.degraded = members.len() < replicas;
             if counts {
                 write.tally.ack(self.boot, list);
@@ -345,6 +349,9 @@ impl Node {
 
     /// A replica of the slot missed a write: the repair looks at it soon.
     pub(crate) fn mark_dirty(&self, slot: Slot) {
+        if planted!("missed_not_marked") {
+            return;
+        }
         let mut state = self.state();
         if state.dirty.insert(slot) {
             self.repair_wanted.notify_one();

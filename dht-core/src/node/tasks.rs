@@ -56,6 +56,10 @@ impl Tails {
         Self { running: Arc::default(), running_max }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+
     pub(crate) fn enter(&self) -> Option<Tail> {
         let tail = Tail(self.running.clone());
         let before = self.running.fetch_add(1, Ordering::AcqRel);

@@ -56,7 +56,7 @@ const SOURCES_MAX: usize = 8;
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
-    /// When a caught-up source last answered.
+    /// When a caught-up source that was not merged yet last answered.
     pub(crate) source_seen: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
@@ -176,7 +176,7 @@ impl SlotTable {
         let list = ListId { counter, members: lists.members, epoch: 0 };
         let caught_up = held.is_some_and(|s| s.standing == Standing::CaughtUp);
         let stays = lists.listed && lists.was_listed && lists.listed_between && caught_up;
-        let (standing, catch_up) = if stays {
+        let (standing, catch_up) = if stays || lists.listed && planted!("joiner_forgotten") {
             (Standing::CaughtUp, None)
         } else if lists.listed {
             let fresh = || {
@@ -234,8 +234,12 @@ impl SlotTable {
                 state.list.counter = theirs.counter;
             }
             if state.list.counter == theirs.counter || (theirs.counter == 0 && !write) {
-                return Agreement::Same { counts: state.standing == Standing::CaughtUp };
+                let counts = state.standing == Standing::CaughtUp || planted!("newcomer_acks");
+                return Agreement::Same { counts };
             }
+        }
+        if write && planted!("stale_list_taken") {
+            return Agreement::Same { counts: state.standing == Standing::CaughtUp };
         }
         Agreement::Stale(state.list)
     }
@@ -254,9 +258,11 @@ impl SlotTable {
         false
     }
 
-    /// Notes that a caught-up source of the slot answered.
-    pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
-        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
+    /// Notes that a caught-up source of the slot answered. One that was merged has nothing more to give.
+    pub(crate) fn saw_source(&mut self, slot: Slot, source: &Incarnate, now: Instant) {
+        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut())
+            && !catch_up.merged.contains(source)
+        {
             catch_up.source_seen = Some(now);
         }
     }

@@ -307,10 +307,17 @@ fn golden() -> Vec<(&'static str, Bytes)> {
         ),
         (
             "fetch",
-            call(Request::Fetch { items: vec![FetchItem { slot: Slot(7), list, map: 0, key: record.key.clone() }] }),
+            call(Request::Fetch {
+                items: vec![FetchItem { slot: Slot(7), list, map: 0, key: record.key.clone(), operation: None }],
+            }),
         ),
         ("compare", call(Request::Compare { items: vec![item(1), item(300)] })),
-        ("fetched", reply(Response::Fetched { results: vec![FetchResult::Found { list, record: Some(record) }] })),
+        (
+            "fetched",
+            reply(Response::Fetched {
+                results: vec![FetchResult::Found { list, record: Some(record), stored_as: None }],
+            }),
+        ),
         ("failure", reply(Response::Failure(Error::new(ErrorKind::Overloaded, "queue full").unknown_outcome()))),
     ]
 }

@@ -228,7 +228,7 @@ fn cost_of_a_small_fetch_reply() {
         operations: [OpId { origin: 1 << 50, sequence: 77 }].into_iter().collect(),
     };
     let list = ListId { counter: 5, members: 1 << 60, epoch: 0 };
-    let results = vec![crate::wire::message::FetchResult::Found { list, record: Some(record) }];
+    let results = vec![crate::wire::message::FetchResult::Found { list, record: Some(record), stored_as: None }];
     let reply =
         Reply { head: Head { sender: 1 << 60, view: 1 << 61, ..empty_head() }, body: Response::Fetched { results } };
     let rounds = 1_000_000;

@@ -162,6 +162,8 @@ pub struct FetchItem {
     pub(crate) list: ListId,
     pub(crate) map: u32,
     pub(crate) key: bytes::Bytes,
+    /// Whether this operation was stored at the receiver is asked, too.
+    pub(crate) operation: Option<OpId>,
 }
 
 /// What a replica knows of one key.
@@ -171,6 +173,8 @@ pub enum FetchResult {
     Found {
         list: ListId,
         record: Option<Record>,
+        /// The version under which the operation asked for was stored here, lately.
+        stored_as: Option<Version>,
     },
     /// The receiver is a newcomer that is not caught up.
     NotReady {

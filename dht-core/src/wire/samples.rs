@@ -63,7 +63,24 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("apply.atomic", Request::Apply { operations: atomic_operations(), level, relay: true }),
         ("store", Request::Store { items: vec![item(record()), item(tombstone())], repair: false }),
         ("store.repair", Request::Store { items: vec![item(record())], repair: true }),
-        ("fetch", Request::Fetch { items: vec![FetchItem { slot: SLOT, list: LIST, map: 0, key: record().key }] }),
+        (
+            "fetch",
+            Request::Fetch {
+                items: vec![FetchItem { slot: SLOT, list: LIST, map: 0, key: record().key, operation: None }],
+            },
+        ),
+        (
+            "fetch.retry",
+            Request::Fetch {
+                items: vec![FetchItem {
+                    slot: SLOT,
+                    list: LIST,
+                    map: 0,
+                    key: record().key,
+                    operation: Some(OpId { origin: 6, sequence: 7 }),
+                }],
+            },
+        ),
         ("compare", Request::Compare { items: vec![compare(1), compare(300)] }),
         (
             "compare_sums",
@@ -117,6 +134,12 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("applied.value", Response::Applied { results: taken(), records: Vec::new() }),
         ("stored", Response::Stored { results: store_results() }),
         ("fetched", Response::Fetched { results: fetch_results() }),
+        (
+            "fetched.retry",
+            Response::Fetched {
+                results: vec![FetchResult::Found { list: LIST, record: Some(record()), stored_as: Some(version(1)) }],
+            },
+        ),
         (
             "compared",
             Response::Compared {
@@ -223,8 +246,8 @@ fn store_results() -> Vec<StoreResult> {
 
 fn fetch_results() -> Vec<FetchResult> {
     vec![
-        FetchResult::Found { list: LIST, record: Some(record()) },
-        FetchResult::Found { list: LIST, record: None },
+        FetchResult::Found { list: LIST, record: Some(record()), stored_as: None },
+        FetchResult::Found { list: LIST, record: None, stored_as: None },
         FetchResult::NotReady { list: LIST },
         FetchResult::Stale { list: epoch(LIST) },
         FetchResult::Failed(failed()),

@@ -342,12 +342,19 @@ fn store_result() -> impl Strategy<Value = StoreResult> {
 }
 
 fn fetch_item() -> impl Strategy<Value = FetchItem> {
-    (slot(), list(), any::<u32>(), key()).prop_map(|(slot, list, map, key)| FetchItem { slot, list, map, key })
+    (slot(), list(), any::<u32>(), key(), option::of(op_id())).prop_map(|(slot, list, map, key, operation)| FetchItem {
+        slot,
+        list,
+        map,
+        key,
+        operation,
+    })
 }
 
 fn fetch_result() -> impl Strategy<Value = FetchResult> {
     prop_oneof![
-        (list(), option::of(record())).prop_map(|(list, record)| FetchResult::Found { list, record }),
+        (list(), option::of(record()), option::of(version()))
+            .prop_map(|(list, record, stored_as)| FetchResult::Found { list, record, stored_as }),
         list().prop_map(|list| FetchResult::NotReady { list }),
         list().prop_map(|list| FetchResult::Stale { list }),
         error().prop_map(FetchResult::Failed),

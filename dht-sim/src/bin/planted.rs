@@ -1,50 +1,71 @@
-//! `planted [SEEDS]`: plants one bug after the other in the production code and runs `small_rings` until the checker sees
-//! it, with at most that many seeds; prints a table of bug, seed and what was seen. Ends with 1 if a bug was not caught, or
-//! if without a bug one of the first seeds fails.
+//! `planted [SEEDS [BUG ...]]`: plants one bug after the other, all or those named, in the production code and runs the
+//! scenarios that are to see it, with at most that many seeds of each; prints a table of bug, scenario, seed and what was seen. Ends with 1 if a bug was not
+//! caught, or if without a bug one of the first seeds fails.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dht_core::planted::{ALL, plant};
+use dht_core::planted::{DATA, RING, plant};
 use dht_sim::{Setup, scenarios};
 
-const SCENARIO: &str = "small_rings";
 /// Seeds for one bug.
 const SEEDS: u64 = 500;
-/// Seeds without a bug: that the checker does not cry wolf.
+/// Seeds without a bug: that the checkers do not cry wolf.
 const CONTROL: u64 = 20;
 
+/// Bugs, and the scenarios that look for them, in this order.
+const SUITES: &[(&[(&str, &str)], &[&str])] =
+    &[(RING, &["small_rings"]), (DATA, &["histories_calm", "histories_full"])];
+
+/// Where bugs were seen that not many seeds show: tried first.
+const SEEN: &[(&str, &str, u64)] = &[];
+
 fn main() -> ExitCode {
-    let seeds = std::env::args().nth(1).map_or(Ok(SEEDS), |text| text.parse());
+    let mut arguments = std::env::args().skip(1);
+    let seeds = arguments.next().map_or(Ok(SEEDS), |text| text.parse());
+    let named: Vec<String> = arguments.collect();
     let Ok(seeds) = seeds else {
-        eprintln!("usage: planted [SEEDS]");
+        eprintln!("usage: planted [SEEDS [BUG ...]]");
         return ExitCode::from(2);
     };
     let mut missed = false;
-    plant("");
-    if let Some((seed, reason)) = first_failure(CONTROL) {
-        println!("without a planted bug seed {seed} fails: {reason}");
-        missed = true;
-    }
-    println!("| bug | what it does | seed | what the checker of `{SCENARIO}` said |\n|---|---|---|---|");
-    for (bug, about) in ALL {
-        assert!(plant(bug), "{bug} is in the list");
-        match first_failure(seeds) {
-            Some((seed, reason)) => println!("| `{bug}` | {about} | {seed} | {reason} |"),
-            None => {
-                println!("| `{bug}` | {about} | none of {seeds} | **not caught** |");
+    for (bugs, scenarios) in SUITES {
+        plant("");
+        for scenario in scenarios.iter().filter(|_| named.is_empty()) {
+            if let Some((seed, reason)) = first_failure(scenario, 1..=CONTROL) {
+                println!("without a planted bug {scenario} fails with seed {seed}: {reason}");
                 missed = true;
+            }
+        }
+        println!("| bug | what it does | scenario, seed | what its checker said |\n|---|---|---|---|");
+        for (bug, about) in bugs.iter().filter(|(bug, _)| named.is_empty() || named.iter().any(|name| name == bug)) {
+            assert!(plant(bug), "{bug} is in the list");
+            match caught(bug, scenarios, seeds) {
+                Some((scenario, seed, reason)) => println!("| `{bug}` | {about} | `{scenario}` {seed} | {reason} |"),
+                None => {
+                    println!("| `{bug}` | {about} | none of {seeds} | **not caught** |");
+                    missed = true;
+                }
             }
         }
     }
     if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+fn caught(bug: &str, scenarios: &[&'static str], seeds: u64) -> Option<(&'static str, u64, String)> {
+    let seen = SEEN.iter().find(|(seen, ..)| *seen == bug).map(|&(_, scenario, seed)| (scenario, seed..=seed));
+    let all = scenarios.iter().map(|scenario| (*scenario, 1..=seeds));
+    seen.into_iter().chain(all).find_map(|(scenario, seeds)| {
+        let (seed, reason) = first_failure(scenario, seeds)?;
+        Some((scenario, seed, reason))
+    })
+}
+
 /// The smallest seed that fails, of those that were run before all threads had heard of one.
-fn first_failure(seeds: u64) -> Option<(u64, String)> {
-    let scenario = scenarios::find(SCENARIO)?;
-    let next = AtomicU64::new(1);
+fn first_failure(scenario: &str, seeds: std::ops::RangeInclusive<u64>) -> Option<(u64, String)> {
+    let scenario = scenarios::find(scenario)?;
+    let next = AtomicU64::new(*seeds.start());
     let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -54,7 +75,7 @@ fn first_failure(seeds: u64) -> Option<(u64, String)> {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let smaller =
                         found.lock().is_ok_and(|found| found.as_ref().is_some_and(|(other, _)| *other < seed));
-                    if seed > seeds || smaller {
+                    if seed > *seeds.end() || smaller {
                         return;
                     }
                     let setup = Setup { tail_max: 0, ..scenario.setup(seed) };
@@ -74,7 +95,7 @@ fn first_failure(seeds: u64) -> Option<(u64, String)> {
 /// A cell of the table.
 fn shortened(reason: &str) -> String {
     const LEN_MAX: usize = 110;
-    let text = reason.replace('|', "/");
+    let text = reason.lines().next().unwrap_or_default().replace('|', "/");
     match text.char_indices().nth(LEN_MAX) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,

@@ -6,6 +6,7 @@ use crate::network::NetworkConfig;
 use crate::world::{Failure, Setup, Summary, World, run};
 
 pub mod calm50;
+pub mod histories;
 pub mod ping_storm;
 pub mod small_rings;
 pub mod workload;
@@ -26,7 +27,13 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const ALL: &[Scenario] = &[ping_storm::SCENARIO, calm50::SCENARIO, small_rings::SCENARIO];
+pub const ALL: &[Scenario] = &[
+    ping_storm::SCENARIO,
+    calm50::SCENARIO,
+    small_rings::SCENARIO,
+    histories::calm::SCENARIO,
+    histories::full::SCENARIO,
+];
 
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {

@@ -15,7 +15,7 @@ use crate::ring::slot::Slot;
 
 /// A newcomer whose sources are dead goes on without them after this, marked degraded.
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
-/// The same if they live, but none of them has been caught up for so long: they wait for each other.
+/// The same if they live, but none of them that was not merged has been caught up for so long: they wait for each other.
 const STUCK_MAX: Duration = Duration::from_secs(15);
 /// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
 /// longer than this.
@@ -109,7 +109,7 @@ impl Node {
                 needs.pushed_out.remove(&peer.boot);
                 continue;
             }
-            if theirs.list.members != needs.list.members {
+            if theirs.list.members != needs.list.members && !planted!("source_of_old_list") {
                 strangers.push(slot);
                 continue;
             }
@@ -120,12 +120,15 @@ impl Node {
                 needs.list.counter = theirs.list.counter;
             }
             if theirs.standing == Standing::CaughtUp {
-                state.table.saw_source(slot, self.env.now());
+                state.table.saw_source(slot, &(peer.node_id.clone(), peer.boot), self.env.now());
             }
             match theirs.standing {
                 Standing::CaughtUp if ours == theirs.fingerprint => offers.equal.push(slot),
                 Standing::CaughtUp if ours == Fingerprint::EMPTY => offers.empty.push(slot),
                 Standing::CaughtUp => offers.differing.push((slot, theirs.evicted_before_s)),
+                Standing::Newcomer if planted!("source_not_caught_up") => {
+                    offers.differing.push((slot, theirs.evicted_before_s))
+                }
                 Standing::Newcomer | Standing::Outsider => {}
             }
         }

@@ -78,7 +78,7 @@ impl Node {
             let members = view.list_fingerprint(&view.replica_list(slot, replicas));
             if theirs.list.members != members {
                 strangers.push(slot);
-            } else if ours == theirs.fingerprint || ours == Fingerprint::EMPTY {
+            } else if ours == theirs.fingerprint || ours == Fingerprint::EMPTY || planted!("hand_over_blind") {
                 if theirs.standing == Standing::CaughtUp {
                     has_all.push((slot, ours));
                 }

@@ -79,9 +79,21 @@ impl From<proto::Version> for Version {
     }
 }
 
+fn operations_bytes(operations: &[OpId]) -> Bytes {
+    let bytes = |id: &OpId| (u128::from(id.origin) << 64 | u128::from(id.sequence)).to_be_bytes();
+    pack(operations.iter().map(bytes))
+}
+
+fn operations(what: &'static str, bytes: &Bytes, max: usize) -> Result<SmallVec<[OpId; 1]>> {
+    let id = |bytes: &[u8; 16]| {
+        let id = u128::from_be_bytes(*bytes);
+        OpId { origin: (id >> 64) as u64, sequence: id as u64 }
+    };
+    Ok(unpack::<16>(what, bytes, max)?.iter().map(id).collect())
+}
+
 impl From<&Record> for proto::Record {
     fn from(record: &Record) -> Self {
-        let operation = |id: &OpId| (u128::from(id.origin) << 64 | u128::from(id.sequence)).to_be_bytes();
         Self {
             map: record.map,
             key: record.key.clone(),
@@ -89,7 +101,7 @@ impl From<&Record> for proto::Record {
             value: record.value.as_ref().map(|value| value.bytes.clone()).unwrap_or_default(),
             version: Some((&record.version).into()),
             expires_at_ms: record.expires_at_ms,
-            operations: pack(record.operations.iter().map(operation)),
+            operations: operations_bytes(&record.operations),
         }
     }
 }
@@ -98,11 +110,7 @@ impl TryFrom<proto::Record> for Record {
     type Error = WireError;
 
     fn try_from(record: proto::Record) -> Result<Self> {
-        let mut operations = SmallVec::new();
-        for id in unpack::<16>("operations of a record", &record.operations, OPERATIONS_MAX)? {
-            let id = u128::from_be_bytes(*id);
-            operations.push(OpId { origin: (id >> 64) as u64, sequence: id as u64 });
-        }
+        let operations = operations("operations of a record", &record.operations, OPERATIONS_MAX)?;
         Ok(Self {
             map: record.map,
             key: key(record.key)?,
@@ -331,7 +339,8 @@ impl TryFrom<proto::StoreResult> for StoreResult {
 
 impl From<&FetchItem> for proto::FetchItem {
     fn from(item: &FetchItem) -> Self {
-        Self { slot: item.slot.0, list: Some(item.list.into()), map: item.map, key: item.key.clone() }
+        let operation = operations_bytes(item.operation.as_slice());
+        Self { slot: item.slot.0, list: Some(item.list.into()), map: item.map, key: item.key.clone(), operation }
     }
 }
 
@@ -339,7 +348,8 @@ impl TryFrom<proto::FetchItem> for FetchItem {
     type Error = WireError;
 
     fn try_from(item: proto::FetchItem) -> Result<Self> {
-        Ok(Self { slot: slot(item.slot)?, list: list(item.list)?, map: item.map, key: key(item.key)? })
+        let operation = operations("operation of a fetch", &item.operation, 1)?.pop();
+        Ok(Self { slot: slot(item.slot)?, list: list(item.list)?, map: item.map, key: key(item.key)?, operation })
     }
 }
 
@@ -347,9 +357,10 @@ impl From<&FetchResult> for proto::FetchResult {
     fn from(result: &FetchResult) -> Self {
         Self {
             outcome: Some(match result {
-                FetchResult::Found { list, record } => proto::FetchOutcome::Found(proto::Found {
+                FetchResult::Found { list, record, stored_as } => proto::FetchOutcome::Found(proto::Found {
                     list: Some((*list).into()),
                     record: record.as_ref().map(Into::into),
+                    stored_as: stored_as.as_ref().map(Into::into),
                 }),
                 FetchResult::NotReady { list } => proto::FetchOutcome::NotReady((*list).into()),
                 FetchResult::Stale { list } => proto::FetchOutcome::Stale((*list).into()),
@@ -364,9 +375,11 @@ impl TryFrom<proto::FetchResult> for FetchResult {
 
     fn try_from(result: proto::FetchResult) -> Result<Self> {
         Ok(match required("result of a fetch", result.outcome)? {
-            proto::FetchOutcome::Found(found) => {
-                Self::Found { list: list(found.list)?, record: found.record.map(TryInto::try_into).transpose()? }
-            }
+            proto::FetchOutcome::Found(found) => Self::Found {
+                list: list(found.list)?,
+                record: found.record.map(TryInto::try_into).transpose()?,
+                stored_as: found.stored_as.map(Into::into),
+            },
             proto::FetchOutcome::NotReady(list) => Self::NotReady { list: list.try_into()? },
             proto::FetchOutcome::Stale(list) => Self::Stale { list: list.try_into()? },
             proto::FetchOutcome::Failed(error) => Self::Failed(error.try_into()?),

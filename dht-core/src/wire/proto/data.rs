@@ -161,6 +161,8 @@ pub(crate) struct FetchItem {
     pub(crate) map: u32,
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) key: Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) operation: Bytes,
 }
 
 #[derive(prost::Message)]
@@ -193,6 +195,8 @@ pub(crate) struct Found {
     pub(crate) list: Option<ListId>,
     #[prost(message, optional, tag = "2")]
     pub(crate) record: Option<Record>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) stored_as: Option<Version>,
 }
 
 /// Arrays of equal length: one element per slot.

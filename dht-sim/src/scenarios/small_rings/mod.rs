@@ -1,6 +1,7 @@
 //! Rings of three to twelve nodes in every kind of trouble, each seed with a mix of its own; then the trouble stops, and the
 //! ring must heal and serve. The checker looks at every step.
 
+pub(super) mod load;
 pub mod plan;
 mod probers;
 
@@ -11,12 +12,13 @@ use dht_core::{Address, Config, Dht, Error};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use self::load::Load;
 use self::plan::{Event, Plan};
 use self::probers::Probers;
 use super::{Body, Scenario};
 use crate::checker::{Checker, Ideal, Rules};
 use crate::network::NetworkConfig;
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, Registry};
 use crate::world::World;
 
 /// In the registry.
@@ -43,6 +45,30 @@ const RESTART: Duration = Duration::from_secs(1);
 
 fn body(world: World) -> Body {
     Box::pin(async move {
+        let (run, checker) = Run::new(world, |world, registry, _| Probers::new(world, registry));
+        tokio::select! {
+            biased;
+            result = run.all(&checker) => result,
+            broken = checker.watch() => Err(broken),
+        }
+    })
+}
+
+/// A ring, its faults, and the clients that work meanwhile.
+pub(super) struct Run<L> {
+    world: World,
+    nodes: Nodes,
+    plan: Plan,
+    load: L,
+    /// Nodes on their way in.
+    starting: JoinSet<(usize, Result<Dht, Error>)>,
+    /// Somebody is cut off.
+    severed: bool,
+}
+
+impl<L: Load> Run<L> {
+    /// Draws what happens.
+    pub(super) fn new(world: World, load: impl FnOnce(World, Registry, usize) -> L) -> (Self, Checker) {
         let plan = Plan::draw(world.env());
         world.note(&format!("{plan:?}"));
         let config = Config {
@@ -60,32 +86,15 @@ fn body(world: World) -> Body {
         };
         let nodes = Nodes::new(world.clone(), config);
         let checker = Checker::new(world.clone(), nodes.registry(), rules);
-        let run = Run {
-            probers: Probers::new(world.clone(), nodes.registry()),
-            world,
-            nodes,
-            plan,
-            starting: JoinSet::new(),
-        };
-        tokio::select! {
-            biased;
-            result = run.all(&checker) => result,
-            broken = checker.watch() => Err(broken),
-        }
-    })
-}
+        let load = load(world.clone(), nodes.registry(), plan.replicas);
+        (Self { load, world, nodes, plan, starting: JoinSet::new(), severed: false }, checker)
+    }
 
-struct Run {
-    world: World,
-    nodes: Nodes,
-    plan: Plan,
-    probers: Probers,
-    /// Nodes on their way in.
-    starting: JoinSet<(usize, Result<Dht, Error>)>,
-}
-
-impl Run {
-    async fn all(mut self, checker: &Checker) -> Result<(), String> {
+    /// From the first node to the healed ring.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub(super) async fn all(mut self, checker: &Checker) -> Result<(), String> {
         for (number, clock) in self.plan.clocks.clone().into_iter().enumerate() {
             self.nodes.set_clock(number, clock);
         }
@@ -98,12 +107,12 @@ impl Run {
         let mut wanted: BTreeSet<usize> = (0..self.plan.nodes).collect();
         for (at, event) in self.plan.events.clone() {
             sleep_until(begun + at).await;
-            self.probers.kept()?;
-            self.apply(event, &mut wanted).await?;
+            self.load.kept()?;
+            self.apply(event, &mut wanted, checker).await?;
         }
         self.world.network().configure(|config| *config = NetworkConfig::default());
         // A process that stands still can neither join nor be joined through.
-        if let Some(until) = self.probers.stand_still_until() {
+        if let Some(until) = self.load.stand_still_until() {
             sleep_until(until).await;
         }
         self.world.note("faults have stopped");
@@ -112,7 +121,7 @@ impl Run {
         self.take_in_the_apart().await;
         let healed = checker.rest(PATIENCE, HOLD).await?;
         self.world.note(&format!("healed after {healed:?}"));
-        self.probers.finish().await?;
+        self.load.finish(&self.nodes).await?;
         self.finds().await?;
         self.serves().await?;
         self.nodes.stop().await;
@@ -122,14 +131,14 @@ impl Run {
     async fn form(&mut self) -> Result<(), String> {
         let text = |error: Error| format!("a node does not start: {error}");
         let first = self.nodes.start(0, &[]).await.map_err(text)?;
-        self.probers.start(0, first);
+        self.load.start(0, first);
         if self.plan.at_once {
             self.launch((1..self.plan.nodes).collect());
         } else {
             for number in 1..self.plan.nodes {
                 let seeds = self.seeds();
                 let dht = self.nodes.start(number, &seeds).await.map_err(text)?;
-                self.probers.start(number, dht);
+                self.load.start(number, dht);
             }
         }
         self.all_in(&(0..self.plan.nodes).collect()).await
@@ -233,12 +242,12 @@ impl Run {
 
     fn started(&mut self, number: usize, started: Result<Dht, Error>) {
         match started {
-            Ok(dht) => self.probers.start(number, dht),
+            Ok(dht) => self.load.start(number, dht),
             Err(error) => self.world.note(&format!("node {number} does not start: {error}")),
         }
     }
 
-    async fn apply(&mut self, event: Event, wanted: &mut BTreeSet<usize>) -> Result<(), String> {
+    async fn apply(&mut self, event: Event, wanted: &mut BTreeSet<usize>, checker: &Checker) -> Result<(), String> {
         while let Some(started) = self.starting.try_join_next() {
             let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
             self.started(number, started);
@@ -263,41 +272,55 @@ impl Run {
                 for number in numbers {
                     wanted.remove(&number);
                     if runs(&self.nodes, number) {
-                        let (dht, env) = (self.nodes.take(number), self.probers.abandon(number));
-                        let leave = async move { dht.leave(Duration::from_secs(10)).await };
+                        let (dht, env) = (self.nodes.take(number), self.load.abandon(number));
+                        let not_handed_over = self.load.not_handed_over();
                         // That not all was handed over in time is no fault of a ring in trouble.
+                        let leave = async move {
+                            if dht.leave(Duration::from_secs(10)).await.is_err() {
+                                not_handed_over();
+                            }
+                        };
                         drop(tokio::spawn(async move {
                             match env {
-                                Some(env) => drop(env.gated(leave).await),
-                                None => drop(leave.await),
+                                Some(env) => env.gated(leave).await,
+                                None => leave.await,
                             }
                         }));
                     }
                 }
             }
             Event::Crash(numbers, crash) => {
+                let many = numbers.iter().filter(|number| runs(&self.nodes, **number)).count();
+                self.load.losing(many, !self.severed && checker.at_rest().is_ok());
                 for number in numbers {
                     wanted.remove(&number);
                     if runs(&self.nodes, number) {
-                        self.probers.abandon(number);
+                        self.load.abandon(number);
                         self.nodes.crash(number, crash).await;
                     }
                 }
             }
             Event::Pause(number, duration) => {
                 if runs(&self.nodes, number) {
-                    self.probers.paused(number, duration);
+                    self.load.paused(number, duration);
                     self.nodes.pause(number, duration);
                 }
             }
             Event::Split(groups) => {
+                self.severed = true;
                 let groups: Vec<Vec<_>> =
                     groups.iter().map(|group| group.iter().map(|n| self.world.address(*n)).collect()).collect();
                 let groups: Vec<&[_]> = groups.iter().map(Vec::as_slice).collect();
                 self.world.network().partition(&groups);
             }
-            Event::Cut(from, to) => self.world.network().cut(&self.world.address(from), &self.world.address(to)),
-            Event::Heal => self.world.network().heal(),
+            Event::Cut(from, to) => {
+                self.severed = true;
+                self.world.network().cut(&self.world.address(from), &self.world.address(to));
+            }
+            Event::Heal => {
+                self.severed = false;
+                self.world.network().heal();
+            }
         }
         Ok(())
     }

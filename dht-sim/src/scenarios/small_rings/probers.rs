@@ -8,7 +8,8 @@ use dht_core::{Dht, Env};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::nodes::Registry;
+use super::load::Load;
+use crate::nodes::{Nodes, Registry};
 use crate::world::World;
 
 /// Between two operations of one client.
@@ -38,9 +39,10 @@ impl Probers {
     pub(super) fn new(world: World, registry: Registry) -> Self {
         Self { world, registry, running: BTreeMap::new(), shared: Arc::default() }
     }
+}
 
-    /// A client of the node starts.
-    pub(super) fn start(&mut self, number: usize, dht: Dht) {
+impl Load for Probers {
+    fn start(&mut self, number: usize, dht: Dht) {
         let Some((_, env)) = self.registry.get(number) else { return };
         let chance = self.world.node_env(&format!("client {number} at {:?}", self.world.now()));
         let client = client(number, dht, chance, self.shared.clone());
@@ -50,37 +52,35 @@ impl Probers {
         }
     }
 
-    /// The client of a node dies with it. Returns the environment of its process.
-    pub(super) fn abandon(&mut self, number: usize) -> Option<Env> {
+    fn abandon(&mut self, number: usize) -> Option<Env> {
         let (task, env) = self.running.remove(&number)?;
         task.abort();
         Some(env)
     }
 
-    /// The process of the node stands still from now.
-    pub(super) fn paused(&self, number: usize, duration: Duration) {
+    fn paused(&self, number: usize, duration: Duration) {
         let until = self.world.env().now() + duration;
         let mut pauses = self.shared.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pauses.entry(number).or_insert(until);
         *before = until.max(*before);
     }
 
-    /// When the last of the processes that stand still goes on.
-    pub(super) fn stand_still_until(&self) -> Option<Instant> {
+    fn stand_still_until(&self) -> Option<Instant> {
         self.shared.pauses.lock().unwrap_or_else(PoisonError::into_inner).values().copied().max()
     }
 
-    /// # Errors
-    /// The first call that took too long.
-    pub(super) fn kept(&self) -> Result<(), String> {
+    /// These clients do not look at what is read.
+    fn losing(&self, _: usize, _: bool) {}
+
+    fn not_handed_over(&self) -> Box<dyn FnOnce() + Send> {
+        Box::new(|| ())
+    }
+
+    fn kept(&self) -> Result<(), String> {
         self.shared.broken.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
-    /// Ends all clients.
-    ///
-    /// # Errors
-    /// As `kept`.
-    pub(super) async fn finish(&mut self) -> Result<(), String> {
+    async fn finish(&mut self, _: &Nodes) -> Result<(), String> {
         for (task, _) in std::mem::take(&mut self.running).into_values() {
             task.abort();
         }

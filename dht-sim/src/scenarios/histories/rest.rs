@@ -1,0 +1,48 @@
+//! What must hold of the stores when nothing happens any more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::nodes::Nodes;
+
+/// By then the last value that expires has, and every node has swept.
+pub(super) const SWEPT: Duration = Duration::from_secs(12);
+
+/// All replicas of a slot are the same, byte for byte, there are as many as there should be, and calls have left nothing
+/// behind.
+pub(super) fn check(nodes: &Nodes, replicas: usize) -> Result<(), String> {
+    let running = nodes.running();
+    for (number, dht) in &running {
+        if let Some((what, many)) = dht.inspect().under_way.iter().find(|(_, many)| *many > 0) {
+            return Err(format!("node {number} has {many} {what}, but nothing is under way"));
+        }
+    }
+    let wanted = replicas.min(running.len());
+    let text = |error: dht_core::Error| format!("a store: {error}");
+    let mut slots = BTreeMap::new();
+    for (number, store) in nodes.registry().stores() {
+        for slot in store.occupied().map_err(text)? {
+            let versions = store.versions(slot).map_err(text)?;
+            let digests: Vec<_> = versions.iter().map(|(digest, _)| *digest).collect();
+            let (records, _) = store.records(slot, &digests, usize::MAX).map_err(text)?;
+            slots.entry(slot).or_insert_with(Vec::new).push((number, records));
+        }
+    }
+    for (slot, holders) in slots {
+        let who: Vec<usize> = holders.iter().map(|(number, _)| *number).collect();
+        if holders.len() != wanted {
+            return Err(format!("{slot:?} is kept by {who:?}, not by {wanted}"));
+        }
+        let (first, kept) = &holders[0];
+        for (number, other) in &holders[1..] {
+            if kept != other {
+                let differs = kept.iter().zip(other).find(|(a, b)| a != b);
+                let lens = (kept.len(), other.len());
+                return Err(format!(
+                    "nodes {first} and {number} keep different records of {slot:?}: {lens:?} {differs:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
     Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
-    PutOptions, Remote, Routing, Secret, TlsConfig, Value,
+    PutOptions, Remote, Secret, TlsConfig, Value,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -52,10 +52,10 @@ const TESTS: &[(&str, &str)] = &[
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
+    ("routing", "routing_decides_whether_an_operation_walks"),
     // Refused away from their default.
     ("min_replicas", "later_keys_are_refused"),
     ("network_protocol", "later_keys_are_refused"),
-    ("routing", "later_keys_are_refused"),
     ("max_table_nodes", "later_keys_are_refused"),
     ("data_dir", "later_keys_are_refused"),
     ("durability", "later_keys_are_refused"),
@@ -89,7 +89,6 @@ fn later() -> Vec<(&'static str, Config)> {
     vec![
         ("min_replicas", Config { min_replicas: 2, ..default() }),
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
-        ("routing", Config { routing: Routing::Chord, ..default() }),
         ("max_table_nodes", Config { max_table_nodes: 10, ..default() }),
         ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
         ("durability", Config { durability: Durability::Always, ..default() }),

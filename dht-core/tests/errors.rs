@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cluster::*;
 use dht_core::{
     Config, Consistency, Dht, Durability, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions,
-    Remote, Routing, Secret, TlsConfig, Value,
+    Remote, Secret, TlsConfig, Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
     let later: Vec<(Config, &str)> = vec![
         (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
-        (Config { routing: Routing::Chord, ..base() }, "routing = chord"),
         (Config { max_table_nodes: 10, ..base() }, "max_table_nodes = 10"),
         (Config { data_dir: Some(PathBuf::from("/nowhere")), ..base() }, "data_dir"),
         (Config { durability: Durability::Always, ..base() }, "durability = always"),

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Config;
 use super::bounds::{Bound, bound, out_of_bound};
 use super::endpoint;
 use super::text::{ShowDuration, ShowSize, quoted};
+use super::{Config, Routing};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Config {
@@ -116,6 +116,13 @@ impl Config {
                  false and a node then has exactly one position"
             ));
         }
+        if self.routing == Routing::Chord && !self.zone.is_empty() {
+            return against(format!(
+                "zone = {}: must be empty, because routing is chord, where the successor list decides placement; use \
+                 routing = one_hop with zones",
+                quoted(&self.zone)
+            ));
+        }
         if let Some(memory) = self.max_memory
             && memory < self.max_value_size as u64
         {
@@ -148,7 +155,6 @@ impl Config {
         let differ = |value: String, default: String| (value != default).then_some((value, default));
         match key {
             "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
-            "routing" => differ(self.routing.to_string(), default.routing.to_string()),
             "max_table_nodes" => differ(self.max_table_nodes.to_string(), default.max_table_nodes.to_string()),
             "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
             "durability" => differ(self.durability.to_string(), default.durability.to_string()),
@@ -169,7 +175,6 @@ impl Config {
 /// silently ignored. A feature that arrives takes its key out here.
 pub(super) const LATER: &[&str] = &[
     "network_protocol",
-    "routing",
     "max_table_nodes",
     "data_dir",
     "durability",

@@ -39,6 +39,7 @@ mod serve;
 mod stabilize;
 mod tasks;
 mod trace;
+mod unwind;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -239,6 +240,9 @@ impl Node {
         self.tasks.spawn(stabilize::stabilize(self.clone()));
         self.tasks.spawn(rectify::check_predecessor(self.clone()));
         self.tasks.spawn(fingers::fix_fingers(self.clone()));
+        if self.walks() {
+            self.tasks.spawn(unwind::unwind(self.clone()));
+        }
         self.tasks.spawn(repair::repair(self.clone()));
         self.tasks.spawn(repair::sweep(self.clone()));
     }

@@ -1,5 +1,5 @@
-//! `planted [SEEDS]`: plants one bug after the other in the production code and runs `small_rings` until the checker sees
-//! it, with at most that many seeds; prints a table of bug, seed and what was seen. Ends with 1 if a bug was not caught, or
+//! `planted [SEEDS]`: plants one bug after the other in the production code and runs its scenario until the checker sees it,
+//! with at most that many seeds; prints a table of bug, seed and what was seen. Ends with 1 if a bug was not caught, or
 //! if without a bug one of the first seeds fails.
 
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dht_core::planted::{ALL, plant};
 use dht_sim::{Setup, scenarios};
 
-const SCENARIO: &str = "small_rings";
+/// Scenarios that have the checker.
+const SCENARIOS: [&str; 2] = ["small_rings", "chord_rings"];
 /// Seeds for one bug.
 const SEEDS: u64 = 500;
 /// Seeds without a bug: that the checker does not cry wolf.
@@ -23,17 +24,19 @@ fn main() -> ExitCode {
     };
     let mut missed = false;
     plant("");
-    if let Some((seed, reason)) = first_failure(CONTROL) {
-        println!("without a planted bug seed {seed} fails: {reason}");
-        missed = true;
+    for scenario in SCENARIOS {
+        if let Some((seed, reason)) = first_failure(scenario, CONTROL) {
+            println!("without a planted bug seed {seed} of {scenario} fails: {reason}");
+            missed = true;
+        }
     }
-    println!("| bug | what it does | seed | what the checker of `{SCENARIO}` said |\n|---|---|---|---|");
-    for (bug, about) in ALL {
+    println!("| bug | what it does | scenario | seed | what the checker said |\n|---|---|---|---|---|");
+    for (bug, about, scenario) in ALL {
         assert!(plant(bug), "{bug} is in the list");
-        match first_failure(seeds) {
-            Some((seed, reason)) => println!("| `{bug}` | {about} | {seed} | {reason} |"),
+        match first_failure(scenario, seeds) {
+            Some((seed, reason)) => println!("| `{bug}` | {about} | `{scenario}` | {seed} | {reason} |"),
             None => {
-                println!("| `{bug}` | {about} | none of {seeds} | **not caught** |");
+                println!("| `{bug}` | {about} | `{scenario}` | none of {seeds} | **not caught** |");
                 missed = true;
             }
         }
@@ -42,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 /// The smallest seed that fails, of those that were run before all threads had heard of one.
-fn first_failure(seeds: u64) -> Option<(u64, String)> {
-    let scenario = scenarios::find(SCENARIO)?;
+fn first_failure(scenario: &str, seeds: u64) -> Option<(u64, String)> {
+    let scenario = scenarios::find(scenario)?;
     let next = AtomicU64::new(1);
     let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -26,7 +26,8 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const ALL: &[Scenario] = &[ping_storm::SCENARIO, calm50::SCENARIO, small_rings::SCENARIO];
+pub const ALL: &[Scenario] =
+    &[ping_storm::SCENARIO, calm50::SCENARIO, calm50::CHORD, small_rings::SCENARIO, small_rings::CHORD];
 
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<&'static Scenario> {

@@ -4,7 +4,7 @@
 //! slot's replica list along; the view is not asked who owns what.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Node {
         slots: impl Iterator<Item = Slot>,
         deadline: Instant,
     ) -> BTreeMap<Slot, Result<Owner>> {
-        let distinct: std::collections::BTreeSet<Slot> = slots.collect();
+        let distinct: BTreeSet<Slot> = slots.collect();
         let find =
             |slot: Slot| async move { (slot, self.find_owner(self.slots.last_id(slot), deadline, &mut ()).await) };
         futures_util::stream::iter(distinct).map(find).buffered(WALKS_MAX).collect().await

@@ -128,7 +128,7 @@ impl Frontier {
             return self.next_ask();
         }
         let widest = (0..self.know_more.len()).min_by_key(|at| before(&self.know_more[*at]));
-        if let Some(at) = widest.filter(|_| !planted!("gives_up_early")) {
+        if let Some(at) = widest {
             let pointer = self.know_more.swap_remove(at);
             return Some(Ask { pointer, past: WIDE, claimed: false, insists: false });
         }

@@ -1,5 +1,5 @@
-//! `planted [SEEDS]`: plants one bug after the other in the production code and runs its scenario until the checker sees it,
-//! with at most that many seeds; prints a table of bug, seed and what was seen. Ends with 1 if a bug was not caught, or
+//! `planted [SEEDS [BUG]]`: plants one bug after the other in the production code and runs its scenario until the checker
+//! sees it, with at most that many seeds; prints a table of bug, seed and what was seen. Ends with 1 if a bug was not caught, or
 //! if without a bug one of the first seeds fails.
 
 use std::process::ExitCode;
@@ -18,8 +18,10 @@ const CONTROL: u64 = 20;
 
 fn main() -> ExitCode {
     let seeds = std::env::args().nth(1).map_or(Ok(SEEDS), |text| text.parse());
-    let Ok(seeds) = seeds else {
-        eprintln!("usage: planted [SEEDS]");
+    let only = std::env::args().nth(2);
+    let chosen: Vec<_> = ALL.iter().filter(|(bug, ..)| only.as_ref().is_none_or(|only| only == bug)).collect();
+    let (Ok(seeds), false) = (seeds, chosen.is_empty()) else {
+        eprintln!("usage: planted [SEEDS [BUG]]");
         return ExitCode::from(2);
     };
     let mut missed = false;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         }
     }
     println!("| bug | what it does | scenario | seed | what the checker said |\n|---|---|---|---|---|");
-    for (bug, about, scenario) in ALL {
+    for (bug, about, scenario) in chosen {
         assert!(plant(bug), "{bug} is in the list");
         match first_failure(scenario, seeds) {
             Some((seed, reason)) => println!("| `{bug}` | {about} | `{scenario}` | {seed} | {reason} |"),

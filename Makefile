@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What the workspace needs; see rust-version in Cargo.toml.
 RUST_MIN := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 CRATES := -p dht-core -p dht-sim -p dht-cli -p dht-capi -p dht-py -p dht-examples -p dht-cluster-member -p dht-fuzz
-SCENARIOS := ping_storm calm50 small_rings histories_calm histories_full
+SCENARIOS := ping_storm calm50 calm50_chord small_rings chord_rings histories_calm histories_full
 SIM := $(CARGO) run --locked --profile sim --quiet -p dht-sim --bin dht-sim --
 JOBS := $(shell getconf _NPROCESSORS_ONLN)
 SEEDS ?= 20
@@ -59,7 +59,9 @@ golden: ## stores frames of new samples (dht-core/src/wire/samples.rs) in tests/
 sim-quick: ## every simulated scenario with fixed seeds
 	$(SIM) --scenario ping_storm --seeds 2
 	$(SIM) --scenario calm50 --seeds 2 --jobs $(JOBS)
+	$(SIM) --scenario calm50_chord --seeds 1
 	$(SIM) --scenario small_rings --seeds 500 --jobs $(JOBS) --quiet
+	$(SIM) --scenario chord_rings --seeds 100 --jobs $(JOBS) --quiet
 	$(SIM) --scenario histories_calm --seeds 200 --jobs $(JOBS) --quiet
 	$(SIM) --scenario histories_full --seeds 100 --jobs $(JOBS) --quiet
 

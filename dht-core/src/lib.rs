@@ -53,6 +53,7 @@ mod stats;
 pub mod store;
 #[doc(hidden)]
 pub mod transport;
+mod walks;
 #[doc(hidden)]
 pub mod wire;
 
@@ -78,6 +79,8 @@ pub use ring::record::{Address, NodeId};
 #[doc(hidden)]
 pub use ring::vnode::Pointer;
 pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
+#[doc(hidden)]
+pub use walks::{Walked, Walks};
 pub use wire::message::{PutOutcome, Topic};
 
 /// The README's Rust code runs as a documentation test.

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::hash::KeyHasher;
+use crate::ring::id::IdSpace;
 use crate::ring::members::Members;
 use crate::ring::params::RingParams;
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, Verdict};
@@ -48,6 +49,11 @@ impl Placement {
             record.choices = self.members.choices_for(&record);
         }
         self.members.merge(&record, self.env.now());
+    }
+
+    /// Ids, slots, and where keys fall.
+    pub(crate) fn spaces(&self) -> (IdSpace, SlotSpace, KeyHasher) {
+        (self.slots.ids(), self.slots, self.hasher)
     }
 
     /// All that were ever placed, and whoever keeps the records.

@@ -56,7 +56,13 @@ pub const DATA: &[(&str, &str)] = &[
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 
-/// 1 + the place in `RING` and `DATA`; 0: none.
+/// Bugs in chord routing.
+pub const CHORD: &[(&str, &str)] = &[
+    ("fingers_of_one", "with chord routing only the fingers of position 0 are kept"),
+    ("list_without_owner", "the owner that a walk ends at tells a replica list without itself"),
+];
+
+/// 1 + the place in `RING`, `DATA` and `CHORD`; 0: none.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on this bug is there, and no other; none for an unknown name.
@@ -74,5 +80,5 @@ pub(crate) fn is(name: &str) -> bool {
 }
 
 fn all() -> impl Iterator<Item = &'static str> {
-    RING.iter().chain(DATA).map(|(bug, _)| *bug)
+    RING.iter().chain(DATA).chain(CHORD).map(|(bug, _)| *bug)
 }

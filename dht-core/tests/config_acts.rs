@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
     Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
-    PutOptions, Remote, Routing, Secret, TlsConfig, Value,
+    PutOptions, Remote, Secret, TlsConfig, Value,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -57,9 +57,9 @@ const TESTS: &[(&str, &str)] = &[
     ("max_table_nodes", "max_table_nodes_refuses_whoever_would_exceed_it"),
     ("max_memory", "max_memory_refuses_or_evicts"),
     ("eviction", "max_memory_refuses_or_evicts"),
+    ("routing", "routing_decides_whether_an_operation_walks"),
     // Refused away from their default.
     ("network_protocol", "later_keys_are_refused"),
-    ("routing", "later_keys_are_refused"),
     ("data_dir", "later_keys_are_refused"),
     ("durability", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
@@ -88,7 +88,6 @@ fn later() -> Vec<(&'static str, Config)> {
     let default = Config::default;
     vec![
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
-        ("routing", Config { routing: Routing::Chord, ..default() }),
         ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
         ("durability", Config { durability: Durability::Always, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),

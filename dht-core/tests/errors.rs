@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cluster::*;
 use dht_core::{
     Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
-    Routing, Secret, TlsConfig, Value,
+    Secret, TlsConfig, Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
     let later: Vec<(Config, &str)> = vec![
         (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
-        (Config { routing: Routing::Chord, ..base() }, "routing = chord"),
         (Config { data_dir: Some(PathBuf::from("/nowhere")), ..base() }, "data_dir"),
         (Config { durability: Durability::Always, ..base() }, "durability = always"),
         (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),

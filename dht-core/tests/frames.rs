@@ -88,7 +88,7 @@ fn wanted(name: &str) -> &'static str {
         "admit" => "admitted",
         "stabilize" => "neighbours",
         "notify" => "pong",
-        "lookup" => "route",
+        "lookup" | "lookup.past" => "route",
         "apply" | "apply.owner" | "apply.atomic" => "applied",
         "store" | "store.repair" => "stored",
         "fetch" | "fetch.retry" => "fetched",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::calm;
 use dht_core::store::Store;
-use dht_core::{Config, Consistency, ErrorKind, GetOptions, PutOptions, Statistics, Value};
+use dht_core::{Config, Consistency, ErrorKind, GetOptions, PutOptions, Routing, Statistics, Value};
 use dht_sim::{Crash, World};
 use held::{Start, key_of, pass, ring};
 
@@ -70,6 +70,23 @@ fn fix_finger_interval_is_the_period_of_fix_fingers() {
             let updates = nodes[0].statistics().expect("it runs").finger_table_updates;
             let fingers = nodes[0].finger_table().expect("it runs");
             assert_eq!((updates > 0, !fingers.is_empty()), (fixed, fixed), "every {interval:?}, after 5 s");
+        });
+    }
+}
+
+#[test]
+fn routing_decides_whether_an_operation_walks() {
+    for (routing, walks) in [(Routing::OneHop, false), (Routing::Chord, true)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config { routing, ..idle() }, 5).await;
+            let lookups = || world.traffic().get("lookup").map_or(0, |(messages, _)| *messages);
+            let before = lookups();
+            for n in 0..20 {
+                let key = format!("key-{n}");
+                nodes[n % 5].put(&key, &n).await.expect("it is kept");
+                assert_eq!(nodes[(n + 1) % 5].get(&key).await.expect("it is found"), Some(n));
+            }
+            assert_eq!(lookups() > before, walks, "{routing:?}");
         });
     }
 }

@@ -15,7 +15,7 @@ static const char *const all_keys =
     "\"hash_function\": \"sha256\", \"hash_bits\": 256, \"slot_bits\": 12, \"consistent_hashing\": true,"
     "\"virtual_nodes\": 32," /* twice the default: the load is spread more evenly */
     "\"successor_list_size\": 8,"
-    "\"routing\": \"one_hop\"," /* only one_hop in this release */
+    "\"routing\": \"one_hop\"," /* "chord": operations walk finger tables */
     "\"max_table_nodes\": 100000,"
     /* Replicas. */
     "\"replication_factor\": 2, \"consistency\": \"all\", \"backup_replicas\": true,"

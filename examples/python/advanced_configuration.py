@@ -27,7 +27,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         consistent_hashing=True,
         virtual_nodes=32,  # twice the default: the load is spread more evenly
         successor_list_size=8,
-        routing="one_hop",  # only one_hop in this release
+        routing="one_hop",  # "chord": operations walk finger tables
         max_table_nodes=100_000,
         # Replicas.
         replication_factor=2,

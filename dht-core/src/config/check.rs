@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Config;
 use super::bounds::{Bound, bound, out_of_bound};
 use super::endpoint;
-use super::kinds::Routing;
 use super::text::{ShowDuration, ShowSize, quoted};
+use super::{Config, Routing};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Config {
@@ -117,9 +116,10 @@ impl Config {
                  false and a node then has exactly one position"
             ));
         }
-        if !self.zone.is_empty() && self.routing == Routing::Chord {
+        if self.routing == Routing::Chord && !self.zone.is_empty() {
             return against(format!(
-                "zone = {}: must be left out, because routing is chord and no node then knows all zones",
+                "zone = {}: must be empty, because routing is chord, where the successor list decides placement; use \
+                 routing = one_hop with zones",
                 quoted(&self.zone)
             ));
         }
@@ -155,7 +155,6 @@ impl Config {
         let differ = |value: String, default: String| (value != default).then_some((value, default));
         match key {
             "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
-            "routing" => differ(self.routing.to_string(), default.routing.to_string()),
             "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
             "durability" => differ(self.durability.to_string(), default.durability.to_string()),
             "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
@@ -169,7 +168,7 @@ impl Config {
 
 /// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
 /// silently ignored. A feature that arrives takes its key out here.
-pub(super) const LATER: &[&str] = &["network_protocol", "routing", "data_dir", "durability", "cluster_key", "tls"];
+pub(super) const LATER: &[&str] = &["network_protocol", "data_dir", "durability", "cluster_key", "tls"];
 
 fn int(key: &str, value: u64) -> Result<()> {
     match bound(key) {

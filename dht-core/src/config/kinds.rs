@@ -100,7 +100,7 @@ text_enum! {
     Routing {
         /// Every node knows every node: one hop per call.
         OneHop = "one_hop",
-        /// Nodes know their fingers: O(log N) hops, for rings too large or too restless for full tables.
+        /// Operations walk along fingers: O(log N) hops.
         Chord = "chord",
     }
 }

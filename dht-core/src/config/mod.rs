@@ -125,7 +125,9 @@ pub struct Config {
     pub enable_logging: bool,
     /// True (default): histograms are kept. False drops them, never counters.
     pub enable_metrics: bool,
-    /// Who knows whom; default one_hop. Later release: only one_hop now.
+    /// How an operation finds its owner; default one_hop: by the view. `chord`: by walking finger tables, in O(log
+    /// nodes) hops, which costs their round trips. No `zone` with it. Nodes of one ring may differ in it. In this release
+    /// records of all nodes are spread in either case.
     pub routing: Routing,
     /// Node records kept, 1 to 10,000,000; default 100,000, some 300 bytes each. When there are as many, a node that
     /// wants to join is refused with `RingFull`, and whoever is gone for longest is forgotten. The members themselves

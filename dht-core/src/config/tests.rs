@@ -236,10 +236,22 @@ fn what_comes_later_is_refused_not_ignored() {
     }
     assert_eq!(KEYS.iter().filter(|(key, ..)| LATER.contains(key)).count(), LATER.len());
     // Bounds before relations before what comes later.
-    assert!(refused(&[("routing", "chord"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
+    assert!(refused(&[("network_protocol", "udp"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
     assert!(refused(&[("min_replicas", "9"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
-    assert!(refused(&[("min_replicas", "9"), ("routing", "chord")]).context().starts_with("min_replicas = 9: must be"));
-    assert_eq!(refused(&[("routing", "chord"), ("address", "0.0.0.0")]).kind(), ErrorKind::Unsupported);
+    assert!(
+        refused(&[("min_replicas", "9"), ("network_protocol", "udp")])
+            .context()
+            .starts_with("min_replicas = 9: must be")
+    );
+    assert_eq!(refused(&[("network_protocol", "udp"), ("address", "0.0.0.0")]).kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn zones_and_chord_routing_exclude_each_other() {
+    let error = refused(&[("zone", "z"), ("routing", "chord")]);
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.context().contains("zone = \"z\"") && error.context().contains("routing is chord"), "{error}");
+    with(&[("routing", "chord")]).unwrap().validate().unwrap();
 }
 
 #[test]

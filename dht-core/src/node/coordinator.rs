@@ -23,7 +23,7 @@ use crate::config::Consistency;
 use crate::data::record::{KeyDigest, OPERATIONS_MAX, OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::Agreement;
-use crate::ring::record::Verdict;
+use crate::ring::record::{NodeId, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::store::Merged;
@@ -35,9 +35,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Where an operation goes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Route {
+enum To {
     Here,
-    To(Peer),
+    Peer(Peer),
 }
 
 impl Node {
@@ -75,7 +75,7 @@ impl Node {
             if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
                 break;
             }
-            self.progress.since(seen, now + self.env.jittered(pause)).await;
+            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
         let shape = |result: Option<OpResult>| match result {
@@ -97,29 +97,39 @@ impl Node {
         deadline: Instant,
         attempt: u32,
     ) -> Vec<(usize, OpResult)> {
-        let view = self.view();
-        let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
+        let found = if self.walks() {
+            let slots = pending.iter().map(|&index| self.slot_of(&operations[index].key));
+            self.find_owners(slots, deadline).await
+        } else {
+            BTreeMap::new()
+        };
+        let view = self.view();
         for &index in pending {
-            match self.route(&view, &operations[index]) {
-                Some(route) => groups.entry(route).or_default().push(index),
+            let to = match found.get(&self.slot_of(&operations[index].key)) {
+                Some(Ok(owner)) => self.known(owner.coordinator()),
+                Some(Err(error)) => Err(error.clone()),
                 None => {
-                    let error = Error::new(ErrorKind::NotJoined, "no active node is known");
-                    results.push((index, OpResult::Failed(error)));
+                    let unknown = || Error::new(ErrorKind::NotJoined, "no active node is known");
+                    self.owner_in(&view, &operations[index]).ok_or_else(unknown)
                 }
+            };
+            match to {
+                Ok(to) => groups.entry(to).or_default().push(index),
+                Err(error) => results.push((index, OpResult::Failed(error))),
             }
         }
         let mut running = FuturesUnordered::new();
         let bytes_of = |&i: &usize| operations[i].key.len() + operations[i].action.values_len();
-        let cut = |(route, all): (Route, Vec<usize>)| {
-            parts(all, bytes_of).into_iter().map(move |indices| (route.clone(), indices))
-        };
-        for (route, indices) in groups.into_iter().flat_map(cut) {
+        let cut =
+            |(to, all): (To, Vec<usize>)| parts(all, bytes_of).into_iter().map(move |indices| (to.clone(), indices));
+        for (to, indices) in groups.into_iter().flat_map(cut) {
             running.push(async move {
                 let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
-                let answers = match route {
-                    Route::Here => self.coordinate(batch, level, deadline, attempt).await,
-                    Route::To(peer) => self.ask_owner(&peer, batch, level, deadline, attempt).await,
+                let answers = match to {
+                    To::Here => self.coordinate(batch, level, deadline, attempt).await,
+                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, attempt).await,
                 };
                 indices.into_iter().zip(answers).collect::<Vec<_>>()
             });
@@ -131,11 +141,21 @@ impl Node {
     }
 
     /// The owner: the slot's first replica that is not suspected; the first of all if all are.
-    fn route(&self, view: &RingView, operation: &Operation) -> Option<Route> {
+    fn owner_in(&self, view: &RingView, operation: &Operation) -> Option<To> {
         let list = view.replica_list(self.slot_of(&operation.key), self.replicas());
         let owner = first_live(view, &list)?;
         let record = view.member(owner);
-        Some(if record.node_id == self.node_id { Route::Here } else { Route::To(Peer::from(record)) })
+        Some(if record.node_id == self.node_id { To::Here } else { To::Peer(Peer::from(record)) })
+    }
+
+    /// How a node that a walk ended at is reached.
+    fn known(&self, node_id: &NodeId) -> Result<To> {
+        if *node_id == self.node_id {
+            return Ok(To::Here);
+        }
+        let state = self.state();
+        let peer = state.members.get(node_id).map(|known| To::Peer(Peer::from(known.record())));
+        peer.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("nothing is known of the owner, {node_id}")))
     }
 
     async fn ask_owner(
@@ -179,7 +199,7 @@ impl Node {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let view = self.view();
         for (operation, result) in operations.iter().zip(&mut results) {
-            if self.route(&view, operation) != Some(Route::Here) {
+            if self.owner_in(&view, operation) != Some(To::Here) {
                 *result = Some(OpResult::Misrouted);
             } else if let Err(error) = self.enough_in_sight(&view, self.slot_of(&operation.key)) {
                 *result = Some(OpResult::Failed(error));

@@ -1,12 +1,15 @@
-//! The finger table of this node's position 0: finger k owns position 0 + 2^k (Stoica et al. 2003, §IV.D).
+//! Finger tables: finger k of a position owns position + 2^k (Stoica et al. 2003, §IV.D). Nodes that find owners by walking
+//! (`routing = "chord"`) keep one for each of their positions, and a lookup uses them all; others keep that of position 0.
 //!
 //! Fingers that fall on the successor need no message. Of the others those that differ from the view are looked up, a few
 //! every period; while none does, one in turn is verified now and then.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Node;
+use super::{Node, State};
 use crate::ring::id::{Id, IdSpace, Span};
+use crate::ring::view::RingView;
 use crate::ring::vnode::Pointer;
 
 /// Fingers looked up in one period, of those that the view contradicts.
@@ -14,21 +17,26 @@ const LOOKUPS: usize = 8;
 /// Periods between two lookups while the view contradicts none.
 const CALM_PERIODS: u32 = 4;
 
-/// The table.
+/// The tables.
 pub(crate) struct Fingers {
+    /// Of position 0, by k.
     entries: Vec<Option<Pointer>>,
+    /// Of the other positions, by position and k, without those that fall on the position's successor.
+    further: BTreeMap<(usize, u16), Pointer>,
     next: usize,
     calm: u32,
 }
 
 impl Fingers {
     pub(crate) fn new(ids: IdSpace) -> Self {
-        Self { entries: vec![None; usize::from(ids.bits())], next: 0, calm: 0 }
+        Self { entries: vec![None; usize::from(ids.bits())], further: BTreeMap::new(), next: 0, calm: 0 }
     }
 
-    /// Has exactly these, by k.
-    pub(super) fn assume(&mut self, entries: impl Iterator<Item = Option<Pointer>>) {
-        self.entries = entries.collect();
+    /// Has these for that position, by k.
+    pub(super) fn assume(&mut self, index: usize, entries: impl Iterator<Item = Option<Pointer>>) {
+        for (k, entry) in entries.enumerate() {
+            self.set(index, k, entry);
+        }
     }
 
     /// Forgets every pointer that `keeps` does not keep.
@@ -36,27 +44,45 @@ impl Fingers {
         for entry in &mut self.entries {
             entry.take_if(|p| !keeps(p));
         }
+        self.further.retain(|_, p| keeps(p));
     }
 
-    /// Distinct neighbouring entries once.
+    /// Of all positions.
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
-        self.entries.iter().flatten()
+        self.entries.iter().flatten().chain(self.further.values())
     }
 
-    /// (k, pointer), ascending.
+    /// Of the positions but 0: (position, k, pointer), ascending.
+    pub(super) fn further(&self) -> impl Iterator<Item = (usize, u16, &Pointer)> {
+        self.further.iter().map(|(&(index, k), pointer)| (index, k, pointer))
+    }
+
+    /// Of position 0: (k, pointer), ascending.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u16, &Pointer)> {
         self.entries.iter().enumerate().filter_map(|(k, p)| Some((k as u16, p.as_ref()?)))
     }
 
-    /// Returns whether the entry changed.
-    fn set(&mut self, k: usize, pointer: Option<Pointer>) -> bool {
-        match self.entries.get_mut(k) {
-            Some(entry) if *entry != pointer => {
-                *entry = pointer;
-                true
-            }
-            _ => false,
+    fn get(&self, index: usize, k: usize) -> Option<&Pointer> {
+        match index {
+            0 => self.entries.get(k)?.as_ref(),
+            _ => self.further.get(&(index, k as u16)),
         }
+    }
+
+    /// Returns whether the entry changed.
+    fn set(&mut self, index: usize, k: usize, pointer: Option<Pointer>) -> bool {
+        if self.get(index, k) == pointer.as_ref() {
+            return false;
+        }
+        match (index, pointer) {
+            (0, pointer) => match self.entries.get_mut(k) {
+                Some(entry) => *entry = pointer,
+                None => return false,
+            },
+            (_, Some(pointer)) => drop(self.further.insert((index, k as u16), pointer)),
+            (_, None) => drop(self.further.remove(&(index, k as u16))),
+        }
+        true
     }
 }
 
@@ -65,12 +91,12 @@ pub(crate) async fn fix_fingers(node: Arc<Node>) {
     loop {
         tokio::time::sleep(node.env.jittered(node.config.fix_finger_interval)).await;
         let starts = node.fix_near_fingers();
-        for (k, start) in starts {
+        for (index, k, start) in starts {
             let deadline = node.env.now() + node.config.request_timeout;
             // A finger that cannot be found now is left as it is; it is only a short cut.
             if let Ok(owner) = node.find_successor(start, deadline, &mut ()).await {
                 let owner = Some(owner).filter(|p| p.node_id != node.node_id);
-                if node.state().fingers.set(k, owner) {
+                if node.state().fingers.set(index, k, owner) {
                     node.stats.finger_table_updates.add(1);
                 }
             }
@@ -78,35 +104,35 @@ pub(crate) async fn fix_fingers(node: Arc<Node>) {
     }
 }
 
+/// A finger that needs a lookup: position, k, start.
+type Start = (usize, usize, Id);
+
 impl Node {
     /// Sets the fingers that fall on the successor; returns which of the others to look up now.
-    fn fix_near_fingers(&self) -> Vec<(usize, Id)> {
-        let mut state = self.state();
-        let Some(vnode) = state.vnodes.first().cloned() else { return Vec::new() };
-        let Some(successor) = vnode.successors.first().cloned() else { return Vec::new() };
-        let before = Span::open(vnode.id, successor.id);
-        let own: Vec<Id> = state.vnodes.iter().map(|v| v.id).filter(|id| before.contains(*id)).collect();
-        let bits = usize::from(self.ids.bits());
+    fn fix_near_fingers(&self) -> Vec<Start> {
         let view = self.view();
-        let contradicted = |state: &super::State, k: usize, start: Id| {
-            let owner = view.successor(start).map(|p| &view.member(p.member).node_id).filter(|id| **id != self.node_id);
-            let entry = state.fingers.entries.get(k).and_then(Option::as_ref).map(|p| &p.node_id);
-            entry != owner
-        };
+        let mut state = self.state();
+        let tables = if self.walks() && !planted!("fingers_of_one") { state.vnodes.len() } else { 1 };
         let (mut far, mut wrong) = (Vec::new(), Vec::new());
-        for k in 0..bits {
-            let start = self.ids.add_power_of_two(vnode.id, k as u16);
-            if Span::half_open(vnode.id, successor.id).contains(start) {
-                // The successor is the next *other* node: up to the last of our own positions before it we own the
-                // start ourselves.
-                let ours = own.iter().any(|id| Span::half_open(vnode.id, *id).contains(start));
-                if state.fingers.set(k, Some(successor.clone()).filter(|_| !ours)) {
-                    self.stats.finger_table_updates.add(1);
+        for index in 0..tables {
+            let Some(vnode) = state.vnodes.get(index).cloned() else { return Vec::new() };
+            let Some(successor) = vnode.successors.first().cloned() else { continue };
+            let before = Span::open(vnode.id, successor.id);
+            let own: Vec<Id> = state.vnodes.iter().map(|v| v.id).filter(|id| before.contains(*id)).collect();
+            for k in 0..usize::from(self.ids.bits()) {
+                let start = self.ids.add_power_of_two(vnode.id, k as u16);
+                if Span::half_open(vnode.id, successor.id).contains(start) {
+                    // The successor is the next *other* node: up to the last of our own positions before it we own the
+                    // start ourselves. Lookups know the successors of all positions anyway.
+                    let ours = index > 0 || own.iter().any(|id| Span::half_open(vnode.id, *id).contains(start));
+                    if state.fingers.set(index, k, Some(successor.clone()).filter(|_| !ours)) {
+                        self.stats.finger_table_updates.add(1);
+                    }
+                } else if self.contradicted(&state, &view, index, k, start) {
+                    wrong.push((index, k, start));
+                } else {
+                    far.push((index, k, start));
                 }
-            } else if contradicted(&state, k, start) {
-                wrong.push((k, start));
-            } else {
-                far.push((k, start));
             }
         }
         state.fingers.next = state.fingers.next.wrapping_add(1);
@@ -116,7 +142,7 @@ impl Node {
         if !wrong.is_empty() {
             // Begun somewhere else each time: one that cannot be found now must not hold up the others.
             let from = state.fingers.next % wrong.len();
-            return wrong[from..].iter().chain(&wrong[..from]).take(LOOKUPS).copied().collect();
+            return wrong[from..].iter().chain(&wrong[..from]).take(LOOKUPS.max(tables)).copied().collect();
         }
         state.fingers.calm += 1;
         if state.fingers.calm < CALM_PERIODS || far.is_empty() {
@@ -124,6 +150,27 @@ impl Node {
         }
         state.fingers.calm = 0;
         vec![far[state.fingers.next / CALM_PERIODS as usize % far.len()]]
+    }
+
+    /// Whether the view names another position than the table does.
+    fn contradicted(&self, state: &State, view: &RingView, index: usize, k: usize, start: Id) -> bool {
+        let owner = view.successor(start).filter(|p| view.member(p.member).node_id != self.node_id);
+        let named = state.fingers.get(index, k);
+        named.map(|p| (p.id, &p.node_id)) != owner.map(|p| (p.id, &view.member(p.member).node_id))
+    }
+
+    /// Starts of fingers beyond a position's successor that have no entry; of nodes that walk.
+    pub(super) fn unset_fingers(&self, state: &State) -> Vec<Id> {
+        let tables = if self.walks() { state.vnodes.len() } else { 0 };
+        let starts = |index: usize| {
+            let vnode = &state.vnodes[index];
+            let near = vnode.successors.first().map(|next| Span::half_open(vnode.id, next.id));
+            let start = |k: u16| (k, self.ids.add_power_of_two(vnode.id, k));
+            let starts =
+                (0..self.ids.bits()).map(start).filter(move |(_, id)| near.is_some_and(|near| !near.contains(*id)));
+            starts.filter(move |(k, _)| state.fingers.get(index, usize::from(*k)).is_none()).map(|(_, id)| id)
+        };
+        (0..tables).flat_map(starts).collect()
     }
 
     /// Fraction of the fingers that name the node which the view names; 1 for an empty table.

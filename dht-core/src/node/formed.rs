@@ -7,9 +7,10 @@ use super::{Node, Phase, Ring};
 use crate::config::Config;
 use crate::error::Result;
 use crate::placement::{self, Placement};
+use crate::ring::id::{Id, Span};
 use crate::ring::list::SlotState;
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, RingId};
-use crate::ring::view::RingView;
+use crate::ring::view::{Position, RingView};
 
 /// What the nodes of such a ring share.
 pub struct FormedRing {
@@ -58,10 +59,18 @@ impl Node {
                 vnode.successors = view.distinct_after(vnode.id, me, len_max).iter().map(|p| view.pointer(p)).collect();
                 vnode.predecessor = me.and_then(|me| view.distinct_before(vnode.id, me)).map(|p| view.pointer(p));
             }
-            if let Some(base) = state.vnodes.first().map(|v| v.id) {
+            let tables = if self.walks() { state.vnodes.len() } else { 1 };
+            for index in 0..tables.min(state.vnodes.len()) {
+                let base = &state.vnodes[index];
+                let near = base.successors.first().map(|next| Span::half_open(base.id, next.id));
+                let base = base.id;
                 let start = |k: u16| self.ids.add_power_of_two(base, k);
-                let owner = |k: u16| view.successor(start(k)).filter(|p| Some(p.member) != me).map(|p| view.pointer(p));
-                state.fingers.assume((0..self.ids.bits()).map(owner));
+                let kept = |p: &Position| Some(p.member) != me;
+                // As `fix_fingers` has them: but of position 0 only those beyond the successor.
+                let beyond = |id: Id| index == 0 || near.is_none_or(|near| !near.contains(id));
+                let owner = |k: u16| view.successor(start(k)).filter(|p| kept(p) && beyond(start(k)));
+                let owners: Vec<_> = (0..self.ids.bits()).map(|k| owner(k).map(|p| view.pointer(p))).collect();
+                state.fingers.assume(index, owners.into_iter());
             }
             if let Some(me) = me {
                 state.table.assume(self.slots, &view, self.replicas(), me);

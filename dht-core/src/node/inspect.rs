@@ -35,8 +35,10 @@ pub struct Inspection {
     pub positions: Vec<(Id, NodeId)>,
     /// Of each of its own positions.
     pub pointers: Vec<Pointers>,
-    /// (k, start, finger) of its position 0, ascending.
+    /// (k, start, finger) of its positions, or of position 0 only, ascending.
     pub fingers: Vec<(u16, Id, Pointer)>,
+    /// With `routing = "chord"` the starts beyond a position's successor that have no finger.
+    pub unset_fingers: Vec<Id>,
     /// Slots in whose list it is: number, last id, hash of the list, whether it is caught up.
     pub slots: Vec<(u32, Id, u64, bool)>,
     /// Re-replication is held, since too many nodes were lost at once.
@@ -53,7 +55,11 @@ impl Node {
         let name = |member: u32| view.member(member).node_id.clone();
         let state = self.state();
         let nodes = state.members.iter().count();
-        let base = state.vnodes.first().map_or(Id::ZERO, |v| v.id);
+        let start = |index: usize, k: u16| {
+            let base = state.vnodes.get(index).map_or(Id::ZERO, |v| v.id);
+            self.ids.add_power_of_two(base, k)
+        };
+        let further = state.fingers.further().map(|(index, k, p)| (k, start(index, k), p.clone()));
         let listed = state.table.slots_where(|s| s.listed).into_iter().filter_map(|slot| {
             let of = state.table.get(slot)?;
             Some((slot, of.list, of.readable()))
@@ -67,7 +73,8 @@ impl Node {
             members: view.members().iter().map(|m| (m.record.node_id.clone(), m.record.boot)).collect(),
             positions: view.positions().iter().map(|p| (p.id, name(p.member))).collect(),
             pointers: of(&state.vnodes),
-            fingers: state.fingers.entries().map(|(k, p)| (k, self.ids.add_power_of_two(base, k), p.clone())).collect(),
+            fingers: state.fingers.entries().map(|(k, p)| (k, start(0, k), p.clone())).chain(further).collect(),
+            unset_fingers: self.unset_fingers(&state),
             slots: listed
                 .into_iter()
                 .map(|(slot, list, readable)| (slot.0, self.slots.last_id(slot), list.members, readable))

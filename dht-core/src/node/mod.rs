@@ -44,6 +44,7 @@ mod sight;
 mod stabilize;
 mod tasks;
 mod trace;
+mod unwind;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -253,6 +254,9 @@ impl Node {
         self.tasks.spawn(stabilize::stabilize(self.clone()));
         self.tasks.spawn(rectify::check_predecessor(self.clone()));
         self.tasks.spawn(fingers::fix_fingers(self.clone()));
+        if self.walks() {
+            self.tasks.spawn(unwind::unwind(self.clone()));
+        }
         self.tasks.spawn(repair::repair(self.clone()));
         self.tasks.spawn(repair::sweep(self.clone()));
     }

@@ -20,8 +20,9 @@ use crate::config::Consistency;
 use crate::data::record::{OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
-use crate::ring::record::Verdict;
+use crate::ring::record::{NodeRecord, Verdict};
 use crate::ring::slot::Slot;
+use crate::ring::view::{Members, list_fingerprint};
 use crate::transport::BoxFuture;
 use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response};
 
@@ -38,6 +39,8 @@ struct Reading {
     /// An operation on the key that is asked for, and the highest version under which a replica stored it.
     operation: Option<OpId>,
     stored_as: Option<Version>,
+    /// Whom the walk of this round found to keep the slot; empty without walks.
+    walked: Vec<NodeRecord>,
     tally: Tally,
     /// The newest record seen, and who answered with what.
     newest: Option<Record>,
@@ -118,6 +121,7 @@ impl Node {
             key: key.clone(),
             operation,
             stored_as: None,
+            walked: Vec::new(),
             tally: Tally::default(),
             newest: None,
             answers: Vec::new(),
@@ -143,6 +147,9 @@ impl Node {
             reading.waiting = 0;
             reading.tally.clear();
             reading.answers.clear();
+        }
+        if self.walks() {
+            self.walk_to_lists(readings, deadline).await;
         }
         let mut running: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
         self.ask_more(readings, level, deadline, &mut running, false);
@@ -171,6 +178,24 @@ impl Node {
         }
     }
 
+    /// Finds out who keeps each unfinished key; of those whose owner is not found nobody is asked in this round.
+    async fn walk_to_lists(self: &Arc<Self>, readings: &mut [Reading], deadline: Instant) {
+        let slots = readings.iter().filter(|r| !r.done).map(|r| r.slot);
+        let found = self.find_owners(slots, deadline).await;
+        for reading in readings.iter_mut().filter(|r| !r.done) {
+            reading.walked.clear();
+            match found.get(&reading.slot) {
+                Some(Ok(owner)) if owner.replicas.is_empty() => {
+                    let context = format!("{} does not take itself for a replica yet", owner.pointer.node_id);
+                    reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                }
+                Some(Ok(owner)) => reading.walked.clone_from(&owner.replicas),
+                Some(Err(error)) => reading.failure = Some(error.clone()),
+                None => {}
+            }
+        }
+    }
+
     /// Asks, for each unfinished key, as many replicas more as are missing (one more if `hedge`); false if nobody is
     /// left to ask.
     fn ask_more(
@@ -185,13 +210,17 @@ impl Node {
         let replicas = self.replicas();
         let mut batches: BTreeMap<Option<Peer>, Vec<(FetchItem, usize)>> = BTreeMap::new();
         for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| !r.done) {
-            let members = view.replica_list(reading.slot, replicas);
-            reading.wanted = wanted(level, members.len());
-            let fingerprint = view.list_fingerprint(&members);
+            let members = if self.walks() { Members::new() } else { view.replica_list(reading.slot, replicas) };
+            let mut order: Vec<&NodeRecord> =
+                members.iter().map(|m| view.member(*m)).chain(reading.walked.iter()).collect();
+            if order.is_empty() && self.walks() {
+                continue;
+            }
+            reading.wanted = wanted(level, order.len());
+            let fingerprint = list_fingerprint(order.iter().copied());
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
             let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedge));
             // This node first, then those that answer, suspects last.
-            let mut order: Vec<_> = members.iter().map(|m| view.member(*m)).collect();
             order.sort_by_key(|r| (r.boot != self.boot, r.verdict != Verdict::Alive));
             for record in order {
                 if more == 0 {

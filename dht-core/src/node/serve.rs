@@ -54,7 +54,7 @@ impl Node {
             }
             Request::Admit { node_id, boot, release } => self.now(self.serve_admit(&node_id, boot, release)),
             Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
-            Request::Lookup { target } if !self.ids.contains(target) => {
+            Request::Lookup { target, .. } if !self.ids.contains(target) => {
                 let context = format!("the target is no id of {} bits", self.ids.bits());
                 self.now(Response::Failure(Error::new(ErrorKind::InvalidArgument, context)))
             }
@@ -62,7 +62,7 @@ impl Node {
             Request::Notify { pointers } => {
                 self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })
             }
-            Request::Lookup { target } => self.now(self.serve_lookup(target, same_view)),
+            Request::Lookup { target, past, claimed } => self.now(self.serve_lookup(target, past, claimed, same_view)),
             Request::Apply { operations, level, relay: true } => {
                 self.later(move |node| async move { Ok(node.relay(operations, level, deadline).await) })
             }

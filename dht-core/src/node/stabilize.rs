@@ -87,7 +87,7 @@ impl Node {
 
     /// One round of these vnodes.
     pub(crate) async fn stabilize_vnodes(self: &Arc<Self>, indices: &[usize]) {
-        let mut turns: Vec<Turn> = {
+        let turns: Vec<Turn> = {
             let state = self.state();
             let turn = |&index: &usize| {
                 let id = state.vnodes.get(index)?.id;
@@ -95,6 +95,15 @@ impl Node {
             };
             indices.iter().filter_map(turn).collect()
         };
+        self.stabilize_turns(turns).await;
+    }
+
+    /// A round of the vnode at `id`, of which somebody says that `nearer` is its successor: it is asked first.
+    pub(super) async fn stabilize_with(self: &Arc<Self>, index: usize, id: Id, nearer: Pointer) {
+        self.stabilize_turns(vec![Turn { index, id, nearer: Some(nearer), silent: BTreeSet::new() }]).await;
+    }
+
+    async fn stabilize_turns(self: &Arc<Self>, mut turns: Vec<Turn>) {
         self.stats.stabilize_operations.add(turns.len() as u64);
         let mut notices: BTreeMap<Peer, Vec<(Pointer, Id)>> = BTreeMap::new();
         for _ in 0..FOLLOW_MAX {

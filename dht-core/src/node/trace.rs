@@ -1,4 +1,5 @@
-//! `lookup_trace`: a lookup that tells whom it asked. The walk is `find_successor`'s; here it is only watched.
+//! `lookup_trace`: a lookup that tells whom it asked. The walk is that of an operation, or `find_successor`'s
+//! where operations do not walk; here it is only watched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,10 @@ impl Node {
             view.replica_list(slot, 1).first().map(|m| view.member(*m).node_id.clone())
         };
         let mut hops = Hops { ids: self.ids, all: Vec::new() };
-        let found = self.find_successor(target, deadline, &mut hops).await;
+        let found = match self.walks() {
+            true => self.find_owner(target, deadline, &mut hops).await.map(|owner| owner.pointer),
+            false => self.find_successor(target, deadline, &mut hops).await,
+        };
         // To a node that ended on the way everybody was silent.
         let owner = found.map_err(|error| if self.ended() { stopped().with_source(error) } else { error })?;
         let unknown =

@@ -207,6 +207,13 @@ impl RingView {
         all
     }
 
+    /// The nearest position at or after the slot of each of its `list`.
+    pub(crate) fn replica_pointers(&self, slot: Slot, list: &[MemberIndex]) -> Vec<Pointer> {
+        let Some(start) = self.successor_index(self.slots.last_id(slot)) else { return Vec::new() };
+        let nearest = |member: &MemberIndex| self.clockwise(start).find(|p| p.member == *member);
+        list.iter().filter_map(nearest).map(|p| self.pointer(p)).collect()
+    }
+
     /// Slots of the same arc have the same lists, whatever their length; `None` in an empty ring.
     #[inline]
     pub(crate) fn arc(&self, slot: Slot) -> Option<usize> {
@@ -215,14 +222,7 @@ impl RingView {
 
     /// What stands for a list of members in data messages: node_id, boot and `placed_at` of each, in order.
     pub(crate) fn list_fingerprint(&self, list: &[MemberIndex]) -> u64 {
-        let mut bytes = SmallVec::<[u8; 96]>::new();
-        for &m in list {
-            let record = self.member(m);
-            bytes.extend_from_slice(&record.node_id.digest().to_le_bytes());
-            bytes.extend_from_slice(&record.boot.to_le_bytes());
-            bytes.extend_from_slice(&record.placed_at.to_le_bytes());
-        }
-        xxh3_64(&bytes)
+        list_fingerprint(list.iter().map(|m| self.member(*m)))
     }
 
     /// True if every slot has the same list here and there, whatever the list's length.
@@ -257,6 +257,17 @@ impl RingView {
         }
         Some(if at == self.positions.len() { 0 } else { at })
     }
+}
+
+/// See [`RingView::list_fingerprint`].
+pub(crate) fn list_fingerprint<'a>(list: impl Iterator<Item = &'a NodeRecord>) -> u64 {
+    let mut bytes = SmallVec::<[u8; 96]>::new();
+    for record in list {
+        bytes.extend_from_slice(&record.node_id.digest().to_le_bytes());
+        bytes.extend_from_slice(&record.boot.to_le_bytes());
+        bytes.extend_from_slice(&record.placed_at.to_le_bytes());
+    }
+    xxh3_64(&bytes)
 }
 
 /// Where the positions of a node lie, by index.

@@ -133,6 +133,12 @@ impl VNode {
         self.predecessor.take_if(|p| !keeps(p)).is_some() || shorter
     }
 
+    /// True if `found`, whom a walk round the ring found to own this position, lies between it and its successor.
+    pub(crate) fn unwound_by(&self, me: &NodeId, found: &Pointer) -> bool {
+        let nearer = |successor: &Pointer| Span::open(self.id, successor.id).contains(found.id);
+        found.node_id != *me && self.successors.first().is_some_and(nearer)
+    }
+
     /// True if the nearest known node after this position owns `id`.
     pub(crate) fn successor_owns(&self, id: Id) -> Option<&Pointer> {
         self.successors.first().filter(|s| Span::half_open(self.id, s.id).contains(id))

@@ -75,7 +75,7 @@ fn ring_messages() {
     assert_eq!(refused(proto::Request::Join(proto::Join::default())), "record of the joining node: missing");
     assert_eq!(refused(proto::Request::Merge(proto::Merge::default())), "ring_id: missing");
 
-    let lookup = proto::Lookup { target: bytes(33) };
+    let lookup = proto::Lookup { target: bytes(33), past: 0, claimed: false };
     assert_eq!(refused(proto::Request::Lookup(lookup)), "target: 33 bytes, at most 32 are allowed");
     let stabilize =
         |len| refused(proto::Request::Stabilize(proto::Stabilize { positions: bytes(len), known: Bytes::new() }));
@@ -152,7 +152,7 @@ fn neighbours_are_dealt_out_exactly() {
     assert_eq!(neighbours(1, &[2], &[1]), flag(2));
     assert_eq!(neighbours(1, &[2], &[0]), uneven(1), "what is as it is known has no pointers");
     assert_eq!(neighbours(1, &[1, 1], &[0]), "successor counts: 1 bytes or elements, must be 2");
-    let route = proto::Route { done: true, pointers: vec![pointer(201)], records: Vec::new() };
+    let route = proto::Route { pointers: vec![pointer(201)], ..proto::Route::default() };
     assert_eq!(reply_refused(proto::Response::Route(route)), "position index = 201: must be at most 200");
 }
 

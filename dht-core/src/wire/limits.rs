@@ -23,6 +23,9 @@ pub(super) const DIGEST_LEN_MIN: usize = 11;
 /// Chord pointers in one message: 200 positions with the default of 16 successors and a predecessor are 3,400.
 pub(crate) const POINTERS_MAX: usize = 4_096;
 
+/// Nodes past the target in the answer to one lookup, and replicas of its slot: the longest successor list has 128.
+pub(crate) const PAST_MAX: usize = 128;
+
 /// Positions asked for in one stabilize: a node has at most [`VNODES_MAX`].
 pub(crate) const POSITIONS_MAX: usize = 256;
 

@@ -285,8 +285,9 @@ pub enum Request {
     Stabilize { positions: Vec<Id>, known: Vec<u64> },
     /// Chord notify: (I am, your position) pairs.
     Notify { pointers: Vec<(Pointer, Id)> },
-    /// Who owns this id, or who is closer to it?
-    Lookup { target: Id },
+    /// Who owns this id, or who is closer to it? `past`: nodes at or after it that are wanted too. `claimed`: you are
+    /// believed to own it; if you do not, say who may before you.
+    Lookup { target: Id, past: u32, claimed: bool },
     /// Coordinate these for me. `relay`: whoever owns them; else only what you own.
     Apply { operations: Vec<Operation>, level: Consistency, relay: bool },
     /// Keep these. `repair`: merge whatever lists we know, a higher version present is fine.
@@ -325,8 +326,10 @@ pub enum Response {
     Admitted { granted: bool },
     /// For each position asked, in order; `None`: as they are known.
     Neighbours { items: Vec<Option<Neighbours>>, records: Vec<NodeRecord> },
-    /// `done`: the first pointer owns the target; else the pointers are closer to it, closest first.
-    Route { done: bool, pointers: Vec<Pointer>, records: Vec<NodeRecord> },
+    /// `done`: the first pointer owns the target, the others follow it; else the pointers are closer to the target, closest
+    /// first, and `past` are at or after it, nearest first. `replicas`: the list of the slot that ends at the target, if
+    /// nodes after it were wanted and the sender is in the list.
+    Route { done: bool, pointers: Vec<Pointer>, past: Vec<Pointer>, replicas: Vec<Pointer>, records: Vec<NodeRecord> },
     /// In the order of the operations; `records` of the owners of misrouted ones.
     Applied { results: Vec<OpResult>, records: Vec<NodeRecord> },
     /// In the order of the items.

@@ -57,7 +57,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("merge", Request::Merge { ring_id: RingId(7), records: vec![node("a")] }),
         ("stabilize", Request::Stabilize { positions: vec![id(1), id(300)], known: vec![5, 0] }),
         ("notify", Request::Notify { pointers: vec![(pointer(2), id(0))] }),
-        ("lookup", Request::Lookup { target: id(0xabcd) }),
+        ("lookup", Request::Lookup { target: id(0xabcd), past: 0, claimed: false }),
+        ("lookup.past", Request::Lookup { target: id(0xabcd), past: 4, claimed: true }),
         ("apply", Request::Apply { operations: operations(), level, relay: true }),
         ("apply.owner", Request::Apply { operations: operations(), level: Consistency::All, relay: false }),
         ("apply.atomic", Request::Apply { operations: atomic_operations(), level, relay: true }),
@@ -129,7 +130,8 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
                 records: vec![node("a")],
             },
         ),
-        ("route", Response::Route { done: true, pointers: vec![pointer(1)], records: vec![node("a")] }),
+        ("route", route(Vec::new(), Vec::new())),
+        ("route.past", route(vec![pointer(2)], vec![pointer(1), pointer(3)])),
         ("applied", Response::Applied { results: op_results(), records: vec![node("a")] }),
         ("applied.value", Response::Applied { results: taken(), records: Vec::new() }),
         ("stored", Response::Stored { results: store_results() }),
@@ -167,6 +169,10 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("described", Response::Described { json: r#"{"ready":true}"#.to_owned() }),
         ("failure", Response::Failure(failed())),
     ]
+}
+
+fn route(past: Vec<Pointer>, replicas: Vec<Pointer>) -> Response {
+    Response::Route { done: true, pointers: vec![pointer(1)], past, replicas, records: vec![node("a")] }
 }
 
 /// What a dialler says, and all that a listener may answer.

@@ -5,7 +5,7 @@
 //! other fields decode into a slice of the frame, a string of its own length, or a number.
 
 use super::error::WireError;
-use super::limits::{DIGEST_LEN_MIN, ITEMS_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};
+use super::limits::{DIGEST_LEN_MIN, ITEMS_MAX, PAST_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};
 
 /// Envelope fields below, bodies from here on.
 const BODY_TAG_MIN: u32 = 16;
@@ -46,8 +46,8 @@ impl<'a> Body<'a> {
 
     /// Counts the elements of the body's repeated fields against `bounds`.
     pub(super) fn check(&self, bounds: &[Repeated]) -> Result<(), WireError> {
-        // No body has more than two.
-        let mut counts = [0_usize; 2];
+        // No body has more than four.
+        let mut counts = [0_usize; 4];
         let mut rest = self.bytes;
         while let Some(field) = Field::next(&mut rest)? {
             let bound = bounds.iter().zip(&mut counts).find(|(bound, _)| bound.field == field.tag);
@@ -71,6 +71,11 @@ const fn records(field: u32) -> Repeated {
 
 const fn pointers(field: u32) -> Repeated {
     Repeated { field, what: "pointer", count_max: POINTERS_MAX, len_min: 3 }
+}
+
+/// Nodes past the target of a lookup, or replicas of its slot.
+const fn few_pointers(field: u32) -> Repeated {
+    Repeated { field, what: "pointer", count_max: PAST_MAX, len_min: 3 }
 }
 
 const fn items(field: u32) -> Repeated {
@@ -99,7 +104,7 @@ pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
         33 => const { &[records(1)] },
         19 => const { &[records(4)] },
         22 => const { &[pointers(1), records(4)] },
-        24 => const { &[pointers(2), records(3)] },
+        24 => const { &[pointers(2), records(3), few_pointers(4), few_pointers(5)] },
         25 => const { &[items(1), records(2)] },
         26 | 27 | 30 | 35 => const { &[items(1)] },
         _ => &[],

@@ -72,7 +72,11 @@ fn request() -> BoxedStrategy<Request> {
             Request::Stabilize { positions, known: if knows { known } else { Vec::new() } }
         }),
         vec((pointer(), id()), 0..4).prop_map(|pointers| Request::Notify { pointers }),
-        id().prop_map(|target| Request::Lookup { target }),
+        (id(), any::<u32>(), any::<bool>()).prop_map(|(target, past, claimed)| Request::Lookup {
+            target,
+            past,
+            claimed
+        }),
         (vec(operation(), 0..4), prop::sample::select(levels), any::<bool>())
             .prop_map(|(operations, level, relay)| Request::Apply { operations, level, relay }),
         (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
@@ -119,11 +123,9 @@ fn response() -> BoxedStrategy<Response> {
         any::<bool>().prop_map(|granted| Response::Admitted { granted }),
         (vec(option::of(neighbours), 0..4), nodes())
             .prop_map(|(items, records)| Response::Neighbours { items, records }),
-        (any::<bool>(), vec(pointer(), 0..4), nodes()).prop_map(|(done, pointers, records)| Response::Route {
-            done,
-            pointers,
-            records
-        }),
+        (any::<bool>(), [vec(pointer(), 0..4), vec(pointer(), 0..4), vec(pointer(), 0..4)], nodes()).prop_map(
+            |(done, [pointers, past, replicas], records)| Response::Route { done, pointers, past, replicas, records }
+        ),
         (vec(op_result(), 0..4), nodes()).prop_map(|(results, records)| Response::Applied { results, records }),
         vec(store_result(), 0..4).prop_map(|results| Response::Stored { results }),
         vec(fetch_result(), 0..4).prop_map(|results| Response::Fetched { results }),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dht_core::planted::{DATA, RING, plant};
+use dht_core::planted::{CHORD, DATA, RING, plant};
 use dht_sim::{Setup, scenarios};
 
 /// Seeds for one bug.
@@ -16,7 +16,7 @@ const CONTROL: u64 = 20;
 
 /// Bugs, and the scenarios that look for them, in this order.
 const SUITES: &[(&[(&str, &str)], &[&str])] =
-    &[(RING, &["small_rings"]), (DATA, &["histories_calm", "histories_full"])];
+    &[(RING, &["small_rings"]), (DATA, &["histories_calm", "histories_full"]), (CHORD, &["chord_rings"])];
 
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[];

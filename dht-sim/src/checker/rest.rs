@@ -70,8 +70,16 @@ pub(super) fn pointers(node: &Inspection, ideal: &Ideal, len_max: usize) -> Resu
     Ok(())
 }
 
-/// Each finger is the owner of its start.
+/// Each finger is the owner of its start, and where all positions have fingers, none is missing.
 pub(super) fn fingers(node: &Inspection, ideal: &Ideal) -> Result<(), String> {
+    for start in &node.unset_fingers {
+        match ideal.successor(*start) {
+            Some((_, owner)) if *owner != node.node_id => {
+                return Err(format!("{} has no finger for {start:?}, should be {owner}", node.node_id));
+            }
+            _ => {}
+        }
+    }
     for (k, start, finger) in &node.fingers {
         match ideal.successor(*start) {
             Some((id, owner)) if *owner == finger.node_id && id == finger.id => {}

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Consistency, GetOptions};
+use dht_core::{Config, Consistency, GetOptions, Routing};
 
+use super::Scenario;
 use super::workload::{Shape, Workload};
-use super::{Body, Scenario};
 use crate::network::{Crash, Latency, NetworkConfig};
 use crate::nodes::Nodes;
 use crate::world::World;
@@ -22,7 +22,15 @@ pub const SCENARIO: Scenario = Scenario {
     name: "calm50",
     about: "50 nodes, 60 seconds, 1 % loss, one crash, 10 checked operations a second each",
     network,
-    body,
+    body: |world| Box::pin(calm(world, Routing::OneHop)),
+};
+
+/// The same nodes, finding owners by walking.
+pub const CHORD: Scenario = Scenario {
+    name: "calm50_chord",
+    about: "calm50 with routing = chord",
+    network,
+    body: |world| Box::pin(calm(world, Routing::Chord)),
 };
 
 fn network() -> NetworkConfig {
@@ -30,14 +38,10 @@ fn network() -> NetworkConfig {
     NetworkConfig { latency, loss: 0.01, ..NetworkConfig::default() }
 }
 
-fn body(world: World) -> Body {
-    Box::pin(calm(world))
-}
-
-async fn calm(world: World) -> Result<(), String> {
+async fn calm(world: World, routing: Routing) -> Result<(), String> {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let tasks_before = tasks();
-    let config = Config::default();
+    let config = Config { routing, ..Config::default() };
     let timeout = config.request_timeout;
     let mut nodes = Nodes::new(world.clone(), config);
     let text = |error: dht_core::Error| format!("a node does not start: {error}");

@@ -30,7 +30,9 @@ pub struct Scenario {
 pub const ALL: &[Scenario] = &[
     ping_storm::SCENARIO,
     calm50::SCENARIO,
+    calm50::CHORD,
     small_rings::SCENARIO,
+    small_rings::CHORD,
     histories::calm::SCENARIO,
     histories::full::SCENARIO,
 ];

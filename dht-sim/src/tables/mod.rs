@@ -11,8 +11,10 @@ use crate::world::{Failure, Setup, World, run};
 
 mod balance;
 mod chi_square;
+mod churn;
 mod keys;
 mod large;
+mod lookups;
 mod maintenance;
 
 /// One table.
@@ -26,7 +28,17 @@ pub struct Table {
 }
 
 /// All tables.
-pub const ALL: &[Table] = &[maintenance::TABLE, balance::TABLE, keys::TABLE, large::CRASHES, large::SPLITS];
+pub const ALL: &[Table] = &[
+    maintenance::TABLE,
+    balance::TABLE,
+    keys::TABLE,
+    lookups::HOPS,
+    lookups::KILLS,
+    lookups::VNODES,
+    churn::TABLE,
+    large::CRASHES,
+    large::SPLITS,
+];
 
 /// The table of that name.
 pub fn find(name: &str) -> Option<&'static Table> {

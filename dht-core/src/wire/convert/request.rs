@@ -54,7 +54,9 @@ impl From<&Request> for proto::Request {
             Request::Notify { pointers } => {
                 Self::Notify(proto::Notify { notices: pointers.iter().map(notice_message).collect() })
             }
-            Request::Lookup { target } => Self::Lookup(proto::Lookup { target: id_bytes(*target) }),
+            Request::Lookup { target, past, claimed } => {
+                Self::Lookup(proto::Lookup { target: id_bytes(*target), past: *past, claimed: *claimed })
+            }
             Request::Apply { operations, level, relay } => {
                 Self::Apply(proto::Apply { operations: all(operations), level: level_number(*level), relay: *relay })
             }
@@ -135,7 +137,9 @@ impl TryFrom<proto::Request> for Request {
             proto::Request::Notify(notify) => {
                 Self::Notify { pointers: notify.notices.into_iter().map(notice).collect::<Result<_>>()? }
             }
-            proto::Request::Lookup(lookup) => Self::Lookup { target: id("target", &lookup.target)? },
+            proto::Request::Lookup(lookup) => {
+                Self::Lookup { target: id("target", &lookup.target)?, past: lookup.past, claimed: lookup.claimed }
+            }
             proto::Request::Apply(apply) => {
                 Self::Apply { operations: each(apply.operations)?, level: level(apply.level)?, relay: apply.relay }
             }

@@ -48,9 +48,13 @@ impl From<&Response> for proto::Response {
                     records: all(records),
                 })
             }
-            Response::Route { done, pointers, records } => {
-                Self::Route(proto::Route { done: *done, pointers: all(pointers), records: all(records) })
-            }
+            Response::Route { done, pointers, past, replicas, records } => Self::Route(proto::Route {
+                done: *done,
+                pointers: all(pointers),
+                records: all(records),
+                past: all(past),
+                replicas: all(replicas),
+            }),
             Response::Applied { results, records } => {
                 Self::Applied(proto::Applied { results: all(results), records: all(records) })
             }
@@ -110,9 +114,13 @@ impl TryFrom<proto::Response> for Response {
                 items: neighbour_items(neighbours.pointers, &neighbours.predecessors, &neighbours.successor_counts)?,
                 records: each(neighbours.records)?,
             },
-            proto::Response::Route(route) => {
-                Self::Route { done: route.done, pointers: each(route.pointers)?, records: each(route.records)? }
-            }
+            proto::Response::Route(route) => Self::Route {
+                done: route.done,
+                pointers: each(route.pointers)?,
+                past: each(route.past)?,
+                replicas: each(route.replicas)?,
+                records: each(route.records)?,
+            },
             proto::Response::Applied(applied) => {
                 Self::Applied { results: each(applied.results)?, records: each(applied.records)? }
             }

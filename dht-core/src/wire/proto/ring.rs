@@ -174,6 +174,10 @@ pub(crate) struct Notice {
 pub(crate) struct Lookup {
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) target: Bytes,
+    #[prost(uint32, tag = "2")]
+    pub(crate) past: u32,
+    #[prost(bool, tag = "3")]
+    pub(crate) claimed: bool,
 }
 
 #[derive(prost::Message)]
@@ -184,6 +188,10 @@ pub(crate) struct Route {
     pub(crate) pointers: Vec<Pointer>,
     #[prost(message, repeated, tag = "3")]
     pub(crate) records: Vec<NodeRecord>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) past: Vec<Pointer>,
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) replicas: Vec<Pointer>,
 }
 
 #[derive(prost::Message)]

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dht_core::{Dht, Env};
+use dht_core::{Dht, Env, Routing};
 use tokio::time::Instant;
 
 use super::{Clients, rest};
@@ -33,7 +33,7 @@ const SPREAD_NS: u64 = 10_000_000_000;
 
 fn body(world: World) -> Body {
     Box::pin(async move {
-        let (run, checker) = Run::new(world, Trouble::new);
+        let (run, checker) = Run::new(world, Routing::OneHop, Trouble::new);
         run.all(&checker).await
     })
 }

@@ -8,7 +8,7 @@ mod probers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dht_core::{Address, Config, Dht, Error};
+use dht_core::{Address, Config, Dht, Error, Routing};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
@@ -26,7 +26,15 @@ pub const SCENARIO: Scenario = Scenario {
     name: "small_rings",
     about: "3 to 12 nodes, membership changes and faults drawn by the seed, checked at every step and when healed",
     network: NetworkConfig::default,
-    body,
+    body: |world| rings(world, Routing::OneHop),
+};
+
+/// The same rings with nodes that find owners by walking.
+pub const CHORD: Scenario = Scenario {
+    name: "chord_rings",
+    about: "small_rings with routing = chord: operations walk, every position has its fingers",
+    network: NetworkConfig::default,
+    body: |world| rings(world, Routing::Chord),
 };
 
 const SLOT_BITS: u8 = 6;
@@ -43,9 +51,9 @@ const LOOKUPS: usize = 4;
 /// Between two tries to start a node that was refused: its former self may not be known as dead yet.
 const RESTART: Duration = Duration::from_secs(1);
 
-fn body(world: World) -> Body {
+fn rings(world: World, routing: Routing) -> Body {
     Box::pin(async move {
-        let (run, checker) = Run::new(world, |world, registry, _| Probers::new(world, registry));
+        let (run, checker) = Run::new(world, routing, |world, registry, _| Probers::new(world, registry));
         tokio::select! {
             biased;
             result = run.all(&checker) => result,
@@ -68,7 +76,11 @@ pub(super) struct Run<L> {
 
 impl<L: Load> Run<L> {
     /// Draws what happens.
-    pub(super) fn new(world: World, load: impl FnOnce(World, Registry, usize) -> L) -> (Self, Checker) {
+    pub(super) fn new(
+        world: World,
+        routing: Routing,
+        load: impl FnOnce(World, Registry, usize) -> L,
+    ) -> (Self, Checker) {
         let plan = Plan::draw(world.env());
         world.note(&format!("{plan:?}"));
         let config = Config {
@@ -76,6 +88,7 @@ impl<L: Load> Run<L> {
             successor_list_size: plan.successors,
             virtual_nodes: Some(plan.vnodes),
             replication_factor: plan.replicas,
+            routing,
             ..Config::default()
         };
         let rules = Rules {

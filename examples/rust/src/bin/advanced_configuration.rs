@@ -24,7 +24,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         consistent_hashing: true,
         virtual_nodes: Some(32), // twice the default: the load is spread more evenly
         successor_list_size: 8,
-        routing: Routing::OneHop, // only one_hop in this release
+        routing: Routing::OneHop, // Chord: operations walk finger tables
         max_table_nodes: 100_000,
 
         // Replicas.

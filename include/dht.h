@@ -176,6 +176,11 @@ typedef int32_t dht_status;
 typedef struct dht_error_t dht_error_t;
 
 /*
+ A scan. Only pointers to it exist; what they point to is nothing to look at.
+ */
+typedef struct dht_scan_t dht_scan_t;
+
+/*
  A node. Only pointers to it exist; what they point to is nothing to look at.
  */
 typedef struct dht_t dht_t;
@@ -425,6 +430,35 @@ dht_status dht_get_bytes(dht_t *d,
                          dht_error_t **err);
 
 /*
+ The value of `key` with what the ring knows of it: {"version", "expires_at", "format", "value"}. `version` is what
+ dht_compare_and_swap expects; `expires_at` Unix seconds, null: never. `value` is the JSON, or for bytes, of `format`
+ "bytes", their hexadecimal digits as a text. `options_json` may be NULL.
+
+ Errors: as dht_get_with, without DHT_WRONG_FORMAT.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_versioned(dht_t *d,
+                             const char *key,
+                             const char *options_json,
+                             char **json,
+                             dht_error_t **err);
+
+/*
+ The same for a key of bytes, which may be NULL where its length is 0.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_versioned_bytes(dht_t *d,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   const char *options_json,
+                                   char **json,
+                                   dht_error_t **err);
+
+/*
  Deletes `key`; `existed`, which may be NULL, tells whether it had a value. That it had none is no error.
 
  Errors: as dht_put.
@@ -433,6 +467,33 @@ dht_status dht_get_bytes(dht_t *d,
  The rules at the top.
  */
 dht_status dht_delete(dht_t *d, const char *key, bool *existed, dht_error_t **err);
+
+/*
+ As dht_delete, with options, which may be NULL and have no ttl.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_delete.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_delete_with(dht_t *d,
+                           const char *key,
+                           const char *options_json,
+                           bool *existed,
+                           dht_error_t **err);
+
+/*
+ As dht_delete_with, for a key of bytes, which may be NULL where its length is 0.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_delete_bytes(dht_t *d,
+                            const uint8_t *key,
+                            size_t key_len,
+                            const char *options_json,
+                            bool *existed,
+                            dht_error_t **err);
 
 /*
  Whether `key` has a value.
@@ -445,6 +506,20 @@ dht_status dht_delete(dht_t *d, const char *key, bool *existed, dht_error_t **er
 dht_status dht_contains(dht_t *d, const char *key, bool *contains, dht_error_t **err);
 
 /*
+ As dht_contains, with options, which may be NULL and have no ttl.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_contains.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_contains_with(dht_t *d,
+                             const char *key,
+                             const char *options_json,
+                             bool *contains,
+                             dht_error_t **err);
+
+/*
  How many milliseconds `key` still lives, rounded up; -1 if it has no value or never expires.
 
  Errors: as dht_contains.
@@ -453,6 +528,175 @@ dht_status dht_contains(dht_t *d, const char *key, bool *contains, dht_error_t *
  The rules at the top.
  */
 dht_status dht_ttl_ms(dht_t *d, const char *key, int64_t *ttl_ms, dht_error_t **err);
+
+/*
+ Lets what is under `key` live for `ttl_ms` milliseconds from now, above 0, whatever its expiry was. `existed`, which may
+ be NULL, tells whether there is a value.
+
+ Errors: DHT_INVALID_ARGUMENT for a ttl of 0, and as dht_put.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_expire(dht_t *d,
+                      const char *key,
+                      uint64_t ttl_ms,
+                      bool *existed,
+                      dht_error_t **err);
+
+/*
+ Lets what is under `key` live for ever. `persisted`, which may be NULL, tells whether there is a value that would have
+ expired.
+
+ Errors: as dht_put.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_persist(dht_t *d,
+                       const char *key,
+                       bool *persisted,
+                       dht_error_t **err);
+
+/*
+ Stores JSON under `key` if what is there is as expected; if not, nothing is written, which is no error.
+
+ `expected_json` is {"absent": true}: never put, deleted or expired; or {"version": text}: a value of exactly this
+ version; or {"value": value}: a value that is the same, whatever its white space, the order of its members and its
+ escapes, numbers being the same only if they are written alike. {"value": hexadecimal digits, "format": "bytes"}
+ expects bytes. `options_json` may be NULL. `swap_json`, which may be NULL, gets {"swapped", "version", "format",
+ "value"}: the version of the new value, or version and value of what is there instead. `format` is "json", "bytes",
+ whose value is hexadecimal digits, or null if there is none. `version` is null if there never was a value.
+
+ Errors: DHT_INVALID_ARGUMENT for what is no expectation, and as dht_put_with.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_compare_and_swap(dht_t *d,
+                                const char *key,
+                                const char *expected_json,
+                                const char *value_json,
+                                const char *options_json,
+                                char **swap_json,
+                                dht_error_t **err);
+
+/*
+ As dht_compare_and_swap, storing bytes under a key of bytes. `key` and `value` may be NULL where their length is 0.
+
+ # Safety
+ The rules at the top; the lengths are those of what is there.
+ */
+dht_status dht_compare_and_swap_bytes(dht_t *d,
+                                      const uint8_t *key,
+                                      size_t key_len,
+                                      const char *expected_json,
+                                      const uint8_t *value,
+                                      size_t value_len,
+                                      const char *options_json,
+                                      char **swap_json,
+                                      dht_error_t **err);
+
+/*
+ As dht_compare_and_swap with {"absent": true}.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put_if_absent(dht_t *d,
+                             const char *key,
+                             const char *value_json,
+                             const char *options_json,
+                             char **swap_json,
+                             dht_error_t **err);
+
+/*
+ Adds `by_json`, such as "1", "-2" or "0.5", to the number under `key`, 0 if there is none. `sum_json`, which may be
+ NULL, gets the sum. Integers have 64 bits and a sign; with a float, which has a fraction or an exponent, the sum is a
+ float. The expiry of what is there stays. `options_json` may be NULL and have no ttl.
+
+ Errors: DHT_WRONG_FORMAT if the value is no number, or a float and `by_json` an integer; DHT_INVALID_VALUE if
+ `by_json` is no number or the sum does not fit: nothing was done. DHT_INVALID_ARGUMENT for wrong options. As dht_put.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_increment(dht_t *d,
+                         const char *key,
+                         const char *by_json,
+                         const char *options_json,
+                         char **sum_json,
+                         dht_error_t **err);
+
+/*
+ Stores JSON under `key`. `previous_json`, which may be NULL, gets the JSON of what was there before; NULL if there was
+ none. `options_json` may be NULL.
+
+ Errors: DHT_WRONG_FORMAT if what was there is bytes and wanted: the new value is stored nevertheless, and
+ dht_error_maybe_applied true. As dht_put_with.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_and_put(dht_t *d,
+                           const char *key,
+                           const char *value_json,
+                           const char *options_json,
+                           char **previous_json,
+                           dht_error_t **err);
+
+/*
+ Stores bytes under a key of bytes. `previous` gets the bytes of what was there before, or the text of its JSON, as
+ dht_get_bytes gives them; NULL of length 0 if there was none. `previous` and `previous_len` may both be NULL; `key` and
+ `value` where their length is 0; `options_json`.
+
+ Errors: as dht_put_bytes.
+
+ # Safety
+ The rules at the top; the lengths are those of what is there.
+ */
+dht_status dht_get_and_put_bytes(dht_t *d,
+                                 const uint8_t *key,
+                                 size_t key_len,
+                                 const uint8_t *value,
+                                 size_t value_len,
+                                 const char *options_json,
+                                 uint8_t **previous,
+                                 size_t *previous_len,
+                                 dht_error_t **err);
+
+/*
+ Deletes `key`. `previous_json`, which may be NULL, gets the JSON of what was there. `options_json` may be NULL and have
+ no ttl.
+
+ Errors: DHT_NOT_FOUND if there was none, and then no error is set; DHT_WRONG_FORMAT if it was bytes and is wanted: it
+ is deleted nevertheless, and dht_error_maybe_applied true. As dht_delete_with.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_and_delete(dht_t *d,
+                              const char *key,
+                              const char *options_json,
+                              char **previous_json,
+                              dht_error_t **err);
+
+/*
+ Deletes a key of bytes. `previous` gets the bytes of what was there, or the text of its JSON, as dht_get_bytes gives
+ them. `previous` and `previous_len` may both be NULL; `key` where its length is 0; `options_json`.
+
+ Errors: DHT_NOT_FOUND if there was none, and then no error is set. As dht_delete_bytes.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_and_delete_bytes(dht_t *d,
+                                    const uint8_t *key,
+                                    size_t key_len,
+                                    const char *options_json,
+                                    uint8_t **previous,
+                                    size_t *previous_len,
+                                    dht_error_t **err);
 
 /*
  Stores the entries of a JSON object, {key: value, ...}. `results_json` gets {key: {"ok": outcome} or {"error":
@@ -470,6 +714,20 @@ dht_status dht_put_many(dht_t *d,
                         dht_error_t **err);
 
 /*
+ As dht_put_many, with options, which may be NULL. `timeout` bounds the whole batch.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_put_many.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_put_many_with(dht_t *d,
+                             const char *entries_json,
+                             const char *options_json,
+                             char **results_json,
+                             dht_error_t **err);
+
+/*
  The values of the keys of a JSON list. `values_json` gets {key: {"ok": value} or {"error": {"code", "name",
  "message", "maybe_applied"}}, ...} in the order asked, without the keys that have no value.
 
@@ -479,6 +737,20 @@ dht_status dht_put_many(dht_t *d,
  The rules at the top.
  */
 dht_status dht_get_many(dht_t *d, const char *keys_json, char **values_json, dht_error_t **err);
+
+/*
+ As dht_get_many, with options, which may be NULL and have no ttl. `timeout` bounds the whole batch.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_get_many.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_many_with(dht_t *d,
+                             const char *keys_json,
+                             const char *options_json,
+                             char **values_json,
+                             dht_error_t **err);
 
 /*
  Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
@@ -494,6 +766,109 @@ dht_status dht_delete_many(dht_t *d,
                            const char *keys_json,
                            char **results_json,
                            dht_error_t **err);
+
+/*
+ As dht_delete_many, with options, which may be NULL and have no ttl. `timeout` bounds the whole batch.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_delete_many.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_delete_many_with(dht_t *d,
+                                const char *keys_json,
+                                const char *options_json,
+                                char **results_json,
+                                dht_error_t **err);
+
+/*
+ Begins a scan of all keys that begin with `prefix`, which may be NULL where its length is 0; dht_scan_next steps through
+ it. A key that is there throughout is found exactly once, whatever nodes join, leave or die meanwhile; one that is put
+ or deleted meanwhile may be found or not. The order is none. `options_json` may be NULL and have no ttl; its timeout is
+ that of each page of what is found. Free the scan with dht_scan_free.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options; DHT_NOT_STARTED; DHT_STOPPED; DHT_OVERLOADED if this process has more
+ scans than it can name.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_scan(dht_t *d,
+                    const uint8_t *prefix,
+                    size_t prefix_len,
+                    const char *options_json,
+                    dht_scan_t **scan,
+                    dht_error_t **err);
+
+/*
+ The next key of a scan with its value, each as dht_get_bytes gives bytes: free both with dht_bytes_free. `format`,
+ which may be NULL, gets 0 for JSON, 1 for bytes. `value` and `value_len` may both be NULL. Threads that share a scan
+ take turns.
+
+ Errors: DHT_NOT_FOUND at the end, and then no error is set. DHT_TOO_LARGE (the prefix), DHT_NOT_JOINED, DHT_QUORUM,
+ DHT_TIMEOUT: the scan is where it was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node
+ was freed.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_scan_next(dht_scan_t *scan,
+                         uint8_t **key,
+                         size_t *key_len,
+                         uint8_t **value,
+                         size_t *value_len,
+                         int32_t *format,
+                         dht_error_t **err);
+
+/*
+ Frees a scan. NULL, and one that was freed, are allowed.
+
+ # Safety
+ The rules at the top.
+ */
+void dht_scan_free(dht_scan_t *scan);
+
+/*
+ How many keys begin with `prefix` and have a value, counted one by one. `prefix` may be NULL where its length is 0.
+
+ Errors: as dht_scan_next.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_count(dht_t *d,
+                     const uint8_t *prefix,
+                     size_t prefix_len,
+                     uint64_t *count,
+                     dht_error_t **err);
+
+/*
+ About how many keys have a value, without asking anybody: what this node holds, scaled by the part of the ring that it
+ holds. A client, which holds nothing, asks some nodes.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED; for a client also DHT_NOT_JOINED, DHT_UNREACHABLE.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_len(dht_t *d,
+                   uint64_t *len,
+                   dht_error_t **err);
+
+/*
+ Deletes all keys that begin with `prefix`; of length 0, for which it may be NULL: all keys. `count`, which may be NULL,
+ gets how many had a value. Keys that are put meanwhile may stay.
+
+ Errors: as dht_scan_next and dht_delete, the first that occurred; what was deleted before it stays deleted.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_clear(dht_t *d,
+                     const uint8_t *prefix,
+                     size_t prefix_len,
+                     uint64_t *count,
+                     dht_error_t **err);
 
 /*
  The id of `key` on the ring, lower-case hexadecimal of ceil(hash_bits / 4) digits. Works before dht_start too.

@@ -4,9 +4,9 @@ use std::ffi::c_char;
 
 use bytes::Bytes;
 use dht_core::binding::{Effect, json};
-use dht_core::{GetOptions, PutOptions, Value};
+use dht_core::{GetOptions, PutOptions, Result, Value};
 
-use crate::boundary::{Out, call, text};
+use crate::boundary::{Out, call, options, text};
 use crate::error::dht_error_t;
 use crate::registry::{self, dht_t};
 use crate::status::dht_status;
@@ -29,14 +29,31 @@ pub unsafe extern "C" fn dht_put_many(
     // SAFETY: promised by the caller.
     unsafe {
         call("dht_put_many", err, || {
-            let (entries, out) = (text("entries_json", entries_json)?, Out::needed("results_json", results_json)?);
-            let entry = registry::find(d)?;
-            let (keys, values): (Vec<String>, Vec<Value>) = json::entries(entries)?.into_iter().unzip();
-            let running = entry.node.running()?;
-            let entries: Vec<(Bytes, Value)> = keys.iter().map(|key| copied(key)).zip(values).collect();
-            let call = running.dht().put_many(entries, PutOptions::default());
-            let results = running.block_on(Effect::Writes, call, None)?;
-            out.set_text(json::outcomes(&keys, &results)).map(|()| true)
+            let (input, out) = (text("entries_json", entries_json)?, Out::needed("results_json", results_json)?);
+            put_many(d, input, PutOptions::default(), out)
+        })
+    }
+}
+
+/// As dht_put_many, with options, which may be NULL. `timeout` bounds the whole batch.
+///
+/// Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_put_many.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_put_many_with(
+    d: *mut dht_t,
+    entries_json: *const c_char,
+    options_json: *const c_char,
+    results_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_put_many_with", err, || {
+            let (input, out) = (text("entries_json", entries_json)?, Out::needed("results_json", results_json)?);
+            put_many(d, input, options(options_json)?.put(), out)
         })
     }
 }
@@ -58,13 +75,31 @@ pub unsafe extern "C" fn dht_get_many(
     // SAFETY: promised by the caller.
     unsafe {
         call("dht_get_many", err, || {
-            let (keys, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
-            let entry = registry::find(d)?;
-            let keys = json::keys(keys)?;
-            let running = entry.node.running()?;
-            let call = running.dht().get_many(keys.iter().map(|key| copied(key)), GetOptions::default());
-            let results = running.block_on(Effect::Reads, call, None)?;
-            out.set_text(json::found(&keys, &results)).map(|()| true)
+            let (input, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
+            get_many(d, input, GetOptions::default(), out)
+        })
+    }
+}
+
+/// As dht_get_many, with options, which may be NULL and have no ttl. `timeout` bounds the whole batch.
+///
+/// Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_get_many.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_get_many_with(
+    d: *mut dht_t,
+    keys_json: *const c_char,
+    options_json: *const c_char,
+    values_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_get_many_with", err, || {
+            let (input, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
+            get_many(d, input, options(options_json)?.get()?, out)
         })
     }
 }
@@ -87,15 +122,60 @@ pub unsafe extern "C" fn dht_delete_many(
     // SAFETY: promised by the caller.
     unsafe {
         call("dht_delete_many", err, || {
-            let (keys, out) = (text("keys_json", keys_json)?, Out::needed("results_json", results_json)?);
-            let entry = registry::find(d)?;
-            let keys = json::keys(keys)?;
-            let running = entry.node.running()?;
-            let call = running.dht().delete_many(keys.iter().map(|key| copied(key)), GetOptions::default());
-            let results = running.block_on(Effect::Writes, call, None)?;
-            out.set_text(json::deleted(&keys, &results)).map(|()| true)
+            let (input, out) = (text("keys_json", keys_json)?, Out::needed("results_json", results_json)?);
+            delete_many(d, input, GetOptions::default(), out)
         })
     }
+}
+
+/// As dht_delete_many, with options, which may be NULL and have no ttl. `timeout` bounds the whole batch.
+///
+/// Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_delete_many.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_delete_many_with(
+    d: *mut dht_t,
+    keys_json: *const c_char,
+    options_json: *const c_char,
+    results_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_delete_many_with", err, || {
+            let (input, out) = (text("keys_json", keys_json)?, Out::needed("results_json", results_json)?);
+            delete_many(d, input, options(options_json)?.get()?, out)
+        })
+    }
+}
+
+fn put_many(d: *const dht_t, entries: &str, options: PutOptions, out: Out<*mut c_char>) -> Result<bool> {
+    let entry = registry::find(d)?;
+    let (keys, values): (Vec<String>, Vec<Value>) = json::entries(entries)?.into_iter().unzip();
+    let running = entry.running()?;
+    let entries: Vec<(Bytes, Value)> = keys.iter().map(|key| copied(key)).zip(values).collect();
+    let results = running.block_on(Effect::Writes, running.dht().put_many(entries, options), None)?;
+    out.set_text(json::outcomes(&keys, &results)).map(|()| true)
+}
+
+fn get_many(d: *const dht_t, keys: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
+    let entry = registry::find(d)?;
+    let keys = json::keys(keys)?;
+    let running = entry.running()?;
+    let call = running.dht().get_many(keys.iter().map(|key| copied(key)), options);
+    let results = running.block_on(Effect::Reads, call, None)?;
+    out.set_text(json::found(&keys, &results)).map(|()| true)
+}
+
+fn delete_many(d: *const dht_t, keys: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
+    let entry = registry::find(d)?;
+    let keys = json::keys(keys)?;
+    let running = entry.running()?;
+    let call = running.dht().delete_many(keys.iter().map(|key| copied(key)), options);
+    let results = running.block_on(Effect::Writes, call, None)?;
+    out.set_text(json::deleted(&keys, &results)).map(|()| true)
 }
 
 fn copied(key: &str) -> Bytes {

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dht_core::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use dht_core::binding::json::Options;
+use dht_core::{Error, ErrorKind, Result, Value};
 
 use crate::error::dht_error_t;
 use crate::status::dht_status;
@@ -118,6 +120,31 @@ pub(crate) unsafe fn optional_text<'a>(name: &str, pointer: *const c_char) -> Re
     unsafe { text(name, pointer) }.map(Some)
 }
 
+/// Options, which may be NULL.
+///
+/// # Errors
+/// `InvalidArgument`.
+///
+/// # Safety
+/// As [`text_as`].
+pub(crate) unsafe fn options(json: *const c_char) -> Result<Options> {
+    // SAFETY: promised by the caller.
+    Options::read(unsafe { optional_text("options_json", json) }?)
+}
+
+/// A JSON value.
+///
+/// # Errors
+/// `InvalidArgument` for NULL, `InvalidValue` if it is no JSON.
+///
+/// # Safety
+/// As [`text_as`].
+pub(crate) unsafe fn json_value(text: *const c_char) -> Result<Value> {
+    // SAFETY: promised by the caller.
+    let text = unsafe { text_as("value_json", text, ErrorKind::InvalidValue) }?;
+    Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))
+}
+
 /// Bytes; NULL only with length 0.
 ///
 /// # Errors
@@ -137,6 +164,18 @@ pub(crate) unsafe fn bytes<'a>(name: &str, bytes: *const u8, len: usize) -> Resu
     }
     // SAFETY: promised by the caller; the length was checked.
     Ok(unsafe { std::slice::from_raw_parts(bytes, len) })
+}
+
+/// Bytes that must be there, as a value.
+///
+/// # Errors
+/// As [`bytes`].
+///
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn bytes_value(value: *const u8, len: usize) -> Result<Value> {
+    // SAFETY: promised by the caller.
+    Ok(Value::from_bytes(Bytes::copy_from_slice(unsafe { bytes("value", value, len) }?)))
 }
 
 /// Where an answer goes: written once and only on success.
@@ -185,8 +224,49 @@ impl Out<*mut c_char> {
     }
 }
 
+/// Where bytes and their length go.
+pub(crate) struct OutBytes {
+    bytes: Out<*mut u8>,
+    len: Out<usize>,
+}
+
+impl OutBytes {
+    /// # Errors
+    /// `InvalidArgument` if one of them is NULL.
+    ///
+    /// # Safety
+    /// Both are NULL or writable until the call ends.
+    pub(crate) unsafe fn needed(names: [&str; 2], bytes: *mut *mut u8, len: *mut usize) -> Result<Self> {
+        // SAFETY: promised by the caller.
+        unsafe { Ok(Self { bytes: Out::needed(names[0], bytes)?, len: Out::needed(names[1], len)? }) }
+    }
+
+    /// Both NULL: the answer is not wanted.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if only one of them is NULL.
+    ///
+    /// # Safety
+    /// As [`OutBytes::needed`].
+    pub(crate) unsafe fn optional(names: [&str; 2], bytes: *mut *mut u8, len: *mut usize) -> Result<Self> {
+        if bytes.is_null() && len.is_null() {
+            return Ok(Self { bytes: Out(bytes), len: Out(len) });
+        }
+        // SAFETY: promised by the caller.
+        unsafe { Self::needed(names, bytes, len) }
+    }
+
+    /// Gives bytes to the caller; `None`: NULL of length 0.
+    pub(crate) fn set(self, bytes: Option<&[u8]>) {
+        if self.bytes.wanted() {
+            self.bytes.set(bytes.map_or(std::ptr::null_mut(), give_bytes));
+            self.len.set(bytes.map_or(0, <[u8]>::len));
+        }
+    }
+}
+
 /// Bytes for the caller, with a NUL after them that their length does not count.
-pub(crate) fn give_bytes(bytes: &[u8]) -> *mut u8 {
+fn give_bytes(bytes: &[u8]) -> *mut u8 {
     let mut given = Vec::with_capacity(bytes.len() + 1);
     given.extend_from_slice(bytes);
     given.push(0);

@@ -1,14 +1,12 @@
-//! Single keys.
+//! Single keys: put and get.
 
 use std::ffi::c_char;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dht_core::binding::Effect;
-use dht_core::binding::json::{self, Options};
-use dht_core::{ErrorKind, GetOptions, PutOptions, Result, Value};
+use dht_core::binding::{Effect, json};
+use dht_core::{GetOptions, PutOptions, Result, Value, Versioned};
 
-use crate::boundary::{Out, bytes, call, give_bytes, optional_text, text, text_as};
+use crate::boundary::{Out, OutBytes, bytes, bytes_value, call, json_value, options, text};
 use crate::error::dht_error_t;
 use crate::registry::{self, dht_t};
 use crate::status::dht_status;
@@ -81,7 +79,7 @@ pub unsafe extern "C" fn dht_put_with(
     unsafe {
         call("dht_put_with", err, || {
             let (key, out) = (text("key", key)?, Out::optional(outcome_json));
-            let options = Options::read(optional_text("options_json", options_json)?)?.put();
+            let options = options(options_json)?.put();
             put(d, key.as_bytes(), json_value(value_json)?, options, out)
         })
     }
@@ -128,7 +126,7 @@ pub unsafe extern "C" fn dht_get_with(
     unsafe {
         call("dht_get_with", err, || {
             let (key, out) = (text("key", key)?, Out::needed("value_json", value_json)?);
-            let options = Options::read(optional_text("options_json", options_json)?)?.get()?;
+            let options = options(options_json)?.get()?;
             get_json(d, key, options, out)
         })
     }
@@ -156,9 +154,8 @@ pub unsafe extern "C" fn dht_put_bytes(
     unsafe {
         call("dht_put_bytes", err, || {
             let (key, out) = (bytes("key", key, key_len)?, Out::optional(outcome_json));
-            let options = Options::read(optional_text("options_json", options_json)?)?.put();
-            let value = bytes("value", value, value_len)?;
-            put(d, key, Value::from_bytes(Bytes::copy_from_slice(value)), options, out)
+            let options = options(options_json)?.put();
+            put(d, key, bytes_value(value, value_len)?, options, out)
         })
     }
 }
@@ -184,100 +181,63 @@ pub unsafe extern "C" fn dht_get_bytes(
     unsafe {
         call("dht_get_bytes", err, || {
             let key = bytes("key", key, key_len)?;
-            let (out, out_len) = (Out::needed("value", value)?, Out::needed("value_len", value_len)?);
-            let options = Options::read(optional_text("options_json", options_json)?)?.get()?;
-            let Some(found) = get(d, key, options)? else { return Ok(false) };
-            out.set(give_bytes(&found.bytes));
-            out_len.set(found.bytes.len());
+            let out = OutBytes::needed(["value", "value_len"], value, value_len)?;
+            let Some(found) = get(d, key, options(options_json)?.get()?)? else { return Ok(false) };
+            out.set(Some(&found.value.bytes));
             Ok(true)
         })
     }
 }
 
-/// Deletes `key`; `existed`, which may be NULL, tells whether it had a value. That it had none is no error.
+/// The value of `key` with what the ring knows of it: {"version", "expires_at", "format", "value"}. `version` is what
+/// dht_compare_and_swap expects; `expires_at` Unix seconds, null: never. `value` is the JSON, or for bytes, of `format`
+/// "bytes", their hexadecimal digits as a text. `options_json` may be NULL.
 ///
-/// Errors: as dht_put.
+/// Errors: as dht_get_with, without DHT_WRONG_FORMAT.
 ///
 /// # Safety
 /// The rules at the top.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_delete(
+pub unsafe extern "C" fn dht_get_versioned(
     d: *mut dht_t,
     key: *const c_char,
-    existed: *mut bool,
+    options_json: *const c_char,
+    json: *mut *mut c_char,
     err: *mut *mut dht_error_t,
 ) -> dht_status {
     // SAFETY: promised by the caller.
     unsafe {
-        call("dht_delete", err, || {
-            let (key, out) = (text("key", key)?, Out::optional(existed));
-            let running = registry::find(d)?.node.running()?;
-            out.set(running.block_on(Effect::Writes, running.dht().delete(key), None)?);
-            Ok(true)
+        call("dht_get_versioned", err, || {
+            let (key, out) = (text("key", key)?, Out::needed("json", json)?);
+            get_versioned(d, key.as_bytes(), options(options_json)?.get()?, out)
         })
     }
 }
 
-/// Whether `key` has a value.
-///
-/// Errors: as dht_get, without DHT_NOT_FOUND and DHT_WRONG_FORMAT.
+/// The same for a key of bytes, which may be NULL where its length is 0.
 ///
 /// # Safety
-/// The rules at the top.
+/// The rules at the top; the length is that of what is there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_contains(
+pub unsafe extern "C" fn dht_get_versioned_bytes(
     d: *mut dht_t,
-    key: *const c_char,
-    contains: *mut bool,
+    key: *const u8,
+    key_len: usize,
+    options_json: *const c_char,
+    json: *mut *mut c_char,
     err: *mut *mut dht_error_t,
 ) -> dht_status {
     // SAFETY: promised by the caller.
     unsafe {
-        call("dht_contains", err, || {
-            let (key, out) = (text("key", key)?, Out::needed("contains", contains)?);
-            let running = registry::find(d)?.node.running()?;
-            out.set(running.block_on(Effect::Reads, running.dht().contains(key), None)?);
-            Ok(true)
+        call("dht_get_versioned_bytes", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::needed("json", json)?);
+            get_versioned(d, key, options(options_json)?.get()?, out)
         })
     }
-}
-
-/// How many milliseconds `key` still lives, rounded up; -1 if it has no value or never expires.
-///
-/// Errors: as dht_contains.
-///
-/// # Safety
-/// The rules at the top.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_ttl_ms(
-    d: *mut dht_t,
-    key: *const c_char,
-    ttl_ms: *mut i64,
-    err: *mut *mut dht_error_t,
-) -> dht_status {
-    // SAFETY: promised by the caller.
-    unsafe {
-        call("dht_ttl_ms", err, || {
-            let (key, out) = (text("key", key)?, Out::needed("ttl_ms", ttl_ms)?);
-            let running = registry::find(d)?.node.running()?;
-            let ttl = running.block_on(Effect::Reads, running.dht().ttl(key), None)?;
-            let whole = |ttl: Duration| i64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-            out.set(ttl.map_or(-1, whole));
-            Ok(true)
-        })
-    }
-}
-
-/// # Safety
-/// As `text_as`.
-unsafe fn json_value(text: *const c_char) -> Result<Value> {
-    // SAFETY: promised by the caller.
-    let text = unsafe { text_as("value_json", text, ErrorKind::InvalidValue) }?;
-    Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn put(d: *const dht_t, key: &[u8], value: Value, options: PutOptions, out: Out<*mut c_char>) -> Result<bool> {
-    let running = registry::find(d)?.node.running()?;
+    let running = registry::find(d)?.running()?;
     let outcome = running.block_on(Effect::Writes, running.dht().put_value(key, value, options), None)?;
     if out.wanted() {
         out.set_text(json::outcome(&outcome))?;
@@ -285,19 +245,26 @@ fn put(d: *const dht_t, key: &[u8], value: Value, options: PutOptions, out: Out<
     Ok(true)
 }
 
-fn get(d: *const dht_t, key: &[u8], options: GetOptions) -> Result<Option<Value>> {
-    let running = registry::find(d)?.node.running()?;
+/// The value of `key`, if there is one.
+pub(crate) fn get(d: *const dht_t, key: &[u8], options: GetOptions) -> Result<Option<Versioned<Value>>> {
+    let running = registry::find(d)?.running()?;
     // Most gets of a cache end here, without a look at the runtime.
-    let found = match running.dht().get_from_memory(key, options) {
-        Some(found) => found?,
-        None => running.block_on(Effect::Reads, running.dht().get_versioned(key, options), None)?,
-    };
-    Ok(found.map(|found| found.value))
+    match running.dht().get_from_memory(key, options) {
+        Some(found) => found,
+        None => running.block_on(Effect::Reads, running.dht().get_versioned(key, options), None),
+    }
 }
 
 fn get_json(d: *const dht_t, key: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
     match get(d, key.as_bytes(), options)? {
-        Some(found) => out.set_text(json::json_text(&found)?).map(|()| true),
+        Some(found) => out.set_text(json::json_text(&found.value)?).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn get_versioned(d: *const dht_t, key: &[u8], options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
+    match get(d, key, options)? {
+        Some(found) => out.set_text(json::versioned(&found)?).map(|()| true),
         None => Ok(false),
     }
 }

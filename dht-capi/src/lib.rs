@@ -5,13 +5,16 @@
 //! that is looked up, never an address that is followed; no panic crosses the border (`boundary::call`).
 #![allow(non_camel_case_types, reason = "types have their names in C")]
 
+mod atomic;
 mod batch;
 mod boundary;
 mod data;
 mod error;
+mod keys;
 mod life;
 mod log;
 mod registry;
+mod scan;
 mod status;
 mod topology;
 mod version;
@@ -19,15 +22,25 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{dht_delete_many, dht_get_many, dht_put_many};
+pub use atomic::{
+    dht_compare_and_swap, dht_compare_and_swap_bytes, dht_get_and_delete, dht_get_and_delete_bytes, dht_get_and_put,
+    dht_get_and_put_bytes, dht_increment, dht_put_if_absent,
+};
+pub use batch::{
+    dht_delete_many, dht_delete_many_with, dht_get_many, dht_get_many_with, dht_put_many, dht_put_many_with,
+};
 pub use boundary::{dht_bytes_free, dht_string_free};
 pub use data::{
-    dht_contains, dht_delete, dht_get, dht_get_bytes, dht_get_with, dht_put, dht_put_bytes, dht_put_with,
-    dht_put_with_ttl, dht_ttl_ms,
+    dht_get, dht_get_bytes, dht_get_versioned, dht_get_versioned_bytes, dht_get_with, dht_put, dht_put_bytes,
+    dht_put_with, dht_put_with_ttl,
 };
 pub use error::{dht_error_code, dht_error_free, dht_error_maybe_applied, dht_error_message, dht_error_t};
+pub use keys::{
+    dht_contains, dht_contains_with, dht_delete, dht_delete_bytes, dht_delete_with, dht_expire, dht_persist, dht_ttl_ms,
+};
 pub use life::{dht_free, dht_join, dht_leave, dht_new, dht_start, dht_stop, dht_wait_ready};
 pub use registry::dht_t;
+pub use scan::{dht_clear, dht_count, dht_len, dht_scan, dht_scan_free, dht_scan_next, dht_scan_t};
 pub use status::{dht_status, dht_status_name};
 pub use topology::{
     dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_lookup_trace, dht_members, dht_node_info,

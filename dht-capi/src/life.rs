@@ -56,7 +56,7 @@ pub unsafe extern "C" fn dht_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dht_start(d: *mut dht_t, err: *mut *mut dht_error_t) -> dht_status {
     // SAFETY: promised by the caller.
-    unsafe { call("dht_start", err, || registry::find(d)?.node.start_blocking(None).map(|()| true)) }
+    unsafe { call("dht_start", err, || registry::find(d)?.start_blocking(None).map(|()| true)) }
 }
 
 /// Ends the node at once, within a second, without hand-over or goodbye: to the ring, a crash. Later calls succeed.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn dht_start(d: *mut dht_t, err: *mut *mut dht_error_t) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dht_stop(d: *mut dht_t, err: *mut *mut dht_error_t) -> dht_status {
     // SAFETY: promised by the caller.
-    unsafe { call("dht_stop", err, || registry::find(d)?.node.stop_blocking().map(|()| true)) }
+    unsafe { call("dht_stop", err, || registry::find(d)?.stop_blocking().map(|()| true)) }
 }
 
 /// Hands over what only this node holds, says goodbye and ends. Later calls succeed.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn dht_stop(d: *mut dht_t, err: *mut *mut dht_error_t) -> 
 pub unsafe extern "C" fn dht_leave(d: *mut dht_t, timeout_ms: u64, err: *mut *mut dht_error_t) -> dht_status {
     let timeout = Duration::from_millis(timeout_ms);
     // SAFETY: promised by the caller.
-    unsafe { call("dht_leave", err, || registry::find(d)?.node.leave_blocking(timeout, None).map(|()| true)) }
+    unsafe { call("dht_leave", err, || registry::find(d)?.leave_blocking(timeout, None).map(|()| true)) }
 }
 
 /// Waits until the node is joined, agrees with its neighbours on who is there, and has caught up with all that it
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn dht_wait_ready(d: *mut dht_t, timeout_ms: u64, err: *mu
     // SAFETY: promised by the caller.
     unsafe {
         call("dht_wait_ready", err, || {
-            let running = registry::find(d)?.node.running()?;
+            let running = registry::find(d)?.running()?;
             running.block_on(Effect::Reads, running.dht().wait_ready(timeout), None).map(|()| true)
         })
     }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn dht_join(d: *mut dht_t, addresses: *const c_char, err: 
         call("dht_join", err, || {
             let entry = registry::find(d)?;
             let addresses = binding::addresses(text("addresses", addresses)?)?;
-            let running = entry.node.running()?;
+            let running = entry.running()?;
             running.block_on(Effect::Reads, running.dht().join(&addresses), None).map(|()| true)
         })
     }
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn dht_free(d: *mut dht_t) {
     contained((), || {
         let Some(entry) = registry::remove(d) else { return };
         // Here rather than where the last call lets go of it. It can fail only where there is nothing to stop.
-        let _ = entry.node.stop_blocking();
+        let _ = entry.stop_blocking();
     });
 }
 

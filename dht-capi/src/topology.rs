@@ -27,7 +27,7 @@ pub unsafe extern "C" fn dht_hash_key(
     unsafe {
         call("dht_hash_key", err, || {
             let (key, out) = (text("key", key)?, Out::needed("hex", hex)?);
-            out.set_text(registry::find(d)?.node.hash_key(key.as_bytes())?).map(|()| true)
+            out.set_text(registry::find(d)?.hash_key(key.as_bytes())?).map(|()| true)
         })
     }
 }
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn dht_lookup_trace(
     unsafe {
         call("dht_lookup_trace", err, || {
             let (key, out) = (text("key", key)?, Out::needed("json", json)?);
-            let running = registry::find(d)?.node.running()?;
+            let running = registry::find(d)?.running()?;
             let trace = running.block_on(Effect::Reads, running.dht().lookup_trace(key), None)?;
             out.set_text(json::shape(&trace)?).map(|()| true)
         })
@@ -206,6 +206,6 @@ pub unsafe extern "C" fn dht_health(d: *mut dht_t, json: *mut *mut c_char, err: 
 unsafe fn show(d: *const dht_t, json: *mut *mut c_char, tell: impl FnOnce(&Dht) -> Result<String>) -> Result<bool> {
     // SAFETY: promised by the caller.
     let out = unsafe { Out::needed("json", json) }?;
-    let running = registry::find(d)?.node.running()?;
+    let running = registry::find(d)?.running()?;
     out.set_text(tell(running.dht())?).map(|()| true)
 }

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 /// In the order of the header.
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     "src/version.rs",
     "src/status.rs",
     "src/registry.rs",
     "src/error.rs",
     "src/life.rs",
     "src/data.rs",
+    "src/keys.rs",
+    "src/atomic.rs",
     "src/batch.rs",
+    "src/scan.rs",
     "src/topology.rs",
     "src/boundary.rs",
 ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use dht_core::Consistency;
+use dht_core::{Consistency, Version};
 
 use crate::settings::ConfigFlags;
 use crate::units::{parse_positive_duration, parse_size};
@@ -46,6 +46,25 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Delete a key.
     Delete(DeleteArgs),
+    /// Store a value under a key if what is there is as expected: compare and swap.
+    ///
+    /// Ends with status 1, and prints what is there instead, if it is not. VALUE and the expected value are taken as put
+    /// takes a VALUE.
+    Cas(CasArgs),
+    /// Add to the number under a key, 0 if there is none, and print the sum.
+    Incr(IncrArgs),
+    /// Let what is under a key live for a time from now.
+    Expire(ExpireArgs),
+    /// Let what is under a key live for ever.
+    ///
+    /// Ends with status 1 if there is no value that would have expired.
+    Persist(DeleteArgs),
+    /// Print all keys that begin with a prefix, in no order, one a line: the key, a tab, the value.
+    ///
+    /// What is no JSON, or no text, is shown as a JSON string of hexadecimal digits after 0x.
+    Scan(ScanArgs),
+    /// Print how many keys begin with a prefix.
+    Count(CountArgs),
     /// Show the counters and times of a node.
     Stats(NodeArgs),
     /// Show the members of the ring with their share of it, as a node sees them.
@@ -156,6 +175,79 @@ pub(crate) struct DeleteArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("expected").required(true).args(["absent", "version", "current"]))]
+pub(crate) struct CasArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// The new value.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) value: OsString,
+    /// Expect no value.
+    #[arg(long)]
+    pub(crate) absent: bool,
+    /// Expect a value of this version.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: Option<Version>,
+    /// Expect this value.
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    pub(crate) current: Option<OsString>,
+    /// Forget the value after this time: seconds, or text like 1h.
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
+    pub(crate) ttl: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncrArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// What to add: an integer, or a number with a fraction or an exponent, which makes the value a float.
+    #[arg(allow_negative_numbers = true, default_value = "1")]
+    pub(crate) by: String,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpireArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// How long: seconds, or text like 1h.
+    #[arg(value_name = "DURATION", value_parser = parse_positive_duration)]
+    pub(crate) ttl: Duration,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// What the keys begin with; without it all keys.
+    #[arg(default_value = "")]
+    pub(crate) prefix: OsString,
+    /// Print only the keys.
+    #[arg(long)]
+    pub(crate) keys: bool,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CountArgs {
+    /// What the keys begin with; without it all keys.
+    #[arg(default_value = "")]
+    pub(crate) prefix: OsString,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct LocateArgs {
     /// The key.
     pub(crate) key: OsString,
@@ -223,6 +315,11 @@ mod tests {
             (&["put", "k", "v", "--bytes", "--json-value"], Kind::ArgumentConflict),
             (&["put", "k", "v", "--ttl", "0"], Kind::ValueValidation),
             (&["put", "k", "v", "--ttl", "soon"], Kind::ValueValidation),
+            (&["cas", "k", "v"], Kind::MissingRequiredArgument),
+            (&["cas", "k", "v", "--absent", "--current", "1"], Kind::ArgumentConflict),
+            (&["cas", "k", "v", "--version", "1"], Kind::ValueValidation),
+            (&["expire", "k"], Kind::MissingRequiredArgument),
+            (&["expire", "k", "0"], Kind::ValueValidation),
             (&["get", "k", "--level", "most"], Kind::InvalidValue),
             (&["get"], Kind::MissingRequiredArgument),
             (&["stats", "--timeout", "0"], Kind::ValueValidation),

@@ -107,6 +107,6 @@ pub(crate) fn delete(args: &DeleteArgs, as_json: bool) -> Result<(), Failure> {
 }
 
 /// The connection's own timeout is that of its calls too.
-fn options(level: &LevelArgs) -> GetOptions {
+pub(crate) fn options(level: &LevelArgs) -> GetOptions {
     GetOptions { consistency: level.level, timeout: None }
 }

@@ -1,15 +1,18 @@
 //! The `dht` program as a library, so that other packages can offer the same command: [`run`] is all of it.
 //!
 //! `args` is what can be typed; `serve` runs a node (`settings` lays flags, variables, file and defaults over each
-//! other); `client` and `describe` talk to a running node; `demo` starts a ring of processes, kills one and proves that
+//! other); `client`, `atomic`, `scan` and `describe` talk to a running
+//! node; `demo` starts a ring of processes, kills one and proves that
 //! nothing is lost. Results go to standard output, everything else to standard error.
 
 mod args;
+mod atomic;
 mod client;
 mod demo;
 mod describe;
 mod failure;
 mod output;
+mod scan;
 mod serve;
 mod settings;
 mod signals;
@@ -71,6 +74,12 @@ fn dispatch(cli: Cli, program: &Program) -> Result<(), Failure> {
         Command::Put(args) => client::put(args, json),
         Command::Get(args) => client::get(&args, json),
         Command::Delete(args) => client::delete(&args, json),
+        Command::Cas(args) => atomic::compare_and_swap(args, json),
+        Command::Incr(args) => atomic::increment(&args, json),
+        Command::Expire(args) => atomic::expire(&args.key, Some(args.ttl), &args.level, &args.node, json),
+        Command::Persist(args) => atomic::expire(&args.key, None, &args.level, &args.node, json),
+        Command::Scan(args) => scan::scan(&args, json),
+        Command::Count(args) => scan::count(&args, json),
         Command::Stats(args) => describe::statistics(&args, json),
         Command::Ring(args) => describe::ring(&args, json),
         Command::Locate(args) => describe::locate(&args, json),

@@ -1,11 +1,12 @@
 //! What is typed as key and value, as bytes and format; what is stored, as text and JSON.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
-use dht_core::{Error, ErrorKind, Format, Result, Value};
+use dht_core::{Error, ErrorKind, Format, Number, Result, Value};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -77,6 +78,31 @@ pub(crate) fn key_bytes(key: &OsStr) -> &[u8] {
     key.as_encoded_bytes()
 }
 
+/// A number to add, as it was typed. `InvalidValue` if it is none.
+pub(crate) fn number(text: &str) -> Result<Number> {
+    let value = Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))?;
+    Number::of(&value).map_err(|error| {
+        Error::new(ErrorKind::InvalidValue, format!("{text:?} is no number that can be added")).with_source(error)
+    })
+}
+
+/// A key on a line of its own: as it is where that is possible.
+pub(crate) fn shown_key(key: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.contains(char::is_control) => text.into(),
+        _ => format!("\"0x{}\"", hex(key)).into(),
+    }
+}
+
+/// A value on one line: JSON without line ends, which it has only between its parts; bytes as hexadecimal digits.
+pub(crate) fn shown(value: &Value) -> Cow<'_, str> {
+    match (value.format, std::str::from_utf8(&value.bytes)) {
+        (Format::Json, Ok(text)) if text.contains(['\n', '\r']) => text.replace(['\n', '\r'], " ").into(),
+        (Format::Json, Ok(text)) => text.into(),
+        _ => format!("\"0x{}\"", hex(&value.bytes)).into(),
+    }
+}
+
 /// A key and what is under it, for machines. Fields that do not apply are absent. JSON stays the text that was stored,
 /// so no digit of a number is lost; bytes are text where they are UTF-8, else hexadecimal digits.
 #[derive(Debug, Default, Serialize)]
@@ -89,6 +115,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) found: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) swapped: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -22,6 +22,63 @@ async fn put_get_delete() {
 }
 
 #[tokio::test]
+async fn what_looks_at_the_present_value() {
+    let served = Served::new().await;
+    let ran = served.client(&["cas", "k", "one", "--absent"]).await;
+    assert_eq!((ran.status, ran.text()), (0, "swapped\n"), "{}", ran.err);
+    let ran = served.client(&["cas", "k", "2", "--absent"]).await;
+    assert_eq!((ran.status, ran.text(), ran.err.as_str()), (1, "\"one\"\n", ""));
+    let first = served.client(&["cas", "k", "[1]", "--current", "one", "--ttl", "1h", "--json"]).await.json();
+    assert_eq!((&first["key"], &first["swapped"]), (&json!("k"), &json!(true)));
+    let version = first["version"].as_str().expect("a version");
+    let ran = served.client(&["cas", "k", "3", "--version", version, "--level", "all", "--json"]).await.json();
+    assert_eq!(ran["swapped"], true, "{ran}");
+    let ran = served.client(&["cas", "k", "4", "--version", version, "--json"]).await;
+    assert_eq!((ran.status, ran.json()["value"].clone(), ran.json()["swapped"].clone()), (1, json!(3), json!(false)));
+    let ran = served.client(&["cas", "none", "4", "--current", "3"]).await;
+    assert_eq!((ran.status, ran.text()), (1, "no value\n"));
+
+    assert_eq!(served.client(&["incr", "n"]).await.text(), "1\n");
+    assert_eq!(served.client(&["incr", "n", "-3"]).await.text(), "-2\n");
+    assert_eq!(served.client(&["incr", "n", "0.5", "--json"]).await.json()["value"], json!(-1.5));
+    let ran = served.client(&["incr", "n", "1"]).await;
+    assert!(ran.status == 3 && ran.err.starts_with("dht: WRONG_FORMAT"), "{}", ran.err);
+    let ran = served.client(&["incr", "n", "much"]).await;
+    assert!(ran.status == 3 && ran.err.starts_with("dht: INVALID_VALUE"), "{}", ran.err);
+
+    let ran = served.client(&["expire", "n", "1h"]).await;
+    assert_eq!((ran.status, ran.text()), (0, "it will expire\n"));
+    assert!(served.client(&["get", "n", "--json"]).await.json()["expires_at"].is_f64());
+    assert_eq!(served.client(&["persist", "n", "--json"]).await.json(), json!({"done": true}));
+    assert_eq!(served.client(&["persist", "n"]).await.status, 1);
+    assert_eq!(served.client(&["expire", "none", "1"]).await.status, 1);
+    assert!(served.client(&["get", "n", "--json"]).await.json()["expires_at"].is_null());
+}
+
+#[tokio::test]
+async fn all_keys_of_a_prefix() {
+    let served = Served::new().await;
+    for (key, value) in [("user:1", "\"Ada\""), ("user:2", "[1,\n2]"), ("other\n", "0")] {
+        assert_eq!(served.client(&["put", key, value]).await.status, 0);
+    }
+    assert_eq!(served.client(&["put", "user:3", "\u{1}", "--bytes"]).await.status, 0);
+    let lines = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let ran = served.client(&["scan", "user:"]).await;
+    assert_eq!(lines(ran.text()), ["user:1\t\"Ada\"", "user:2\t[1, 2]", "user:3\t\"0x01\""], "{}", ran.err);
+    let ran = served.client(&["scan", "--keys"]).await;
+    assert_eq!(lines(ran.text()), ["\"0x6f746865720a\"", "user:1", "user:2", "user:3"]);
+    let ran = served.client(&["scan", "user:1", "--json"]).await.json();
+    assert_eq!((&ran["key"], &ran["value"], &ran["expires_at"]), (&json!("user:1"), &json!("Ada"), &json!(null)));
+    assert_eq!(served.client(&["count", "user:"]).await.text(), "3\n");
+    assert_eq!(served.client(&["count", "--json"]).await.json(), json!({"count": 4}));
+    assert_eq!(served.client(&["count", "none"]).await.text(), "0\n");
+}
+
+#[tokio::test]
 async fn json_for_machines() {
     let served = Served::new().await;
     let put = served.client(&["put", "k", "hello", "--level", "all", "--json"]).await.json();

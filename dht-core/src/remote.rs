@@ -1,6 +1,8 @@
 //! Talking to a running node without being one: the node coordinates the calls. For command lines, scripts, and
 //! programs that can reach only some of the nodes; everybody else embeds a node.
 
+mod atomic;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -4,7 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use dht_core::{Config, Dht, Error, ErrorKind, Format, GetOptions, PutOptions, Result, Value};
+use dht_core::{
+    Config, Dht, Error, ErrorKind, Expected, Format, GetOptions, Number, PutOptions, Result, Value, Version,
+};
 use serde_json::Value as Json;
 
 fn vectors(name: &str) -> Json {
@@ -177,6 +179,82 @@ async fn batches_answer_per_key() {
         }
     }
     node.stop().await;
+}
+
+#[tokio::test]
+async fn operations_that_look_at_the_present_value() {
+    let node = common::start(Config::default()).await;
+    let all = vectors("atomic.json");
+    let mut named = std::collections::BTreeMap::new();
+    for step in list(&all) {
+        let version = atomic_step(&node, step, &named).await;
+        if let (Some(name), Some(version)) = (step.get("name"), version) {
+            named.insert(text(name).to_owned(), version);
+        }
+    }
+    assert!(list(&all).len() > 40 && named.len() > 2);
+    node.stop().await;
+}
+
+fn json_of(of: &Json) -> Option<Value> {
+    of.as_str().map(|text| Value::from_json_text(text.to_owned()).expect("it is JSON"))
+}
+
+/// What a step stores, or finds: the JSON text of one member, or the bytes of the other.
+fn stored(step: &Json, json: &str, hex: &str) -> Option<Value> {
+    json_of(&step[json]).or_else(|| step.get(hex).map(|hex| Value::from_bytes(from_hex(text(hex)))))
+}
+
+/// Does a step and compares what it says; the version that it wrote.
+async fn atomic_step(node: &Dht, step: &Json, named: &std::collections::BTreeMap<String, Version>) -> Option<Version> {
+    let key = text(&step["key"]);
+    let value = stored(step, "value", "hex");
+    let ttl = step.get("ttl").map(|ttl| Duration::from_secs(ttl.as_u64().expect("whole seconds")));
+    let options = PutOptions { ttl, ..PutOptions::default() };
+    let value = || value.clone().expect("a value");
+    match text(&step["op"]) {
+        "put" | "put_bytes" => return Some(node.put_value(key, value(), options).await.expect("it is stored").version),
+        "delete" => assert_eq!(Some(node.delete(key).await.expect("it runs")), step["existed"].as_bool(), "{step}"),
+        op @ ("put_if_absent" | "compare_and_swap") => {
+            let expected = match &step["expected"] {
+                _ if op == "put_if_absent" => Expected::Absent,
+                told if told.get("absent").is_some() => Expected::Absent,
+                told if told.get("version_of").is_some() => Expected::Version(named[text(&told["version_of"])]),
+                told => Expected::Value(stored(told, "value", "hex").expect("a value")),
+            };
+            let swap = node.compare_and_swap_value(key, expected, value(), options).await.expect("it runs");
+            assert_eq!(Some(swap.swapped), step["swapped"].as_bool(), "{step}");
+            assert_eq!(swap.value, stored(step, "found", "found_hex"), "{step}");
+            return swap.version;
+        }
+        "increment" => {
+            let by = Number::of(&json_of(&step["by"]).expect("a number")).expect("a number");
+            match node.increment_with(key, by, GetOptions::default()).await {
+                Ok(sum) => assert_eq!(sum.to_string(), text(&step["sum"]), "{step}"),
+                Err(error) => assert_eq!(error.kind(), kind_of(text(&step["error"])), "{step}"),
+            }
+        }
+        "get_and_put" => {
+            let before = node.get_and_put_value(key, value(), options).await.expect("it runs");
+            assert_eq!(before, json_of(&step["previous"]), "{step}");
+        }
+        "get_and_delete" => {
+            let before = node.get_and_delete_value(key, GetOptions::default()).await.expect("it runs");
+            assert_eq!(before, json_of(&step["previous"]), "{step}");
+        }
+        op @ ("expire" | "persist") => {
+            let ttl = if op == "expire" { Some(ttl.expect("a ttl")) } else { None };
+            let existed = node.expire_with(key, ttl, GetOptions::default()).await.expect("it runs");
+            assert_eq!(Some(existed), step["existed"].as_bool(), "{step}");
+        }
+        "ttl" => {
+            let (left, most) = (node.ttl(key).await.expect("it is read"), step["lives_at_most"].as_u64());
+            assert_eq!(left.is_some(), most.is_some(), "{step}");
+            assert!(left <= most.map(Duration::from_secs) && left != Some(Duration::ZERO), "{step}: {left:?}");
+        }
+        op => panic!("no step is called {op}"),
+    }
+    None
 }
 
 /// The members of an object in their order, the same name twice included.

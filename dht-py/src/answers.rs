@@ -61,6 +61,12 @@ impl PutOutcome {
     }
 }
 
+impl PutOutcome {
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+}
+
 /// The outcome of one write.
 pub(crate) fn outcome(py: Python<'_>, outcome: dht_core::PutOutcome) -> PyResult<Py<PyAny>> {
     let dht_core::PutOutcome { version, acks, wanted, set_size, degraded } = outcome;
@@ -120,12 +126,23 @@ impl Versioned {
     }
 }
 
+impl Versioned {
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+}
+
 /// What a read found.
 pub(crate) fn found(py: Python<'_>, found: Option<dht_core::Versioned<Value>>) -> PyResult<Py<PyAny>> {
     let Some(found) = found else { return Ok(py.None()) };
     let value = decoded(py, &found.value)?;
     let made = Versioned { value, version: found.version.to_string(), expires_at: found.expires_at };
     Ok(Py::new(py, made)?.into_any())
+}
+
+/// Yes or no.
+pub(crate) fn flag(py: Python<'_>, flag: bool) -> PyResult<Py<PyAny>> {
+    Ok(flag.into_pyobject(py)?.to_owned().into_any().unbind())
 }
 
 /// A shape of the core as the dataclass of `dht.types`.

@@ -78,3 +78,27 @@ fn poll_now<F: Future>(lease: &Lease, future: Pin<&mut F>) -> Poll<F::Output> {
     let _inside = lease.handle().enter();
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
+
+/// Runs an operation on the running node in the way of this handle: `|dht, input| future`, then `convert`.
+/// `borrowed` is what a blocking call uses, `owned` what outlives the call into Python.
+macro_rules! operate {
+    ($node:ident, $py:ident, $effect:ident, $borrowed:expr, $owned:expr,
+     |$dht:ident, $input:ident| $call:expr, $convert:expr) => {{
+        let running = $node.running($py)?;
+        if $node.asynchronous {
+            let held = running.clone();
+            let $input = $owned;
+            let future = async move {
+                let $dht: &dht_core::Dht = held.dht();
+                $call.await
+            };
+            $crate::calls::begin($py, running.lease().clone(), future, $convert)
+        } else {
+            let $dht: &dht_core::Dht = running.dht();
+            let $input = $borrowed;
+            let result = $crate::calls::wait($py, running.lease(), dht_core::binding::Effect::$effect, $call)?;
+            ($convert)($py, result)
+        }
+    }};
+}
+pub(crate) use operate;

@@ -1,6 +1,6 @@
 //! The extension module `dht._dht`: what the Python package `dht` stands on.
 //!
-//! `node` has the operations; `calls` runs them, blocking or for asyncio (`asynchronous`); `values` and `arguments` turn
+//! `node` has the life of a node, `data`, `atomic`, `batch`, `scan` and `topology` its operations; `calls` runs them, blocking or for asyncio (`asynchronous`); `values` and `arguments` turn
 //! Python objects into the core's and back, `answers` shows its shapes, `errors` raises its errors; `logs` hands its
 //! events to Python's `logging`; `life` ends everything with the interpreter; `program` is the `dht` command.
 //!
@@ -11,13 +11,18 @@
 mod answers;
 mod arguments;
 mod asynchronous;
+mod atomic;
+mod batch;
 mod calls;
 mod courier;
+mod data;
 mod errors;
 mod life;
 mod logs;
 mod node;
 mod program;
+mod scan;
+mod topology;
 mod values;
 
 use pyo3::prelude::*;
@@ -30,6 +35,9 @@ fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<arguments::Settings>()?;
     module.add_class::<answers::PutOutcome>()?;
     module.add_class::<answers::Versioned>()?;
+    module.add_class::<atomic::Expected>()?;
+    module.add_class::<atomic::Swap>()?;
+    module.add_class::<scan::Scan>()?;
     module.add_class::<asynchronous::Call>()?;
     module.add_function(wrap_pyfunction!(life::end_all, module)?)?;
     module.add_function(wrap_pyfunction!(life::forked, module)?)?;

@@ -46,6 +46,12 @@ func (r *Result[T]) UnmarshalJSON(text []byte) error {
 // Errors: ErrInvalidValue, ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped. ErrTimeout and
 // ErrCancelled of ctx: see Error.MaybeApplied.
 func (n *Node) PutMany(ctx context.Context, entries map[string]any) (map[string]Result[PutOutcome], error) {
+	return n.PutManyWith(ctx, PutOptions{}, entries)
+}
+
+// PutManyWith is PutMany as options say; the deadline of the context bounds the whole batch.
+func (n *Node) PutManyWith(ctx context.Context, options PutOptions,
+	entries map[string]any) (map[string]Result[PutOutcome], error) {
 	texts := make(map[string]json.RawMessage, len(entries))
 	for key, value := range entries {
 		if err := checkKey(key); err != nil {
@@ -61,13 +67,14 @@ func (n *Node) PutMany(ctx context.Context, entries map[string]any) (map[string]
 	if err != nil {
 		return nil, err // A json.RawMessage that is no JSON.
 	}
-	return n.putMany(ctx, text)
+	return n.putMany(ctx, text, options)
 }
 
-func (n *Node) putMany(ctx context.Context, entries string) (map[string]Result[PutOutcome], error) {
-	return many[PutOutcome](ctx, n, writes, entries,
-		func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-			return C.dht_put_many(n.handle, in, out, err)
+func (n *Node) putMany(ctx context.Context, entries string,
+	options PutOptions) (map[string]Result[PutOutcome], error) {
+	return many[PutOutcome](ctx, n, writes, entries, optionsOf(ctx, options.TTL, options.Consistency),
+		func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+			return C.dht_put_many_with(n.handle, in, o, out, err)
 		})
 }
 
@@ -76,45 +83,59 @@ func (n *Node) putMany(ctx context.Context, entries string) (map[string]Result[P
 //
 // Errors: ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped, ErrTimeout, ErrCancelled.
 func (n *Node) GetMany(ctx context.Context, keys ...string) (map[string]Result[json.RawMessage], error) {
+	return n.GetManyWith(ctx, GetOptions{}, keys...)
+}
+
+// GetManyWith is GetMany as options say; the deadline of the context bounds the whole batch.
+func (n *Node) GetManyWith(ctx context.Context, options GetOptions,
+	keys ...string) (map[string]Result[json.RawMessage], error) {
 	text, err := listOf(keys)
 	if err != nil {
 		return nil, err
 	}
-	return n.getMany(ctx, text)
+	return n.getMany(ctx, text, options)
 }
 
-func (n *Node) getMany(ctx context.Context, keys string) (map[string]Result[json.RawMessage], error) {
-	return many[json.RawMessage](ctx, n, reads, keys,
-		func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-			return C.dht_get_many(n.handle, in, out, err)
+func (n *Node) getMany(ctx context.Context, keys string,
+	options GetOptions) (map[string]Result[json.RawMessage], error) {
+	return many[json.RawMessage](ctx, n, reads, keys, optionsOf(ctx, 0, options.Consistency),
+		func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+			return C.dht_get_many_with(n.handle, in, o, out, err)
 		})
 }
 
 // DeleteMany deletes many keys; the value of each is true if it had one. Errors as of PutMany.
 func (n *Node) DeleteMany(ctx context.Context, keys ...string) (map[string]Result[bool], error) {
+	return n.DeleteManyWith(ctx, GetOptions{}, keys...)
+}
+
+// DeleteManyWith is DeleteMany as options say; the deadline of the context bounds the whole batch.
+func (n *Node) DeleteManyWith(ctx context.Context, options GetOptions,
+	keys ...string) (map[string]Result[bool], error) {
 	text, err := listOf(keys)
 	if err != nil {
 		return nil, err
 	}
-	return n.deleteMany(ctx, text)
+	return n.deleteMany(ctx, text, options)
 }
 
-func (n *Node) deleteMany(ctx context.Context, keys string) (map[string]Result[bool], error) {
-	return many[bool](ctx, n, writes, keys, func(in *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_delete_many(n.handle, in, out, err)
-	})
+func (n *Node) deleteMany(ctx context.Context, keys string, options GetOptions) (map[string]Result[bool], error) {
+	return many[bool](ctx, n, writes, keys, optionsOf(ctx, 0, options.Consistency),
+		func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+			return C.dht_delete_many_with(n.handle, in, o, out, err)
+		})
 }
 
-func many[T any](ctx context.Context, n *Node, effect effect, input string,
-	ask func(*C.char, **C.char, **C.dht_error_t) C.dht_status) (map[string]Result[T], error) {
-	in, err := cString(input, ErrInvalidArgument)
+func many[T any](ctx context.Context, n *Node, effect effect, input string, options *string,
+	ask func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status) (map[string]Result[T], error) {
+	in, o, err := keyAndText(input, options)
 	if err != nil {
 		return nil, err
 	}
 	results := map[string]Result[T]{}
 	err = n.ask(ctx, effect, &results, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return ask(in, out, err)
-	}, in)
+		return ask(in, o, out, err)
+	}, in, o)
 	if err != nil {
 		return nil, err
 	}

@@ -106,18 +106,35 @@ func (n *Node) tell(out any, ask question) error {
 	return n.ask(context.Background(), reads, out, ask)
 }
 
-// flag is a call on a key that answers yes or no.
-func (n *Node) flag(ctx context.Context, effect effect, key string,
-	ask func(*C.char, *C.bool, **C.dht_error_t) C.dht_status) (bool, error) {
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return false, err
-	}
+// flag is a call that answers yes or no.
+func (n *Node) flag(ctx context.Context, effect effect, ask func(*C.bool, **C.dht_error_t) C.dht_status,
+	owned ...*C.char) (bool, error) {
 	return waitFor(ctx, n, effect, func(raw **C.dht_error_t) (bool, C.dht_status) {
 		var flag C.bool
-		status := ask(k, &flag, raw)
+		status := ask(&flag, raw)
 		return bool(flag), status
-	}, k)
+	}, owned...)
+}
+
+// given copies the bytes that a call gives; nil where it gives NULL.
+func given(ask func(**C.uint8_t, *C.size_t) C.dht_status) ([]byte, C.dht_status) {
+	var value *C.uint8_t
+	var length C.size_t
+	if status := ask(&value, &length); status != C.DHT_OK {
+		return nil, status
+	}
+	return taken(value, length), C.DHT_OK
+}
+
+// taken copies bytes of the library and frees them.
+func taken(value *C.uint8_t, length C.size_t) []byte {
+	if value == nil {
+		return nil
+	}
+	defer C.dht_bytes_free(value, length)
+	found := make([]byte, int(length))
+	copy(found, unsafe.Slice((*byte)(unsafe.Pointer(value)), int(length)))
+	return found
 }
 
 // failure is the error of a status; nil for OK. It frees raw.
@@ -163,6 +180,31 @@ func cString(text string, otherwise kind) (*C.char, error) {
 		return nil, newError(otherwise, "the text holds a NUL; use PutBytes and GetBytes", false)
 	}
 	return C.CString(text), nil
+}
+
+// bytesOf is a copy that is freed by the call that it is given to.
+func bytesOf[T string | []byte](data T) (*C.char, C.size_t) {
+	return (*C.char)(C.CBytes([]byte(data))), C.size_t(len(data))
+}
+
+func octets(data *C.char) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(data)) }
+
+// keyAndOptions are C texts for a call within ctx.
+func keyAndOptions(ctx context.Context, key string, ttl time.Duration, consistency string) (*C.char, *C.char, error) {
+	return keyAndText(key, optionsOf(ctx, ttl, consistency))
+}
+
+func keyAndText(key string, options *string) (*C.char, *C.char, error) {
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := optional(options)
+	if err != nil {
+		free([]*C.char{k})
+		return nil, nil, err
+	}
+	return k, o, nil
 }
 
 // optional is NULL for nil.

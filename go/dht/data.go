@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"time"
-	"unsafe"
 )
 
 // PutOptions say how one write is done. The zero value is the node's configuration and no expiry; the deadline of the
@@ -23,10 +22,11 @@ type PutOptions struct {
 	Consistency string
 }
 
-// GetOptions say how one read is done. The zero value is the node's configuration; the deadline of the context bounds
+// GetOptions say how one read or deletion is done. The zero value is the node's configuration; the deadline of the context bounds
 // the call.
 type GetOptions struct {
-	// Consistency is one, quorum or all: how many replicas are asked; empty: as configured.
+	// Consistency is one, quorum or all: how many replicas are asked, or deleted from before the call returns;
+	// empty: as configured.
 	Consistency string
 }
 
@@ -60,18 +60,13 @@ func (n *Node) PutWith(ctx context.Context, key string, value any, options PutOp
 
 func (n *Node) putText(ctx context.Context, key, text string, options *string) (PutOutcome, error) {
 	var outcome PutOutcome
-	k, err := cString(key, ErrInvalidArgument)
+	k, o, err := keyAndText(key, options)
 	if err != nil {
 		return outcome, err
 	}
 	v, err := cString(text, ErrInvalidValue)
 	if err != nil {
-		free([]*C.char{k})
-		return outcome, err
-	}
-	o, err := optional(options)
-	if err != nil {
-		free([]*C.char{k, v})
+		free([]*C.char{k, o})
 		return outcome, err
 	}
 	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
@@ -99,13 +94,8 @@ func (n *Node) GetWith(ctx context.Context, key string, out any, options GetOpti
 }
 
 func (n *Node) getText(ctx context.Context, key string, options *string) (string, error) {
-	k, err := cString(key, ErrInvalidArgument)
+	k, o, err := keyAndText(key, options)
 	if err != nil {
-		return "", err
-	}
-	o, err := optional(options)
-	if err != nil {
-		free([]*C.char{k})
 		return "", err
 	}
 	return n.answer(ctx, reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
@@ -125,11 +115,10 @@ func (n *Node) PutBytesWith(ctx context.Context, key string, value []byte, optio
 	if err != nil {
 		return outcome, err
 	}
-	k, v := (*C.char)(C.CBytes([]byte(key))), (*C.char)(C.CBytes(value))
-	keyLen, valueLen := C.size_t(len(key)), C.size_t(len(value))
+	k, keyLen := bytesOf(key)
+	v, valueLen := bytesOf(value)
 	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_put_bytes(n.handle, (*C.uint8_t)(unsafe.Pointer(k)), keyLen, (*C.uint8_t)(unsafe.Pointer(v)),
-			valueLen, o, out, err)
+		return C.dht_put_bytes(n.handle, octets(k), keyLen, octets(v), valueLen, o, out, err)
 	}, k, v, o)
 	return outcome, err
 }
@@ -145,33 +134,91 @@ func (n *Node) GetBytesWith(ctx context.Context, key string, options GetOptions)
 	if err != nil {
 		return nil, err
 	}
-	k, keyLen := (*C.char)(C.CBytes([]byte(key))), C.size_t(len(key))
+	k, keyLen := bytesOf(key)
 	return waitFor(ctx, n, reads, func(raw **C.dht_error_t) ([]byte, C.dht_status) {
-		var value *C.uint8_t
-		var length C.size_t
-		status := C.dht_get_bytes(n.handle, (*C.uint8_t)(unsafe.Pointer(k)), keyLen, o, &value, &length, raw)
-		if status != C.DHT_OK {
-			return nil, status
-		}
-		defer C.dht_bytes_free(value, length)
-		found := make([]byte, int(length))
-		copy(found, unsafe.Slice((*byte)(unsafe.Pointer(value)), int(length)))
-		return found, status
+		return given(func(value **C.uint8_t, length *C.size_t) C.dht_status {
+			return C.dht_get_bytes(n.handle, octets(k), keyLen, o, value, length, raw)
+		})
 	}, k, o)
 }
 
-// Delete deletes key; true if it had a value. That it had none is no error. Errors as of Put.
+// Delete deletes key, of any bytes; true if it had a value. That it had none is no error. Errors as of Put.
 func (n *Node) Delete(ctx context.Context, key string) (bool, error) {
-	return n.flag(ctx, writes, key, func(k *C.char, out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_delete(n.handle, k, out, err)
-	})
+	return n.DeleteWith(ctx, key, GetOptions{})
+}
+
+// DeleteWith is Delete as options say.
+func (n *Node) DeleteWith(ctx context.Context, key string, options GetOptions) (bool, error) {
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return false, err
+	}
+	k, keyLen := bytesOf(key)
+	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_delete_bytes(n.handle, octets(k), keyLen, o, out, err)
+	}, k, o)
 }
 
 // Contains tells whether key has a value. Errors as of Get, without ErrNotFound and ErrWrongFormat.
 func (n *Node) Contains(ctx context.Context, key string) (bool, error) {
-	return n.flag(ctx, reads, key, func(k *C.char, out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_contains(n.handle, k, out, err)
-	})
+	return n.ContainsWith(ctx, key, GetOptions{})
+}
+
+// ContainsWith is Contains as options say.
+func (n *Node) ContainsWith(ctx context.Context, key string, options GetOptions) (bool, error) {
+	k, o, err := keyAndOptions(ctx, key, 0, options.Consistency)
+	if err != nil {
+		return false, err
+	}
+	return n.flag(ctx, reads, func(out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_contains_with(n.handle, k, o, out, err)
+	}, k, o)
+}
+
+// GetVersioned is the value of key, of any bytes, with its version and expiry. Errors as of Get, without ErrWrongFormat.
+func (n *Node) GetVersioned(ctx context.Context, key string) (Versioned, error) {
+	return n.GetVersionedWith(ctx, key, GetOptions{})
+}
+
+// GetVersionedWith is GetVersioned as options say.
+func (n *Node) GetVersionedWith(ctx context.Context, key string, options GetOptions) (Versioned, error) {
+	var found Versioned
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return found, err
+	}
+	k, keyLen := bytesOf(key)
+	err = n.ask(ctx, reads, &found, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_get_versioned_bytes(n.handle, octets(k), keyLen, o, out, err)
+	}, k, o)
+	return found, err
+}
+
+// Expire lets what is under key live for ttl from now, above 0, whatever its expiry was; true if there is a value. Errors
+// as of Put.
+func (n *Node) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
+	if ttl <= 0 {
+		return false, newError(ErrInvalidArgument, "ttl = "+ttl.String()+": must be above 0", false)
+	}
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return false, err
+	}
+	ms := C.uint64_t((ttl + time.Millisecond - 1) / time.Millisecond)
+	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_expire(n.handle, k, ms, out, err)
+	}, k)
+}
+
+// Persist lets what is under key live for ever; true if there is a value that would have expired. Errors as of Put.
+func (n *Node) Persist(ctx context.Context, key string) (bool, error) {
+	k, err := cString(key, ErrInvalidArgument)
+	if err != nil {
+		return false, err
+	}
+	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
+		return C.dht_persist(n.handle, k, out, err)
+	}, k)
 }
 
 // TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. Errors as of

@@ -217,9 +217,9 @@ func TestVectorsOfBatches(t *testing.T) {
 		t.Fatal("vectors are missing")
 	}
 	for _, one := range all {
-		_, err := node.putMany(bg, one.Entries)
+		_, err := node.putMany(bg, one.Entries, PutOptions{})
 		ok(t, err)
-		found, err := node.getMany(bg, one.Keys)
+		found, err := node.getMany(bg, one.Keys, GetOptions{})
 		ok(t, err)
 		if len(found) != len(one.Found) {
 			t.Errorf("%.60s: %d found", one.Keys, len(found))
@@ -229,7 +229,7 @@ func TestVectorsOfBatches(t *testing.T) {
 				t.Errorf("%q is %.60s, %v", pair[0], result.Value, result.Err)
 			}
 		}
-		deleted, err := node.deleteMany(bg, one.Keys)
+		deleted, err := node.deleteMany(bg, one.Keys, GetOptions{})
 		ok(t, err)
 		if len(deleted) != len(one.Deleted) {
 			t.Errorf("%.60s: %d deleted", one.Keys, len(deleted))

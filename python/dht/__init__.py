@@ -17,7 +17,7 @@ import atexit as _atexit
 
 from . import _dht
 from ._async import AsyncDHT
-from ._dht import PutOutcome, Versioned, __version__
+from ._dht import Expected, PutOutcome, Swap, Versioned, __version__
 from ._sync import DHT
 from .errors import (
     Address,
@@ -66,6 +66,7 @@ __all__ = [
     "ClockSkew",
     "ConfigError",
     "DHTError",
+    "Expected",
     "Finger",
     "ForkedProcess",
     "Health",
@@ -94,6 +95,7 @@ __all__ = [
     "RingNode",
     "Statistics",
     "Storage",
+    "Swap",
     "TooLarge",
     "Unreachable",
     "Unsupported",

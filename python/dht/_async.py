@@ -10,9 +10,9 @@ from .errors import DHTError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, TypeVar, overload
 
     from typing_extensions import Self, Unpack
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         RingInfo,
         Settings,
         Statistics,
+        Swap,
         Versioned,
     )
 
@@ -196,6 +197,112 @@ class AsyncDHT:
     ) -> bool:
         """Deletes ``key``; True if it had a value; see `DHT.delete`."""
         return await _settled(self._node.delete(key, consistency=consistency, timeout=timeout))
+
+    async def expire(
+        self, key: Key, ttl: Duration, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool:
+        """Lets what is under ``key`` live for ``ttl`` seconds from now; see `DHT.expire`."""
+        return await _settled(self._node.expire(key, ttl, consistency=consistency, timeout=timeout))
+
+    async def persist(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool:
+        """Lets what is under ``key`` live for ever; see `DHT.persist`."""
+        return await _settled(self._node.persist(key, consistency=consistency, timeout=timeout))
+
+    async def compare_and_swap(
+        self,
+        key: Key,
+        expected: Any,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Swap:
+        """Stores ``value`` if what is there is as ``expected``; see `DHT.compare_and_swap`."""
+        return await _settled(
+            self._node.compare_and_swap(key, expected, value, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    async def put_if_absent(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Swap:
+        """Stores ``value`` if there is no value; see `DHT.put_if_absent`."""
+        return await _settled(
+            self._node.put_if_absent(key, value, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    if TYPE_CHECKING:
+
+        @overload
+        async def increment(
+            self, key: Key, by: int = 1, *, consistency: Consistency | None = None, timeout: Duration | None = None
+        ) -> int: ...
+
+        @overload
+        async def increment(
+            self, key: Key, by: float, *, consistency: Consistency | None = None, timeout: Duration | None = None
+        ) -> float: ...
+
+    async def increment(
+        self, key: Key, by: float = 1, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> float:
+        """Adds ``by`` to the number under ``key`` and returns the sum; see `DHT.increment`."""
+        return await _settled(self._node.increment(key, by, consistency=consistency, timeout=timeout))
+
+    async def get_and_put(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Stores ``value`` and returns what was there before, or None; see `DHT.get_and_put`."""
+        return await _settled(
+            self._node.get_and_put(key, value, ttl, consistency=consistency, timeout=timeout)
+        )
+
+    async def get_and_delete(
+        self,
+        key: Key,
+        default: Any = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Deletes ``key`` and returns what was there, or ``default``; see `DHT.get_and_delete`."""
+        return await _settled(
+            self._node.get_and_delete(key, default, consistency=consistency, timeout=timeout)
+        )
+
+    async def scan(
+        self, prefix: Key = "", *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> AsyncIterator[tuple[Key, Any]]:
+        """Iterates over the keys that begin with ``prefix``, by ``async for``; see `DHT.scan`."""
+        found = self._node.scan(prefix, consistency=consistency, timeout=timeout)
+        while (entry := await _settled(found._next())) is not None:
+            yield entry
+
+    async def count(self, prefix: Key = "") -> int:
+        """How many keys begin with ``prefix``, counted one by one; see `DHT.count`."""
+        return await _settled(self._node.count(prefix))
+
+    async def len(self) -> int:
+        """About how many keys there are; see `DHT.len`."""
+        return await _settled(self._node.len())
+
+    async def clear(self, prefix: Key = "") -> int:
+        """Deletes the keys that begin with ``prefix`` and returns how many; see `DHT.clear`."""
+        return await _settled(self._node.clear(prefix))
 
     async def put_many(
         self,

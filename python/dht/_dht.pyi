@@ -1,6 +1,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, TypeVar, final
+from typing import Any, ClassVar, TypeVar, final, overload
 
 from typing_extensions import Self
 
@@ -12,6 +12,9 @@ __all__ = [
     "Settings",
     "PutOutcome",
     "Versioned",
+    "Expected",
+    "Swap",
+    "Scan",
     "Call",
     "end_all",
     "forked",
@@ -65,6 +68,42 @@ class Versioned:
     def __getnewargs__(self) -> tuple[Any, str, float | None]: ...
 
 @final
+class Expected:
+    @staticmethod
+    def absent() -> Expected: ...
+    @staticmethod
+    def version(version: str, /) -> Expected: ...
+    @staticmethod
+    def value(value: Any, /) -> Expected: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Swap:
+    __match_args__: ClassVar[tuple[str, ...]] = ...
+    def __new__(cls, swapped: bool, version: str | None, value: Any, found: bool) -> Self: ...
+    @property
+    def swapped(self) -> bool: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def found(self) -> bool: ...
+    def __bool__(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[bool, str | None, Any, bool]: ...
+
+@final
+class Scan:
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Key, Any]: ...
+    def _next(self) -> tuple[Key, Any] | None: ...
+
+@final
 class Call:
     def begin(self, event_loop: Any, future: Any) -> None: ...
     def cancel(self) -> None: ...
@@ -112,6 +151,62 @@ class Node:
     def delete(
         self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
     ) -> bool: ...
+    def expire(
+        self, key: Key, ttl: Duration, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool: ...
+    def persist(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> bool: ...
+    def compare_and_swap(
+        self,
+        key: Key,
+        expected: Any,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Swap: ...
+    def put_if_absent(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Swap: ...
+    @overload
+    def increment(
+        self, key: Key, by: int = 1, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> int: ...
+    @overload
+    def increment(
+        self, key: Key, by: float, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> float: ...
+    def get_and_put(
+        self,
+        key: Key,
+        value: Any,
+        ttl: Duration | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Any: ...
+    def get_and_delete(
+        self,
+        key: Key,
+        default: Any = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: Duration | None = None,
+    ) -> Any: ...
+    def scan(
+        self, prefix: Key = "", *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> Scan: ...
+    def count(self, prefix: Key = "") -> int: ...
+    def len(self) -> int: ...
+    def clear(self, prefix: Key = "") -> int: ...
     def put_many(
         self,
         mapping: Mapping[_K, Any],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
 
-from ._dht import PutOutcome, Versioned
+from ._dht import Expected, PutOutcome, Swap, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Consistency",
     "Duration",
+    "Expected",
     "Finger",
     "Health",
     "Hop",
@@ -28,6 +29,7 @@ __all__ = [
     "RingNode",
     "Settings",
     "Statistics",
+    "Swap",
     "TlsFiles",
     "Versioned",
 ]

@@ -7,6 +7,7 @@ void batches(void) {
     static const char *const no_list[] = {"", "{}", "[1]", "[\"a\"", "null"};
     dht_t *node = started("{\"max_key_size\": 8}");
     char *results = NULL;
+    int64_t left = 0;
     json read;
     size_t i;
     OK(dht_put_many(node, "{\"b\": 1, \"a\": [ 2 ], \"123456789\": 3, \"\": \"\\u0000\", \"b\": -0.0}", &results, &err));
@@ -37,7 +38,21 @@ void batches(void) {
     CHECK(strcmp(results, "{}") == 0);
     dht_string_free(results);
 
+    OK(dht_put_many_with(node, "{\"t\": 1}", "{\"ttl\": 1000, \"consistency\": \"all\"}", &results, &err));
+    dht_string_free(results);
+    OK(dht_ttl_ms(node, "t", &left, &err));
+    CHECK(left > 0 && left <= 1000000);
+    OK(dht_get_many_with(node, "[\"t\"]", "{\"consistency\": \"one\"}", &results, &err));
+    CHECK(strcmp(results, "{\"t\":{\"ok\":1}}") == 0);
+    dht_string_free(results);
+    OK(dht_delete_many_with(node, "[\"t\"]", "{\"timeout\": 1}", &results, &err));
+    CHECK(strcmp(results, "{\"t\":{\"ok\":true}}") == 0);
+    dht_string_free(results);
+
     results = NULL;
+    FAILS(dht_put_many_with(node, "{\"t\": 1}", "{\"ttl\": 0}", &results, &err), DHT_INVALID_ARGUMENT);
+    FAILS(dht_get_many_with(node, "[]", "{\"ttl\": 1}", &results, &err), DHT_INVALID_ARGUMENT);
+    FAILS(dht_delete_many_with(node, "[]", "[]", &results, &err), DHT_INVALID_ARGUMENT);
     for (i = 0; i < sizeof no_object / sizeof no_object[0]; i++) {
         FAILS(dht_put_many(node, no_object[i], &results, &err), DHT_INVALID_ARGUMENT);
     }

@@ -62,7 +62,9 @@ int holds(dht_t *node, const char *key, const char *value_json);
 
 void life(void);
 void data(void);
+void atomic(void);
 void batches(void);
+void scans(void);
 void nulls(void);
 void topology(void);
 void threads(void);

@@ -63,8 +63,9 @@ int main(int argc, char **argv) {
     } themes[] = {
         /* First, while the process has no other threads. */
         {"processes", processes}, {"pipes", pipes},       {"forks", forks},       {"life", life},       {"data", data},
-        {"batches", batches},     {"nulls", nulls},       {"topology", topology}, {"threads", threads},
-        {"vectors", vectors},     {"wrong", wrong},       {"cycles", cycles},
+        {"atomic", atomic},       {"batches", batches},   {"scans", scans},       {"nulls", nulls},
+        {"topology", topology},   {"threads", threads},   {"vectors", vectors},   {"wrong", wrong},
+        {"cycles", cycles},
     };
     size_t i, run = 0;
     for (i = 0; i < sizeof themes / sizeof themes[0]; i++) {

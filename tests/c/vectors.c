@@ -1,6 +1,7 @@
 /* The vectors in tests/vectors, which every language runs; DHT_VECTORS names the folder. */
 #include "check.h"
 #include "json.h"
+#include "vectors.h"
 
 struct bytes {
     char *at;
@@ -42,7 +43,7 @@ static struct bytes content(const json *of) {
     return all;
 }
 
-static json vectors_of(const char *name, char **text) {
+json vectors_of(const char *name, char **text) {
     const char *folder = getenv("DHT_VECTORS");
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : "tests/vectors", name);
@@ -50,7 +51,7 @@ static json vectors_of(const char *name, char **text) {
     return json_read(*text);
 }
 
-static dht_status code_of(const char *name) {
+dht_status code_of(const char *name) {
     int32_t code;
     for (code = 0; code < 64; code++) {
         if (strcmp(dht_status_name(code), name) == 0) {

@@ -80,6 +80,42 @@ static void get(dht_t *node, char *words) {
     free(key);
 }
 
+static void increment(dht_t *node, char *words) {
+    char *key_hex = strsep(&words, " "), *sum = NULL;
+    size_t len;
+    uint8_t *key = bytes_of(key_hex, &len);
+    OK(dht_increment(node, (const char *)key, words, options, &sum, &err));
+    printf("%s\n", sum);
+    dht_string_free(sum);
+    free(key);
+}
+
+static void compare_and_swap(dht_t *node, char *words) {
+    char *key_hex = strsep(&words, " "), *expected_hex = strsep(&words, " "), *swap = NULL, *expected, *at;
+    size_t key_len, expected_len, value_len;
+    uint8_t *key = bytes_of(key_hex, &key_len), *value = bytes_of(words, &value_len);
+    uint8_t *wanted = bytes_of(expected_hex, &expected_len);
+    expected = malloc(expected_len + 32);
+    if (expected == NULL) {
+        abort();
+    }
+    sprintf(expected, expected_len > 0 ? "{\"value\": %s}" : "{\"absent\": true%s}", (const char *)wanted);
+    OK(dht_compare_and_swap(node, (const char *)key, expected, (const char *)value, options, &swap, &err));
+    at = strstr(swap, "\"value\":") + strlen("\"value\":");
+    if (strncmp(swap, "{\"swapped\":true", 15) == 0) {
+        printf("swapped\n");
+    } else if (strstr(swap, "\"format\":null") != NULL) {
+        printf("none\n");
+    } else {
+        say("json", (const uint8_t *)at, strlen(at) - 1);
+    }
+    dht_string_free(swap);
+    free(expected);
+    free(wanted);
+    free(value);
+    free(key);
+}
+
 int main(int argc, char **argv) {
     char config[512], *info = NULL, *line = NULL, *at;
     size_t size = 0;
@@ -107,6 +143,10 @@ int main(int argc, char **argv) {
             put(node, line + 4);
         } else if (strncmp(line, "get ", 4) == 0) {
             get(node, line + 4);
+        } else if (strncmp(line, "increment ", 10) == 0) {
+            increment(node, line + 10);
+        } else if (strncmp(line, "cas ", 4) == 0) {
+            compare_and_swap(node, line + 4);
         } else {
             printf("ok\n");
             fflush(stdout);

@@ -48,6 +48,13 @@ static std::string get(const dht::Node &node, const std::string &key) {
     return bytes ? "bytes " + hex_of(*bytes) : "none";
 }
 
+static std::string compare_and_swap(dht::Node &node, const std::string &key, const std::string &expected,
+                                    const std::string &value, const std::string &options) {
+    const dht::Swap swap = node.compare_and_swap(
+        key, expected.empty() ? dht::Expected::absent() : dht::Expected::value(expected), value, options);
+    return swap ? "swapped" : swap.value ? "json " + hex_of(swap.value->data) : "none";
+}
+
 int main(int argc, char **argv) {
     const std::string options = "{\"consistency\": \"all\", \"timeout\": 30}";
     const std::string seeds = argc > 2 ? "\"" + std::string(argv[2]) + "\"" : "";
@@ -69,6 +76,11 @@ int main(int argc, char **argv) {
             std::cout << "ok" << std::endl;
         } else if (words[0] == "get") {
             std::cout << get(node, bytes_of(words[1])) << std::endl;
+        } else if (words[0] == "increment") {
+            std::cout << node.increment(bytes_of(words[1]), std::stoll(words[2]), options) << std::endl;
+        } else if (words[0] == "cas") {
+            std::cout << compare_and_swap(node, bytes_of(words[1]), bytes_of(words[2]), bytes_of(words[3]), options)
+                      << std::endl;
         } else {
             std::cout << "ok" << std::endl;
             break;

@@ -29,6 +29,14 @@ def main() -> None:
                 answer = f"bytes {found.value.hex()}"
             else:
                 answer = f"json {json.dumps(found.value).encode().hex()}"
+        elif words[0] == "increment":
+            answer = str(node.increment(bytes.fromhex(words[1]), int(words[2]), consistency="all", timeout=30))
+        elif words[0] == "cas":
+            key, expected, value = (bytes.fromhex(word) for word in words[1:])
+            wanted = dht.Expected.value(json.loads(expected)) if expected else dht.Expected.absent()
+            swap = node.compare_and_swap(key, wanted, json.loads(value), consistency="all", timeout=30)
+            left = f"json {json.dumps(swap.value).encode().hex()}" if swap.found else "none"
+            answer = "swapped" if swap else left
         elif words[0] != "quit":
             raise SystemExit(f"no such line: {line[:80]}")
         print(answer, flush=True)

@@ -1,6 +1,8 @@
 // The C++ face: what it adds to the C one, which has its own tests.
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
+#include <map>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -52,6 +54,80 @@ static void data() {
     throws(DHT_STOPPED, [&] { node.start(); });
 }
 
+static void atomic() {
+    using namespace std::chrono_literals;
+    dht::Node node;
+    node.start();
+    CHECK(!node.get_versioned("k"));
+    const dht::Swap first = node.put_if_absent("k", "[1]", "{\"ttl\": 60}");
+    CHECK(first && !first.value);
+    const std::optional<dht::Versioned> found = node.get_versioned("k", "{\"consistency\": \"one\"}");
+    CHECK(found && found->value.data == "[1]" && !found->value.is_bytes && found->version == first.version);
+    CHECK(found->expires_at && *found->expires_at > 1e9);
+    const dht::Swap second = node.compare_and_swap("k", dht::Expected::version(found->version), "{\"value\": \",\"}");
+    CHECK(second && second.version > first.version && !node.ttl("k"));
+    const dht::Swap third = node.compare_and_swap("k", dht::Expected::absent(), "3");
+    CHECK(!third && third.version == second.version && third.value->data == "{\"value\": \",\"}");
+    const std::string bytes("\0\xff", 2);
+    CHECK(node.compare_and_swap_bytes(bytes, dht::Expected::absent(), bytes));
+    CHECK(node.get_versioned(bytes)->value.data == bytes && node.get_versioned(bytes)->value.is_bytes);
+    CHECK(!node.get_versioned(bytes)->expires_at);
+    CHECK(!node.compare_and_swap_bytes(bytes, dht::Expected::bytes("\1"), ""));
+    CHECK(node.compare_and_swap_bytes(bytes, dht::Expected::bytes(bytes), ""));
+    CHECK(node.get_and_put_bytes(bytes, "x") == "" && node.get_and_delete_bytes(bytes) == "x");
+    CHECK(!node.get_and_put_bytes(bytes, "y") && node.erase(bytes) && !node.get_and_delete_bytes(bytes));
+    CHECK(node.increment("n") == 1 && node.increment("n", -3) == -2 && node.increment_float("n", 2) == 0.0);
+    throws(DHT_WRONG_FORMAT, [&] { node.increment("n"); });
+    throws(DHT_INVALID_VALUE, [&] { node.increment_float("n", std::numeric_limits<double>::infinity()); });
+    CHECK(node.increment_float("f", 0.1) == 0.1 && node.increment_float("f", 1e-300) == 0.1);
+    CHECK(!node.get_and_put("t", "1") && node.get_and_put("t", "2") == "1" && node.get_and_delete("t") == "2");
+    CHECK(!node.get_and_delete("t") && !node.expire("t", 1s) && !node.persist("t"));
+    CHECK(node.expire("f", 1h) && *node.ttl("f") <= 1h && node.persist("f") && !node.ttl("f"));
+    for (const char *odd : {"", "\"", "\\", "1"}) {
+        throws(DHT_INVALID_ARGUMENT, [&] { node.compare_and_swap("k", dht::Expected::version(odd), "1"); });
+    }
+    throws(DHT_INVALID_ARGUMENT, [&] { node.compare_and_swap("k", dht::Expected::value("{"), "1"); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.expire("k", -1s); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.erase("k", "{\"ttl\": 1}"); });
+    CHECK(node.contains("k", "{\"consistency\": \"all\"}") && node.erase("k", "{\"consistency\": \"all\"}"));
+    CHECK(node.put_many("{\"a\": 1}", "{\"ttl\": 60}").find("\"ok\"") != std::string::npos && node.ttl("a"));
+    CHECK(node.get_many("[\"a\"]", "{\"timeout\": 1}") == "{\"a\":{\"ok\":1}}");
+    throws(DHT_INVALID_ARGUMENT, [&] { node.delete_many("[\"a\"]", "{\"ttl\": 1}"); });
+}
+
+static void scans() {
+    static_assert(!std::is_copy_constructible_v<dht::Scan> && std::is_nothrow_move_constructible_v<dht::Scan>);
+    dht::Node node;
+    node.start();
+    std::map<std::string, std::string> kept;
+    for (int i = 0; i < 300; i++) {
+        const std::string key = "user:" + std::to_string(i);
+        node.put(key, kept[key] = std::to_string(i));
+    }
+    const std::string odd("\0\xff", 2);
+    node.put_bytes(odd, odd);
+    std::map<std::string, std::string> found;
+    for (const dht::Entry &entry : node.scan("user:")) {
+        CHECK(!entry.value.is_bytes && found.emplace(entry.key, entry.value.data).second);
+    }
+    CHECK(found == kept);
+    dht::Scan scan = node.scan(odd);
+    dht::Scan moved(std::move(scan));
+    const std::optional<dht::Entry> entry = moved.next();
+    CHECK(entry && entry->key == odd && entry->value.data == odd && entry->value.is_bytes);
+    CHECK(!moved.next() && !moved.next());
+    throws(DHT_INVALID_ARGUMENT, [&] { scan.next(); });
+    CHECK(node.count("user:") == 300 && node.count() == 301 && node.len() == 301);
+    CHECK(node.clear("user:") == 300 && node.count() == 1 && node.clear() == 1);
+    for (const dht::Entry &none : node.scan()) {
+        CHECK(none.key.empty() && false);
+    }
+    dht::Scan left = node.scan();
+    node.stop();
+    throws(DHT_STOPPED, [&] { left.next(); });
+    throws(DHT_STOPPED, [&] { node.scan(); });
+}
+
 static void moves() {
     static_assert(!std::is_copy_constructible_v<dht::Node> && !std::is_copy_assignable_v<dht::Node>);
     static_assert(std::is_nothrow_move_constructible_v<dht::Node> && std::is_nothrow_move_assignable_v<dht::Node>);
@@ -98,6 +174,8 @@ static void joins() {
 
 int main() {
     data();
+    atomic();
+    scans();
     moves();
     joins();
     vectors();

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -205,6 +206,99 @@ void batches(dht::Node &node) {
     CHECK(vectors.all.len > 2);
 }
 
+// The JSON text of one member, or the bytes of the other; nothing if it is null.
+std::optional<dht::Value> stored(const json &step, const char *text, const char *hex) {
+    if (const json *found = json_member(&step, text)) {
+        return found->kind == JSON_NULL ? std::nullopt : std::optional<dht::Value>({text_of(*found), false});
+    }
+    const json *found = json_member(&step, hex);
+    return found == nullptr ? std::nullopt : std::optional<dht::Value>({from_hex(text_of(*found)), true});
+}
+
+dht::Expected expected_of(const json &step, const std::map<std::string, std::string> &versions) {
+    const json *expected = json_at(&step, "expected");
+    if (json_member(expected, "absent") != nullptr) {
+        return dht::Expected::absent();
+    }
+    if (json_member(expected, "version_of") != nullptr) {
+        return dht::Expected::version(versions.at(json_text(expected, "version_of")));
+    }
+    const dht::Value value = *stored(*expected, "value", "hex");
+    return value.is_bytes ? dht::Expected::bytes(value.data) : dht::Expected::value(value.data);
+}
+
+void atomic_step(dht::Node &node, const json &step, std::map<std::string, std::string> &versions) {
+    const std::string op = json_text(&step, "op"), key = json_text(&step, "key");
+    const std::optional<dht::Value> value = stored(step, "value", "hex");
+    const json *ttl = json_member(&step, "ttl"), *error = json_member(&step, "error");
+    const std::string options = ttl == nullptr ? "" : "{\"ttl\": " + std::string(ttl->from, ttl->from_len) + "}";
+    const auto flag = [&](bool answer) { CHECK(answer == (json_at(&step, "existed")->number == 1)); };
+    const auto previous = [&](const std::optional<std::string> &before) {
+        const std::optional<dht::Value> told = stored(step, "previous", "none");
+        CHECK(before.has_value() == told.has_value() && (!before || *before == told->data));
+    };
+    const auto swapped = [&](const dht::Swap &swap) {
+        CHECK(bool(swap) == (json_at(&step, "swapped")->number == 1));
+        const std::optional<dht::Value> found = stored(step, "found", "found_hex");
+        CHECK(swap.value.has_value() == found.has_value());
+        CHECK(!found || (swap.value->data == found->data && swap.value->is_bytes == found->is_bytes));
+        if (const json *name = json_member(&step, "name")) {
+            versions[text_of(*name)] = swap.version;
+        }
+    };
+    if (op == "put") {
+        node.put(key, value->data);
+    } else if (op == "put_bytes") {
+        node.put_bytes(key, value->data);
+        if (const json *name = json_member(&step, "name")) {
+            versions[text_of(*name)] = node.get_versioned(key)->version;
+        }
+    } else if (op == "delete") {
+        flag(node.erase(key));
+    } else if (op == "put_if_absent") {
+        swapped(node.put_if_absent(key, value->data, options));
+    } else if (op == "compare_and_swap") {
+        const dht::Expected expected = expected_of(step, versions);
+        swapped(value->is_bytes ? node.compare_and_swap_bytes(key, expected, value->data, options)
+                                : node.compare_and_swap(key, expected, value->data, options));
+    } else if (op == "increment") {
+        const std::string by = json_text(&step, "by");
+        const bool whole = by.find_first_of(".eE") == std::string::npos;
+        if (error != nullptr) {
+            throws(code_of(text_of(*error)), [&] {
+                whole ? void(node.increment(key, std::stoll(by))) : void(node.increment_float(key, std::stod(by)));
+            });
+        } else if (whole) {
+            CHECK(node.increment(key, std::stoll(by)) == std::stoll(json_text(&step, "sum")));
+        } else {
+            CHECK(node.increment_float(key, std::stod(by)) == std::stod(json_text(&step, "sum")));
+        }
+    } else if (op == "get_and_put") {
+        previous(node.get_and_put(key, value->data, options));
+    } else if (op == "get_and_delete") {
+        previous(node.get_and_delete(key));
+    } else if (op == "expire") {
+        flag(node.expire(key, std::chrono::seconds(static_cast<long>(ttl->number))));
+    } else if (op == "persist") {
+        flag(node.persist(key));
+    } else {
+        CHECK(op == "ttl");
+        const json *most = json_at(&step, "lives_at_most");
+        const std::optional<std::chrono::milliseconds> left = node.ttl(key);
+        CHECK(left.has_value() == (most->kind != JSON_NULL));
+        CHECK(!left || (left->count() > 0 && double(left->count()) <= most->number * 1000));
+    }
+}
+
+void atomic(dht::Node &node) {
+    const Vectors vectors("atomic.json");
+    std::map<std::string, std::string> versions;
+    for (std::size_t i = 0; i < vectors.all.len; i++) {
+        atomic_step(node, vectors.all.items[i], versions);
+    }
+    CHECK(vectors.all.len > 40 && versions.size() > 2);
+}
+
 } // namespace
 
 void vectors() {
@@ -215,6 +309,7 @@ void vectors() {
     errors(node);
     ttls(node);
     batches(node);
+    atomic(node);
 }
 
 void wrong_input() {

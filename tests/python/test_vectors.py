@@ -175,6 +175,72 @@ def test_batches(alone: dht.DHT) -> None:
         assert alone.delete_many(keys) == case["deleted"]
 
 
+def meant(told: dict[str, Any], text: str, hex: str) -> Any:
+    """What a step stores or finds: what a JSON text means, or bytes."""
+    if told.get(text) is not None:
+        return json.loads(told[text])
+    return bytes.fromhex(told[hex]) if hex in told else None
+
+
+def expectation(told: dict[str, Any], versions: dict[str, str]) -> Any:
+    if "absent" in told:
+        return None
+    if "version_of" in told:
+        return dht.Expected.version(versions[told["version_of"]])
+    return dht.Expected.value(meant(told, "value", "hex"))
+
+
+def atomic_step(node: dht.DHT, step: dict[str, Any], versions: dict[str, str]) -> None:
+    key, ttl = step["key"], step.get("ttl")
+    value = meant(step, "value", "hex")
+    match step["op"]:
+        case "put" | "put_bytes":
+            outcome = node.put(key, value)
+            versions[step.get("name", "")] = outcome.version
+        case "delete":
+            assert node.delete(key) is step["existed"], step
+        case "put_if_absent" | "compare_and_swap" as op:
+            if op == "put_if_absent":
+                swap = node.put_if_absent(key, value, ttl)
+            else:
+                swap = node.compare_and_swap(key, expectation(step["expected"], versions), value, ttl)
+            found = step.get("found") is not None or "found_hex" in step
+            assert swap.swapped is step["swapped"] and bool(swap) is swap.swapped and swap.found is found, step
+            assert exactly(swap.value, meant(step, "found", "found_hex")), (step, swap)
+            versions[step.get("name", "")] = swap.version or ""
+        case "increment":
+            if "error" in step:
+                with pytest.raises(dht.errors.BY_CODE[ERRORS["numbers"][step["error"]]]) as caught:
+                    node.increment(key, json.loads(step["by"]))
+                assert not caught.value.maybe_applied
+            else:
+                assert exactly(node.increment(key, json.loads(step["by"])), json.loads(step["sum"])), step
+        case "get_and_put":
+            assert exactly(node.get_and_put(key, value, ttl), meant(step, "previous", "none")), step
+        case "get_and_delete":
+            missing = object()
+            before = node.get_and_delete(key, missing)
+            assert before is missing if step["previous"] is None else exactly(before, json.loads(step["previous"])), step
+        case "expire":
+            assert ttl is not None and node.expire(key, ttl) is step["existed"], step
+        case "persist":
+            assert node.persist(key) is step["existed"], step
+        case "ttl":
+            left, most = node.ttl(key), step["lives_at_most"]
+            assert left is None if most is None else left is not None and 0 < left <= most, (step, left)
+        case op:
+            raise AssertionError(f"{op} is new: teach this test")
+
+
+def test_atomic(alone: dht.DHT) -> None:
+    steps = read("atomic.json")
+    assert len(steps) > 40
+    versions: dict[str, str] = {}
+    for step in steps:
+        # Python writes JSON anew: texts that differ in white space or escapes mean the same to a compare-and-swap.
+        atomic_step(alone, step, versions)
+
+
 def test_every_vector_file_is_run() -> None:
     source = inspect.getsource(sys.modules[__name__])
     for file in VECTORS.glob("*.json"):

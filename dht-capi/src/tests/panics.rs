@@ -51,12 +51,35 @@ fn a_panic_in_any_function_is_contained() {
         dht_get_with(d, k, null(), out);
         dht_put_bytes(d, null(), 0, null(), 0, null(), out);
         dht_get_bytes(d, null(), 0, null(), null_mut(), null_mut());
+        dht_get_versioned(d, k, null(), out);
+        dht_get_versioned_bytes(d, null(), 0, null(), out);
         dht_delete(d, k, null_mut());
+        dht_delete_with(d, k, null(), null_mut());
+        dht_delete_bytes(d, null(), 0, null(), null_mut());
         dht_contains(d, k, null_mut());
+        dht_contains_with(d, k, null(), null_mut());
         dht_ttl_ms(d, k, null_mut());
+        dht_expire(d, k, 1, null_mut());
+        dht_persist(d, k, null_mut());
+        dht_compare_and_swap(d, k, v, v, null(), out);
+        dht_compare_and_swap_bytes(d, null(), 0, v, null(), 0, null(), out);
+        dht_put_if_absent(d, k, v, null(), out);
+        dht_increment(d, k, v, null(), out);
+        dht_get_and_put(d, k, v, null(), out);
+        dht_get_and_put_bytes(d, null(), 0, null(), 0, null(), null_mut(), null_mut());
+        dht_get_and_delete(d, k, null(), out);
+        dht_get_and_delete_bytes(d, null(), 0, null(), null_mut(), null_mut());
         dht_put_many(d, v, out);
+        dht_put_many_with(d, v, null(), out);
         dht_get_many(d, v, out);
+        dht_get_many_with(d, v, null(), out);
         dht_delete_many(d, v, out);
+        dht_delete_many_with(d, v, null(), out);
+        dht_scan(d, null(), 0, null(), null_mut());
+        dht_scan_next(null_mut(), null_mut(), null_mut(), null_mut(), null_mut(), null_mut());
+        dht_count(d, null(), 0, null_mut());
+        dht_len(d, null_mut());
+        dht_clear(d, null(), 0, null_mut());
         dht_hash_key(d, k, out);
         dht_locate(d, k, out);
         dht_lookup_trace(d, k, out);
@@ -84,6 +107,7 @@ fn a_panic_in_any_function_is_contained() {
             dht_error_free(err);
             dht_string_free(null_mut());
             dht_bytes_free(null_mut(), 0);
+            dht_scan_free(null_mut());
             dht_free(d);
         });
         dht_error_free(err);
@@ -100,6 +124,7 @@ fn a_panic_in_any_function_is_contained() {
         "dht_string_free",
         "dht_bytes_free",
         "dht_free",
+        "dht_scan_free",
     ];
     let header = include_str!("../../../include/dht.h");
     let declared =

@@ -21,7 +21,7 @@ fn a_name_is_never_used_again() {
     let second = insert(node()).unwrap();
     assert_ne!(first, second);
     assert_eq!(find(first).err().unwrap().kind(), ErrorKind::InvalidArgument);
-    assert_eq!(held.node.hash_key(b"a").unwrap().len(), 40);
+    assert_eq!(held.hash_key(b"a").unwrap().len(), 40);
     assert!(remove(second).is_some());
 }
 

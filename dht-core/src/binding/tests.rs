@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::json::{self, Options};
 use super::{Effect, Home, Lease, NodeHandle, TICK, addresses};
 use crate::config::{Config, Consistency};
-use crate::data::record::{Format, Value};
+use crate::data::number::Number;
+use crate::data::record::{Expected, Format, Value};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::Versioned;
+use crate::ops::{Swap, Versioned};
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.expect_err("an error").kind()
@@ -197,10 +198,16 @@ fn answers_have_their_shapes() {
     let value = Value::from_json_text(text).unwrap();
     let version = "0123456789abcdef".repeat(3).parse().unwrap();
     let found = Versioned { value, version, expires_at: Some(1.5) };
-    let expected = format!(r#"{{"value":{text},"version":"{version}","expires_at":1.5}}"#);
+    let expected = format!(r#"{{"version":"{version}","expires_at":1.5,"format":"json","value":{text}}}"#);
     assert_eq!(json::versioned(&found).unwrap(), expected);
     let bytes = Versioned { value: Value { format: Format::Bytes, ..found.value.clone() }, ..found.clone() };
-    assert_eq!(kind(json::versioned(&bytes)), ErrorKind::WrongFormat);
+    let raw = Versioned { value: Value::from_bytes(&b"\0\xff"[..]), version, expires_at: None };
+    let expected = format!(r#"{{"version":"{version}","expires_at":null,"format":"bytes","value":"00ff"}}"#);
+    assert_eq!(json::versioned(&raw).unwrap(), expected);
+    let swap = |swapped, version, value| json::swap(&Swap { swapped, version, value }).unwrap();
+    assert_eq!(swap(false, None, None), r#"{"swapped":false,"version":null,"format":null,"value":null}"#);
+    let expected = format!(r#"{{"swapped":true,"version":"{version}","format":"json","value":{text}}}"#);
+    assert_eq!(swap(true, Some(version), Some(found.value.clone())), expected);
     let failed = Error::new(ErrorKind::Timeout, "a \"b\"\n").unknown_outcome();
     let error = r#"{"code":7,"name":"TIMEOUT","message":"a \"b\"\n","maybe_applied":true}"#;
     assert_eq!(json::error(&failed), error);
@@ -214,6 +221,51 @@ fn answers_have_their_shapes() {
         format!(r#"{{"a":{{"ok":true}},"b":{{"error":{error}}}}}"#)
     );
     assert_eq!(json::outcomes::<&str>(&[], &[]), "{}");
+}
+
+#[test]
+fn what_is_expected_is_read_strictly() {
+    let read = json::expected;
+    let version = "0123456789abcdef".repeat(3);
+    let text = format!(r#"{{"version": "{version}"}}"#);
+    assert_eq!(read(r#"{"absent": true}"#).unwrap(), Expected::Absent);
+    assert_eq!(read(&text).unwrap(), Expected::Version(version.parse().unwrap()));
+    for value in ["null", "{\"a\" : [1.50]}"] {
+        let expected = Expected::Value(Value::from_json_text(value).unwrap());
+        assert_eq!(read(&format!(r#"{{"value": {value}}}"#)).unwrap(), expected);
+        assert_eq!(read(&format!(r#"{{"value": {value}, "format": "json"}}"#)).unwrap(), expected);
+    }
+    let bytes = Expected::Value(Value::from_bytes(&b"\0\xff"[..]));
+    assert_eq!(read(r#"{"value": "00fF", "format": "bytes"}"#).unwrap(), bytes);
+    for wrong in [
+        "",
+        "null",
+        "{}",
+        "[true]",
+        r#"{"absent": false}"#,
+        r#"{"absent": true, "value": 1}"#,
+        r#"{"version": "1"}"#,
+        r#"{"version": 1}"#,
+        r#"{"value": NaN}"#,
+        r#"{"value": "0", "format": "bytes"}"#,
+        r#"{"value": "0g", "format": "bytes"}"#,
+        r#"{"value": 1, "format": "bytes"}"#,
+        r#"{"value": 1, "format": "text"}"#,
+        r#"{"format": "json"}"#,
+        r#"{"values": 1}"#,
+    ] {
+        assert_eq!(kind(read(wrong)), ErrorKind::InvalidArgument, "{wrong}");
+    }
+}
+
+#[test]
+fn numbers_are_read_as_what_they_are() {
+    assert_eq!(json::number("-2").unwrap(), Number::Integer(-2));
+    assert_eq!(json::number("0.5").unwrap(), Number::Float(0.5));
+    for wrong in ["", "\"1\"", "null", "9223372036854775808", "NaN", "1e999", "1 2"] {
+        let error = json::number(wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue, "{wrong}: {error}");
+    }
 }
 
 #[test]

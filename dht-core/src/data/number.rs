@@ -66,6 +66,19 @@ impl Number {
         }
     }
 
+    /// Whether it can be added.
+    ///
+    /// # Errors
+    /// `InvalidValue` if it is a float that is not finite.
+    pub(crate) fn check_finite(self) -> Result<()> {
+        match self {
+            Self::Float(float) if !float.is_finite() => {
+                Err(Error::new(ErrorKind::InvalidValue, format!("by = {float}: must be finite")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The sum; an integer and a float give a float.
     ///
     /// # Errors

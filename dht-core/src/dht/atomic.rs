@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Dht;
 use crate::data::number::Number;
 use crate::data::record::{Expected, Value};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::node::no_result;
 use crate::ops::{Count, GetOptions, PutOptions, Swap, ttl_ms};
 use crate::wire::message::{Action, OpResult};
@@ -82,11 +82,7 @@ impl Dht {
     /// # Errors
     /// As [`Dht::increment`].
     pub async fn increment_with(&self, key: impl AsRef<[u8]>, by: Number, options: GetOptions) -> Result<Number> {
-        if let Number::Float(float) = by
-            && !float.is_finite()
-        {
-            return Err(Error::new(ErrorKind::InvalidValue, format!("by = {float}: must be finite")));
-        }
+        by.check_finite()?;
         let action = Action::Increment { by };
         match self.act(key.as_ref(), action, options.consistency, options.timeout).await? {
             OpResult::Written { value: Some(sum), .. } => Number::of(&sum),

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strconv"
 	"strings"
 
 	"dht"
@@ -47,6 +48,14 @@ func main() {
 			fmt.Println("ok")
 		case "get":
 			fmt.Println(get(ctx, node, string(bytesOf(words[1]))))
+		case "increment":
+			by, err := strconv.ParseInt(words[2], 10, 64)
+			check(err)
+			sum, err := node.Increment(ctx, string(bytesOf(words[1])), by)
+			check(err)
+			fmt.Println(sum)
+		case "cas":
+			fmt.Println(swap(ctx, node, string(bytesOf(words[1])), bytesOf(words[2]), bytesOf(words[3])))
 		default:
 			fmt.Println("ok")
 			check(node.Stop())
@@ -66,6 +75,22 @@ func get(ctx context.Context, node *dht.Node, key string) string {
 	}
 	check(err)
 	return "bytes " + hex.EncodeToString(value)
+}
+
+func swap(ctx context.Context, node *dht.Node, key string, expected, value []byte) string {
+	wanted := dht.Absent()
+	if len(expected) > 0 {
+		wanted = dht.OfValue(json.RawMessage(expected))
+	}
+	swap, err := node.CompareAndSwap(ctx, key, wanted, json.RawMessage(value))
+	check(err)
+	switch {
+	case swap.Swapped:
+		return "swapped"
+	case swap.Value == nil:
+		return "none"
+	}
+	return "json " + hex.EncodeToString(swap.Value.Data)
 }
 
 func bytesOf(text string) []byte {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Consistency, Dht, Format, GetOptions, PutOptions, Value};
+use dht_core::{Config, Consistency, Dht, Expected, Format, GetOptions, Number, PutOptions, Value};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::main]
@@ -24,13 +24,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     "json" => Value::from_json_text(bytes(value)?)?,
                     _ => Value::from_bytes(bytes(value)?),
                 };
-                let options = PutOptions {
-                    consistency: Some(Consistency::All),
-                    timeout: Some(Duration::from_secs(30)),
-                    ..PutOptions::default()
-                };
-                node.put_value(bytes(key)?, value, options).await?;
+                node.put_value(bytes(key)?, value, put_options()).await?;
                 println!("ok");
+            }
+            ["increment", key, by] => {
+                let PutOptions { consistency, timeout, .. } = put_options();
+                let options = GetOptions { consistency, timeout };
+                println!("{}", node.increment_with(bytes(key)?, Number::Integer(by.parse()?), options).await?);
+            }
+            ["cas", key, expected, value] => {
+                let expected = match bytes(expected)? {
+                    empty if empty.is_empty() => Expected::Absent,
+                    text => Expected::Value(Value::from_json_text(text)?),
+                };
+                let value = Value::from_json_text(bytes(value)?)?;
+                let swap = node.compare_and_swap_value(bytes(key)?, expected, value, put_options()).await?;
+                match swap.value {
+                    _ if swap.swapped => println!("swapped"),
+                    Some(value) => println!("json {}", hex(&value.bytes)),
+                    None => println!("none"),
+                }
             }
             ["get", key] => match node.get_versioned(bytes(key)?, GetOptions::default()).await? {
                 None => println!("none"),
@@ -48,6 +61,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     node.stop().await;
     Ok(())
+}
+
+fn put_options() -> PutOptions {
+    let timeout = Some(Duration::from_secs(30));
+    PutOptions { consistency: Some(Consistency::All), timeout, ..PutOptions::default() }
 }
 
 fn bytes(hex: &str) -> Result<Vec<u8>, std::num::ParseIntError> {

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::hex;
 use crate::config::{Consistency, text};
-use crate::data::record::{Format, Value};
+use crate::data::number::Number;
+use crate::data::record::{Expected, Format, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions};
 
@@ -39,11 +41,7 @@ impl Options {
     /// `InvalidArgument`.
     pub fn read(text: Option<&str>) -> Result<Self> {
         let Some(text) = text else { return Ok(Self::default()) };
-        // serde would take a list as well, as the values of the fields in order.
-        if text.trim_start().starts_with('[') {
-            return Err(invalid("the options", &"must be an object"));
-        }
-        let options: Self = serde_json::from_str(text).map_err(|e| invalid("the options", &e))?;
+        let options: Self = object("the options", text)?;
         options.check()?;
         Ok(options)
     }
@@ -105,6 +103,56 @@ pub fn keys(text: &str) -> Result<Vec<String>> {
     Ok(all.into_iter().zip(first).filter_map(|(key, first)| first.then_some(key)).collect())
 }
 
+/// What a compare-and-swap expects: {"absent": true}, {"version": text} or {"value": value}; for bytes {"value": their
+/// hexadecimal digits, "format": "bytes"}.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn expected(text: &str) -> Result<Expected> {
+    let what = "what is expected";
+    let told: Told<'_> = object(what, text)?;
+    let wrong = |why: &str| Err(invalid(what, &why));
+    match (told.absent, told.version, told.value, told.format) {
+        (Some(true), None, None, None) => Ok(Expected::Absent),
+        (Some(false), None, None, None) => wrong("absent is true, or not there"),
+        (None, Some(version), None, None) => {
+            Ok(Expected::Version(version.parse().map_err(|e| invalid("the version that is expected", &e))?))
+        }
+        (None, None, Some(raw), None | Some(Told::JSON)) => {
+            let bytes = Bytes::copy_from_slice(raw.get().as_bytes());
+            Ok(Expected::Value(Value { format: Format::Json, bytes }))
+        }
+        (None, None, Some(raw), Some(Told::BYTES)) => {
+            let digits: String = serde_json::from_str(raw.get()).map_err(|e| invalid(what, &e))?;
+            match hex::read(&digits) {
+                Some(bytes) => Ok(Expected::Value(Value::from_bytes(bytes))),
+                None => wrong("the value is bytes, and so pairs of hexadecimal digits"),
+            }
+        }
+        (None, None, Some(_), Some(_)) => wrong("format is \"json\" or \"bytes\""),
+        _ => wrong("must have one of absent, version and value"),
+    }
+}
+
+/// A number to add: the JSON of an integer of 64 bits with sign, or of a finite float.
+///
+/// # Errors
+/// `InvalidValue`.
+pub fn number(text: &str) -> Result<Number> {
+    Number::of(&Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))?).map_err(|error| {
+        let context = error.context().replacen("the value", "what is to be added", 1);
+        Error::new(ErrorKind::InvalidValue, context)
+    })
+}
+
+/// serde would take a list as well, as the values of the fields in order.
+fn object<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T> {
+    if text.trim_start().starts_with('[') {
+        return Err(invalid(what, &"must be an object"));
+    }
+    serde_json::from_str(text).map_err(|e| invalid(what, &e))
+}
+
 fn invalid(what: &str, why: &dyn fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidArgument, text::cut(&format!("{what}: {why}")))
 }
@@ -113,6 +161,27 @@ fn optional_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Durati
     #[derive(Deserialize)]
     struct Seconds(#[serde(deserialize_with = "text::duration::deserialize")] Duration);
     Ok(Option::<Seconds>::deserialize(from)?.map(|seconds| seconds.0))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told<'a> {
+    absent: Option<bool>,
+    version: Option<String>,
+    /// Also where it is null, which an `Option` alone would take for none.
+    #[serde(default, borrow, deserialize_with = "there")]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    format: Option<&'a str>,
+}
+
+impl Told<'_> {
+    const JSON: &'static str = "json";
+    const BYTES: &'static str = "bytes";
+}
+
+fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 struct Entries(Vec<(String, Value)>);

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::hex;
 use crate::data::record::{Format, Value};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::Versioned;
+use crate::ops::{Swap, Versioned};
 use crate::wire::message::PutOutcome;
 
 /// Anything that has a shape of its own: `NodeInfo` and lists of it, `RingInfo`, `Finger`, `Health`, `Statistics`.
@@ -35,14 +36,42 @@ pub fn error(error: &Error) -> String {
     out
 }
 
-/// {"value", "version", "expires_at"}; the last null if it never expires.
+/// {"version", "expires_at", "format", "value"}; `expires_at` null if it never expires.
 ///
 /// # Errors
-/// `WrongFormat` if the value is bytes.
+/// As [`json_text`], but bytes are told.
 pub fn versioned(found: &Versioned<Value>) -> Result<String> {
-    let value = json_text(&found.value)?;
     let expires_at = found.expires_at.map_or_else(|| "null".to_owned(), |at| at.to_string());
-    Ok(format!(r#"{{"value":{value},"version":"{}","expires_at":{expires_at}}}"#, found.version))
+    let head = format!(r#"{{"version":"{}","expires_at":{expires_at}"#, found.version);
+    with_value(head, Some(&found.value))
+}
+
+/// {"swapped", "version", "format", "value"}; `version` null if there never was a value, `format` null if there is none
+/// instead of the new one.
+///
+/// # Errors
+/// As [`json_text`], but bytes are told.
+pub fn swap(swap: &Swap) -> Result<String> {
+    let version = swap.version.map_or_else(|| "null".to_owned(), |version| format!("\"{version}\""));
+    with_value(format!(r#"{{"swapped":{},"version":{version}"#, swap.swapped), swap.value.as_ref())
+}
+
+/// Ends an object with a value.
+fn with_value(mut out: String, value: Option<&Value>) -> Result<String> {
+    match value {
+        None => out.push_str(r#","format":null,"value":null"#),
+        Some(value) if value.format == Format::Bytes => {
+            out.push_str(r#","format":"bytes","value":""#);
+            hex::write(&mut out, &value.bytes);
+            out.push('"');
+        }
+        Some(value) => {
+            out.push_str(r#","format":"json","value":"#);
+            out.push_str(json_text(value)?);
+        }
+    }
+    out.push('}');
+    Ok(out)
 }
 
 /// The text of a JSON value.

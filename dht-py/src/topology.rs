@@ -1,0 +1,113 @@
+//! Where keys lie, who is there, how it goes. All answered from memory, but for `lookup_trace`.
+
+use dht_core::Dht;
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+
+use crate::answers::{shape, shapes};
+use crate::arguments::Key;
+use crate::calls::operate;
+use crate::errors::raised;
+use crate::node::Node;
+
+#[pymethods]
+impl Node {
+    /// The id of ``key`` on the ring. Works before `start` too.
+    ///
+    /// >>> import dht
+    /// >>> hex(dht.DHT(hash_function="sha1").hash_key("abc"))
+    /// '0xa9993e364706816aba3e25717850c26c9cd0d89d'
+    fn hash_key(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
+        let hex = self.handle().hash_key(key.0).map_err(|error| raised(py, &error))?;
+        Ok(py.get_type::<PyInt>().call1((hex, 16))?.unbind())
+    }
+
+    /// The nodes that keep ``key``, its owner first, as a list of `NodeInfo`.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     [owner.id for owner in node.locate("k")]
+    /// ['me']
+    fn locate(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
+        shapes(py, "NodeInfo", &self.dht(py, |dht| dht.locate(key.0))?)
+    }
+
+    /// The way to the owner of ``key``, as a `LookupTrace`: walks the ring as a lookup does, whatever this node's view
+    /// says, and tells whom it asked. Takes ``request_timeout`` at most.
+    ///
+    /// Raises TooLarge (the key), NotJoined, OperationTimeout; Unreachable if all ways ended at silent nodes.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     trace = node.lookup_trace("k")
+    /// >>> trace.owner.id, trace.hops, trace.one_hop
+    /// ('me', (), True)
+    fn lookup_trace(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
+        let convert = |py: Python<'_>, trace| shape(py, "LookupTrace", &trace);
+        operate!(self, py, Reads, key.0, key.0.to_vec(), |dht, key| dht.lookup_trace(key), convert)
+    }
+
+    /// This node, as a `NodeInfo`.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     node.node_info().id, node.node_info().state
+    /// ('me', 'active')
+    fn node_info(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shape(py, "NodeInfo", &self.dht(py, Dht::node_info)?)
+    }
+
+    /// The first other node before this node's position 0, as a `NodeInfo`; None alone.
+    fn predecessor(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.dht(py, Dht::predecessor)? {
+            Some(node) => shape(py, "NodeInfo", &node),
+            None => Ok(py.None()),
+        }
+    }
+
+    /// The next other nodes clockwise, at most ``successor_list_size``, as a list of `NodeInfo`; [] alone.
+    fn successor_list(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shapes(py, "NodeInfo", &self.dht(py, Dht::successor_list)?)
+    }
+
+    /// The fingers of position 0 that are known, ascending, as a list of `Finger`.
+    fn finger_table(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shapes(py, "Finger", &self.dht(py, Dht::finger_table)?)
+    }
+
+    /// The ring as this node sees it, as a `RingInfo`.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     [(member.id, member.share) for member in node.ring().nodes]
+    /// [('me', 1.0)]
+    fn ring(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shape(py, "RingInfo", &self.dht(py, Dht::ring)?)
+    }
+
+    /// All nodes that this node remembers, those that are gone included, as a list of `NodeInfo`.
+    fn members(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shapes(py, "NodeInfo", &self.dht(py, Dht::members)?)
+    }
+
+    /// What this node has counted and measured since it started, as `Statistics`.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT() as node:
+    /// ...     outcome = node.put("k", 1)
+    /// ...     node.statistics().stores_successful
+    /// 1
+    fn statistics(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shape(py, "Statistics", &self.dht(py, Dht::statistics)?)
+    }
+
+    /// Whether this node and its part of the ring are well, as `Health`.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT() as node:
+    /// ...     node.health().joined
+    /// True
+    fn health(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        shape(py, "Health", &self.dht(py, Dht::health)?)
+    }
+}

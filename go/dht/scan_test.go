@@ -1,0 +1,92 @@
+package dht
+
+import (
+	"context"
+	"fmt"
+	"testing"
+)
+
+func TestScans(t *testing.T) {
+	node := started(t, DefaultConfig())
+	entries := map[string]any{}
+	for i := 0; i < 300; i++ {
+		entries[fmt.Sprintf("user:%d", i)] = i
+	}
+	_, err := node.PutMany(bg, entries)
+	ok(t, err)
+	raw := "\x00\xff"
+	_, err = node.PutBytes(bg, raw, []byte(raw))
+	ok(t, err)
+	scanner := node.ScanWith(bg, "user:", GetOptions{Consistency: "all"})
+	for scanner.Next() {
+		var value int
+		ok(t, scanner.Value().Decode(&value))
+		if entries[scanner.Key()] != value {
+			t.Fatal(scanner.Key(), value)
+		}
+		delete(entries, scanner.Key())
+	}
+	ok(t, scanner.Err())
+	if len(entries) != 0 || scanner.Next() {
+		t.Fatal(len(entries))
+	}
+	scanner.Close()
+	scanner = node.Scan(bg, raw)
+	if !scanner.Next() || scanner.Key() != raw || !scanner.Value().IsBytes || string(scanner.Value().Data) != raw {
+		t.Fatal(scanner.Err(), scanner.Key())
+	}
+	scanner.Close()
+	if scanner.Next() {
+		t.Fatal("it was closed")
+	}
+	for expected, ask := range map[uint64]func() (uint64, error){
+		300: func() (uint64, error) { return node.Count(bg, "user:") },
+		301: func() (uint64, error) { return node.Len(bg) },
+	} {
+		number, err := ask()
+		ok(t, err)
+		if number != expected {
+			t.Fatal(number, expected)
+		}
+	}
+	cleared, err := node.Clear(bg, "user:")
+	ok(t, err)
+	left, err := node.Count(bg, "")
+	ok(t, err)
+	if cleared != 300 || left != 1 {
+		t.Fatal(cleared, left)
+	}
+}
+
+func TestScansThatFail(t *testing.T) {
+	node := started(t, DefaultConfig())
+	_, err := node.Put(bg, "k", 1)
+	ok(t, err)
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	scanner := node.Scan(ctx, "")
+	if scanner.Next() {
+		t.Fatal("its context had ended")
+	}
+	fails(t, scanner.Err(), ErrCancelled)
+	wrong := node.ScanWith(bg, "", GetOptions{Consistency: "most"})
+	if wrong.Next() {
+		t.Fatal("there is no such level")
+	}
+	fails(t, wrong.Err(), ErrInvalidArgument)
+	scanner = node.Scan(bg, "")
+	ok(t, node.Stop())
+	if scanner.Next() {
+		t.Fatal("its node has ended")
+	}
+	fails(t, scanner.Err(), ErrStopped)
+	late := node.Scan(bg, "")
+	fails(t, late.Err(), ErrStopped)
+	_, err = node.Count(bg, "")
+	fails(t, err, ErrStopped)
+	ok(t, node.Close())
+	if scanner.Next() {
+		t.Fatal("its node was closed")
+	}
+	fails(t, scanner.Err(), ErrStopped)
+}

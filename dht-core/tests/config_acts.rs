@@ -6,14 +6,13 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
-    Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
-    PutOptions, Remote, Routing, Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
+    Routing, Secret, TlsConfig, Value,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -52,13 +51,13 @@ const TESTS: &[(&str, &str)] = &[
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
+    ("data_dir", "a_ring_of_one_goes_on_where_it_was"),
+    ("durability", "an_acknowledged_write_is_in_the_file"),
     // Refused away from their default.
     ("min_replicas", "later_keys_are_refused"),
     ("network_protocol", "later_keys_are_refused"),
     ("routing", "later_keys_are_refused"),
     ("max_table_nodes", "later_keys_are_refused"),
-    ("data_dir", "later_keys_are_refused"),
-    ("durability", "later_keys_are_refused"),
     ("max_memory", "later_keys_are_refused"),
     ("eviction", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
@@ -71,6 +70,7 @@ fn every_key_has_a_test() {
     let keys: BTreeSet<String> = Config::KEYS.iter().map(|key| (*key).to_owned()).collect();
     let sources = [
         source("tests/config_acts.rs"),
+        source("tests/disk.rs"),
         source("../dht-sim/tests/config.rs"),
         source("../dht-cli/tests/worker_threads.rs"),
     ];
@@ -91,8 +91,6 @@ fn later() -> Vec<(&'static str, Config)> {
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
         ("routing", Config { routing: Routing::Chord, ..default() }),
         ("max_table_nodes", Config { max_table_nodes: 10, ..default() }),
-        ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
-        ("durability", Config { durability: Durability::Always, ..default() }),
         ("max_memory", Config { max_memory: Some(1 << 30), ..default() }),
         ("eviction", Config { eviction: Eviction::Lru, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),

@@ -116,6 +116,9 @@ impl Config {
                  false and a node then has exactly one position"
             ));
         }
+        if self.durability == super::Durability::Always && self.data_dir.is_none() && self.vnode_count() > 0 {
+            return against("durability = always: needs a data_dir; without one nothing is on a disk".to_owned());
+        }
         if let Some(memory) = self.max_memory
             && memory < self.max_value_size as u64
         {
@@ -150,8 +153,6 @@ impl Config {
             "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
             "routing" => differ(self.routing.to_string(), default.routing.to_string()),
             "max_table_nodes" => differ(self.max_table_nodes.to_string(), default.max_table_nodes.to_string()),
-            "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
-            "durability" => differ(self.durability.to_string(), default.durability.to_string()),
             "max_memory" => self.max_memory.map(|bytes| (ShowSize(bytes).to_string(), none())),
             "eviction" => differ(self.eviction.to_string(), default.eviction.to_string()),
             "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
@@ -171,8 +172,6 @@ pub(super) const LATER: &[&str] = &[
     "network_protocol",
     "routing",
     "max_table_nodes",
-    "data_dir",
-    "durability",
     "max_memory",
     "eviction",
     "cluster_key",

@@ -16,12 +16,13 @@ use crate::config::{Config, Consistency};
 use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::node::remember;
 use crate::node::{FormedRing, Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
 use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
-use crate::store::{MemoryStore, Store};
+use crate::store::{DiskStore, MemoryStore, Store};
 use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
 
@@ -81,13 +82,15 @@ impl Dht {
     ///
     /// # Errors
     /// `Config`, `Unsupported`, `Insecure` as [`Config::validate`]; `Address` if the address cannot be bound or no seed
-    /// resolves; `IncompatibleRing`, `NodeIdInUse`, `RingFull`, `ClockSkew` if the ring refuses. Nothing is left
-    /// running then.
+    /// resolves; `Storage` if `data_dir` cannot be used (another node has it, the disk fails, it is damaged or of a newer
+    /// release); `IncompatibleRing`, `NodeIdInUse`, `RingFull`, `ClockSkew` if the ring refuses. Nothing is left running
+    /// then.
     pub async fn start(config: Config) -> Result<Self> {
         config.validate()?;
         let env = Env::system();
         let boot = env.random_u64().max(1);
-        let node_id = node_id(&config, &env);
+        let store = store(&config).await?;
+        let node_id = remember::name(&config, &env, &*store)?;
         let options = TcpOptions {
             bind: Some(crate::transport::resolve_bind(&config).await?.to_string()),
             hello: Hello::new(&config.cluster_name, NodeId::new(&node_id), boot, config.vnode_count() == 0),
@@ -98,7 +101,6 @@ impl Dht {
         };
         let transport = TcpTransport::bind(options, env.clone()).await?;
         let address = crate::transport::advertised(&config, &transport.local_address()).await?;
-        let store = Arc::new(MemoryStore::of(&config)?);
         let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot };
         Self::start_with(Config { node_id, ..config }, foundation).await
     }
@@ -111,8 +113,12 @@ impl Dht {
     pub async fn start_with(config: Config, foundation: Foundation) -> Result<Self> {
         let started = Self::on(config, foundation)?;
         let node = &started.0.node;
+        if let Err(error) = node.remember_start().await {
+            node.shut_down(Phase::Stopped).await;
+            return Err(error);
+        }
         node.run();
-        if node.config.seeds.is_empty() {
+        if node.config.seeds.is_empty() && !node.returns() {
             if node.is_client() {
                 return Ok(started);
             }
@@ -142,7 +148,7 @@ impl Dht {
     fn on(config: Config, foundation: Foundation) -> Result<Self> {
         config.validate()?;
         let Foundation { transport, store, env, address, boot } = foundation;
-        let node_id = NodeId::new(&node_id(&config, &env));
+        let node_id = NodeId::new(&remember::name(&config, &env, &*store)?);
         let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
         Ok(Self(Arc::new(Handle { node, runtime: tokio::runtime::Handle::current() })))
     }
@@ -220,6 +226,18 @@ impl Dht {
     #[doc(hidden)]
     pub fn seeds(&self) -> Vec<String> {
         self.0.node.seeds()
+    }
+
+    /// How many others this node would find again if it were started anew; `None` if it was not written yet.
+    #[doc(hidden)]
+    pub fn remembers(&self) -> Option<usize> {
+        self.0.node.remembers()
+    }
+
+    /// Whether what this node found in its `data_dir` was older than its last life.
+    #[doc(hidden)]
+    pub fn is_outdated(&self) -> bool {
+        self.0.node.is_outdated()
     }
 
     /// For tests that show what it is good for: from now on this node replaces lost copies at once, however many were lost.
@@ -629,8 +647,18 @@ impl std::fmt::Debug for Dht {
     }
 }
 
-fn node_id(config: &Config, env: &Env) -> String {
-    if config.node_id.is_empty() { format!("{:032x}", env.random_u128()) } else { config.node_id.clone() }
+/// Where a node with this configuration keeps its records.
+async fn store(config: &Config) -> Result<Arc<dyn Store>> {
+    let slot_count = crate::ring::params::slot_count(config)?;
+    let Some(dir) = config.data_dir.clone() else { return Ok(Arc::new(MemoryStore::new(slot_count))) };
+    let (durability, memory_max) = (config.durability, config.max_memory);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "files are opened, and perhaps repaired, before anything is simulated"
+    )]
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&dir, slot_count, durability, memory_max)).await;
+    let failed = |error| Error::new(ErrorKind::Internal, "opening data_dir was broken off").with_source(error);
+    Ok(Arc::new(opened.map_err(failed)??))
 }
 
 fn written(result: OpResult) -> Result<(PutOutcome, bool)> {

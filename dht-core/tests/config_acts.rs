@@ -6,14 +6,13 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
-    Config, Consistency, Dht, Durability, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol,
-    PutOptions, Remote, Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
+    Secret, TlsConfig, Value,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -58,10 +57,10 @@ const TESTS: &[(&str, &str)] = &[
     ("max_memory", "max_memory_refuses_or_evicts"),
     ("eviction", "max_memory_refuses_or_evicts"),
     ("routing", "routing_decides_whether_an_operation_walks"),
+    ("data_dir", "a_ring_of_one_goes_on_where_it_was"),
+    ("durability", "an_acknowledged_write_is_in_the_file"),
     // Refused away from their default.
     ("network_protocol", "later_keys_are_refused"),
-    ("data_dir", "later_keys_are_refused"),
-    ("durability", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
     ("tls", "later_keys_are_refused"),
 ];
@@ -71,6 +70,7 @@ fn every_key_has_a_test() {
     let keys: BTreeSet<String> = Config::KEYS.iter().map(|key| (*key).to_owned()).collect();
     let sources = [
         source("tests/config_acts.rs"),
+        source("tests/disk.rs"),
         source("../dht-sim/tests/config.rs"),
         source("../dht-cli/tests/worker_threads.rs"),
     ];
@@ -88,8 +88,6 @@ fn later() -> Vec<(&'static str, Config)> {
     let default = Config::default;
     vec![
         ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
-        ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
-        ("durability", Config { durability: Durability::Always, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),
         ("tls", Config { tls: Some(tls()), ..default() }),
     ]

@@ -3,7 +3,6 @@
 mod cluster;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +33,7 @@ async fn values_out_of_bounds_are_refused_before_anything_starts() {
             Config { consistent_hashing: false, virtual_nodes: Some(16), ..base() },
             &["virtual_nodes = 16", "consistent_hashing"],
         ),
+        (Config { durability: Durability::Always, ..base() }, &["durability = always", "data_dir"]),
     ];
     for (config, names) in wrong {
         refused(config.validate(), ErrorKind::Config, names);
@@ -47,8 +47,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
     let later: Vec<(Config, &str)> = vec![
         (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
-        (Config { data_dir: Some(PathBuf::from("/nowhere")), ..base() }, "data_dir"),
-        (Config { durability: Durability::Always, ..base() }, "durability = always"),
         (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),
         (Config { tls: Some(tls), ..base() }, "tls"),
     ];

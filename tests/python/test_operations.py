@@ -207,8 +207,10 @@ def test_config_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_settings_of_many_types(tmp_path: Path) -> None:
     dht.DHT(seeds=("127.0.0.1:1",), request_timeout="250ms", max_value_size="1MiB", virtual_nodes=None, tls=None)
-    with pytest.raises(dht.Unsupported):
-        dht.DHT(data_dir=tmp_path)
+    for life in range(2):
+        with dht.DHT(data_dir=tmp_path / "data", durability="always") as node:
+            assert node.get("lives", 0) == life
+            node.put("lives", life + 1)
 
 
 def test_many_threads(alone: dht.DHT) -> None:

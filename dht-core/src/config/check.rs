@@ -123,6 +123,9 @@ impl Config {
                 quoted(&self.zone)
             ));
         }
+        if self.durability == super::Durability::Always && self.data_dir.is_none() && self.vnode_count() > 0 {
+            return against("durability = always: needs a data_dir; without one nothing is on a disk".to_owned());
+        }
         if let Some(memory) = self.max_memory
             && memory < self.max_value_size as u64
         {
@@ -155,8 +158,6 @@ impl Config {
         let differ = |value: String, default: String| (value != default).then_some((value, default));
         match key {
             "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
-            "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
-            "durability" => differ(self.durability.to_string(), default.durability.to_string()),
             "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
             "tls" => {
                 self.tls.as_ref().map(|tls| (format!("{{cert = {}, …}}", quoted(&tls.cert.to_string_lossy())), none()))
@@ -168,7 +169,7 @@ impl Config {
 
 /// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
 /// silently ignored. A feature that arrives takes its key out here.
-pub(super) const LATER: &[&str] = &["network_protocol", "data_dir", "durability", "cluster_key", "tls"];
+pub(super) const LATER: &[&str] = &["network_protocol", "cluster_key", "tls"];
 
 fn int(key: &str, value: u64) -> Result<()> {
     match bound(key) {

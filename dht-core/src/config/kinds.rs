@@ -108,7 +108,7 @@ text_enum! {
 text_enum! {
     /// When an acknowledged write is on the disk of the node that acknowledged it.
     Durability {
-        /// Whenever the system writes it.
+        /// Whenever the system writes it: survives the end of the process, not that of the machine, which may damage the file.
         None = "none",
         /// Within a short interval; a crash of the machine loses at most that on this node.
         Interval = "interval",

@@ -133,10 +133,12 @@ pub struct Config {
     /// wants to join is refused with `RingFull`, and whoever is gone for longest is forgotten. The members themselves
     /// are always kept, so rings that merge and joins at the same moment may exceed it.
     pub max_table_nodes: usize,
-    /// Directory that keeps data and identity over restarts; default none: memory only. Later release: only none now.
+    /// Directory that keeps data and identity over restarts, made if its parent is there, of one node at a time; default
+    /// none: memory only. A node started on it again has its node_id and its data and finds its ring without `seeds`.
     pub data_dir: Option<PathBuf>,
-    /// When a write is on disk; default interval. `always` costs an fsync per group of writes. Later release: only
-    /// the default now.
+    /// When a write is on disk; default interval: some 100 ms after it was acknowledged. `always` (needs `data_dir`)
+    /// acknowledges after an fsync, one for all writes that wait; `none` leaves it to the system, and a crash of the machine
+    /// may cost the whole file.
     pub durability: Durability,
     /// Memory that the records of this node may take, 1 MiB to 1 PiB and at least `max_value_size`; default none: no
     /// limit. Counted as the allocator hands it out: keys, values, some 100 bytes a record, 64 bytes per slot written.

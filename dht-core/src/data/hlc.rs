@@ -15,6 +15,11 @@ const OBSERVED_END: u64 = 1 << 63;
 pub(crate) struct Hlc(AtomicU64);
 
 impl Hlc {
+    /// A clock whose stamps are all above `stamp`.
+    pub(crate) const fn above(stamp: u64) -> Self {
+        Self(AtomicU64::new(stamp))
+    }
+
     /// The next stamp: at least `wall_ms`, above every stamp given or observed before.
     pub(crate) fn stamp(&self, wall_ms: u64) -> u64 {
         let wall = wall_ms << COUNTER_BITS;

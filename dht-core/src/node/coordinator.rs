@@ -26,7 +26,7 @@ use crate::ring::list::Agreement;
 use crate::ring::record::{NodeId, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
-use crate::store::Merged;
+use crate::store::{Merged, Ticket};
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome, Request, Response};
 
 /// First pause before a failed operation is tried again; doubles up to `PAUSE_MAX`.
@@ -514,6 +514,22 @@ impl Node {
             Ok(Prepared::Done(result)) => result,
             Err(error) => OpResult::Failed(error),
         })
+    }
+
+    /// Holds back what `put_alone` did with `key` until it is as durable as was promised.
+    ///
+    /// # Errors
+    /// `Storage` if the disk failed: the write may be there after a restart.
+    pub(crate) async fn settle_alone(&self, key: &[u8], result: OpResult) -> OpResult {
+        let written = matches!(&result, OpResult::Written { outcome, .. } if outcome.acks > 0);
+        let ticket = if written { self.store.ticket(self.slot_of(key)) } else { Ticket::ready() };
+        if ticket.is_ready() {
+            return result;
+        }
+        match ticket.wait().await {
+            Ok(()) => result,
+            Err(error) => OpResult::Failed(error.unknown_outcome()),
+        }
     }
 
     /// What this node says of a slot's list when it writes to the others.

@@ -127,7 +127,7 @@ impl Node {
             fully_replicated: joined && catching_up == 0 && under_replicated_slots == 0,
             under_replicated_slots,
             bytes_to_go,
-            storage_ok: true,
+            storage_ok: self.store.healthy(),
         }
     }
 

@@ -33,6 +33,7 @@ impl Node {
         if records.is_empty() {
             return;
         }
+        self.look_for_later_life(records);
         let now = self.env.now();
         let mut refuted = None;
         let mut duplicate = false;

@@ -37,21 +37,25 @@ const ANNOUNCE_MAX: usize = 64;
 const CROWDED_BITS_MAX: u16 = 64;
 
 /// What a member said to a node that wants in.
-struct Welcome {
-    ring_id: RingId,
+pub(super) struct Welcome {
+    pub(super) ring_id: RingId,
     config: RingConfig,
     records: Vec<NodeRecord>,
+    /// The ring comes back as a whole, and is not all there yet.
+    pub(super) reunites: bool,
 }
 
 impl Node {
     /// Founds a ring of one, which serves at once.
     pub(crate) fn found(&self) {
-        let id = RingId(self.env.random_u128());
+        let fresh = || Ring { id: Some(RingId(self.env.random_u128())), config: self.ring().config };
+        let ring = self.former_solitude().unwrap_or_else(fresh);
         {
             let mut state = self.state();
-            let ring = Ring { id: Some(id), config: self.ring().config };
             self.ring.store(Arc::new(ring));
-            self.choose_positions(&mut state);
+            if !self.keeps_positions() {
+                self.choose_positions(&mut state);
+            }
             state.members.declare(|me| me.state = NodeState::Active, self.env.now());
             let view = Arc::new(state.members.view());
             state.table.found(self.slots, &view, self.replicas());
@@ -69,7 +73,9 @@ impl Node {
     pub(crate) async fn enter(self: &Arc<Self>, patience: Duration) -> Result<()> {
         let deadline = self.env.now() + patience;
         let seeds = self.config.seeds.clone();
-        self.resolve_all(&seeds).await?;
+        if self.former_company().is_none() {
+            self.resolve_all(&seeds).await?;
+        }
         let (tell, told) = oneshot::channel();
         let node = self.clone();
         self.tasks.spawn(async move {
@@ -102,6 +108,11 @@ impl Node {
 
     /// One try with the seeds; founds if all are silent and this node's address is the smallest of them.
     async fn enter_once(self: &Arc<Self>, seeds: &[String], deadline: Instant) -> Result<()> {
+        if let Some(former) = self.former_company() {
+            // Those that were there are as good to ask as the seeds.
+            let seeds = self.resolve_all(seeds).await.unwrap_or_default();
+            return Box::pin(self.come_back_once(former, &seeds, deadline)).await;
+        }
         let addresses = self.resolve_all(seeds).await?;
         match self.welcome(&addresses, deadline).await {
             Ok(welcome) => self.become_member(welcome).await,
@@ -196,7 +207,7 @@ impl Node {
     }
 
     /// Asks the addresses one after the other to be let in.
-    async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome> {
+    pub(super) async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome> {
         let mut others: Vec<&Address> = addresses.iter().filter(|a| **a != self.address).collect();
         if others.is_empty() {
             return Err(Error::new(
@@ -213,9 +224,9 @@ impl Node {
             let left = deadline.saturating_duration_since(self.env.now());
             let share = self.env.now() + left / (others.len() - i) as u32;
             let error = match self.call_address(address, request, share).await {
-                Ok(Reply { body: Response::Welcome { ring_id, config, records, wall_ms }, .. }) => {
+                Ok(Reply { body: Response::Welcome { ring_id, config, records, wall_ms, reunites }, .. }) => {
                     self.check_clock(address, asked_ms, wall_ms)?;
-                    return Ok(Welcome { ring_id, config, records });
+                    return Ok(Welcome { ring_id, config, records, reunites });
                 }
                 Ok(_) => Error::new(ErrorKind::Internal, format!("{address} gave an answer to another question")),
                 Err(error) => error,
@@ -227,6 +238,8 @@ impl Node {
         }
         Err(match refusal {
             Some(error) if final_for_join(error.kind()) => error,
+            // It is there, and on its way itself: that matters to one who comes back.
+            Some(error) if error.kind() == ErrorKind::NotJoined && self.former_company().is_some() => error,
             Some(error) => {
                 let names: Vec<&str> = others.iter().map(|a| a.as_str()).collect();
                 Error::new(ErrorKind::Unreachable, format!("no ring answers at {}: {error}", names.join(", ")))
@@ -264,8 +277,12 @@ impl Node {
             self.refuse_if_full(&record)?;
         }
         let config = self.ring().config;
-        let records = self.state().members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
-        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms() })
+        let (records, reunites) = {
+            let state = self.state();
+            let records = state.members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
+            (records, state.table.reunites())
+        };
+        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms(), reunites })
     }
 
     /// A node_id is in use as long as its present boot answers at its address; if it does not, that boot is dead.
@@ -300,14 +317,21 @@ impl Node {
     /// # Errors
     /// `RingFull` if others took the last position meanwhile. The node then is where it was: in no ring, or in one of
     /// its own.
-    async fn become_member(self: &Arc<Self>, welcome: Welcome) -> Result<()> {
+    pub(super) async fn become_member(self: &Arc<Self>, welcome: Welcome) -> Result<()> {
         let before = self.ring();
+        self.look_for_later_life(&welcome.records);
+        let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
+        let reunion = if ours { self.reunion() } else { None };
+        if reunion.is_some() && welcome.reunites {
+            self.tell_of_last_life(&welcome.records).await;
+        }
         self.life.enter(Phase::Joining);
         {
             let mut state = self.state();
             self.readable.clear();
             state.forget_others();
             state.table.clear();
+            state.table.reunite(reunion, welcome.reunites);
             state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
             self.view.store(Arc::new(state.members.view()));
             self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
@@ -328,11 +352,15 @@ impl Node {
 
     /// From knowing the ring to being in its lists.
     async fn become_active(self: &Arc<Self>) -> Result<()> {
-        self.choose_positions(&mut self.state());
+        if !self.keeps_positions() {
+            self.choose_positions(&mut self.state());
+        }
         loop {
             let joining = self.state().members.own().clone();
             self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
-            let affected = self.copy_ahead().await;
+            // In a ring that comes back nobody has more than this node, and all wait for each other.
+            let reunites = self.state().table.reunites();
+            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead().await };
             self.wait_for_admission(&affected).await;
             self.hear_of_takers(&affected).await;
             self.find_successors().await;
@@ -430,7 +458,7 @@ impl Node {
         };
         let (affected, sources) = self.plan_copy(&now, &then);
         let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
-            if let Err(error) = self.pull_slots(&source, &slots).await {
+            if let Err(error) = self.bring_over(&source, &slots).await {
                 // What is missing is caught up after the switch, from whoever is there then.
                 log!(self, debug, peer = %source.node_id, %error, "copied ahead in part");
             }
@@ -512,7 +540,7 @@ impl Node {
 }
 
 /// Errors that another try will not mend.
-fn final_for_join(kind: ErrorKind) -> bool {
+pub(super) fn final_for_join(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::IncompatibleRing

@@ -231,6 +231,8 @@ fn who_waits() {
             sources: sources.iter().map(|names| list(names)).collect(),
             present: list(present),
             merged: SmallVec::new(),
+            reunited: SmallVec::new(),
+            returns: false,
         };
         let fate = |(node_id, _): &Incarnate| match node_id.as_str() {
             name if dead.contains(&name) => Fate::Dead,

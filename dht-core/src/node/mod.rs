@@ -11,6 +11,7 @@ mod admission;
 #[cfg(test)]
 mod alone_tests;
 mod atomic;
+mod come_back;
 mod coordinator;
 mod describe;
 mod fingers;
@@ -35,6 +36,7 @@ mod readable;
 mod recent;
 mod rectify;
 mod relay;
+pub(crate) mod remember;
 mod repair;
 mod replicate;
 pub(crate) mod scan;
@@ -47,7 +49,7 @@ mod trace;
 mod unwind;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -76,6 +78,7 @@ use crate::ring::vnode::{Pointer, VNode};
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::transport::{Service, Transport};
+use crate::wire::facts::Facts;
 
 /// One running instance.
 pub(crate) struct Node {
@@ -89,6 +92,12 @@ pub(crate) struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) stats: Stats,
     pub(crate) node_id: NodeId,
+    /// What was remembered of its last life when it started.
+    former: Option<Facts>,
+    /// That is not its last life: see `look_for_later_life`.
+    outdated: AtomicBool,
+    /// Others that a next life finds again; `usize::MAX`: nothing was written yet.
+    remembered_others: AtomicUsize,
     node_digest: u64,
     pub(crate) boot: u64,
     pub(crate) address: Address,
@@ -173,6 +182,8 @@ impl Node {
             max_key_size: config.max_key_size,
             max_value_size: config.max_value_size,
         };
+        let hlc = Hlc::above(parts.store.highest_stamp());
+        let former = remember::recall(&*parts.store)?;
         let me = NodeRecord {
             node_id: parts.node_id.clone(),
             boot: parts.boot,
@@ -185,6 +196,7 @@ impl Node {
             choices: Vec::new(),
             zone: config.zone.clone(),
         };
+        let me = come_back::own_record(me, former.as_ref());
         let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
         members.limit(config.max_table_nodes);
         let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
@@ -219,9 +231,12 @@ impl Node {
             stats,
             node_digest: parts.node_id.digest(),
             node_id: parts.node_id,
+            former,
+            outdated: AtomicBool::new(false),
+            remembered_others: AtomicUsize::new(usize::MAX),
             boot: parts.boot,
             address: parts.address,
-            hlc: Hlc::default(),
+            hlc,
             sequence: AtomicU64::new(1),
             state: Mutex::new(state),
             view: ArcSwap::from_pointee(view),
@@ -259,13 +274,26 @@ impl Node {
         }
         self.tasks.spawn(repair::repair(self.clone()));
         self.tasks.spawn(repair::sweep(self.clone()));
+        if self.store.persistent() {
+            self.tasks.spawn(remember::remember(self.clone()));
+        }
     }
 
     /// Ends all tasks and the transport, without a goodbye: to the ring, a crash. Idempotent.
     pub(crate) async fn shut_down(&self, last: Phase) {
+        if self.store.persistent()
+            && let Some(facts) = self.facts()
+        {
+            // Closing waits for it.
+            drop(self.store.remember(facts.encode()));
+        }
         self.life.enter(last);
         self.tasks.abort();
         self.transport.close().await;
+        let closed = self.store.close();
+        if !closed.is_ready() && tokio::time::timeout(CLOSE_MAX, closed.wait()).await.is_err() {
+            log!(self, warn, "the disk is slow: its last writes go on");
+        }
     }
 
     /// A handle for a task of its own; `None` while the node is being dropped.
@@ -374,7 +402,11 @@ impl Node {
     #[inline]
     pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Record>>> {
         let slot = self.slot_of(key);
-        if !self.readable.get(slot) || (level != Consistency::One && !self.alone()) || !self.life.phase().serves() {
+        if !self.readable.get(slot)
+            || !self.store.settled(slot).is_ready()
+            || (level != Consistency::One && !self.alone())
+            || !self.life.phase().serves()
+        {
             return None;
         }
         Some(self.store.get(slot, 0, key))
@@ -393,6 +425,9 @@ impl Node {
         }
     }
 }
+
+/// How long a stop waits for the disk.
+const CLOSE_MAX: std::time::Duration = std::time::Duration::from_millis(800);
 
 /// Between two looks of `wait_ready` at what no event tells of.
 const READY_LOOK: std::time::Duration = std::time::Duration::from_millis(50);

@@ -27,6 +27,11 @@ impl From<&NodeRecord> for Peer {
 }
 
 impl Node {
+    /// This node, as others call it.
+    pub(crate) fn as_peer(&self) -> Peer {
+        Peer { node_id: self.node_id.clone(), boot: self.boot, address: self.address.clone() }
+    }
+
     /// Asks `peer`; a `Response::Failure` becomes the error it carries.
     ///
     /// # Errors

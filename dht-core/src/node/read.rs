@@ -250,7 +250,11 @@ impl Node {
             let node = self.clone();
             running.push(Box::pin(async move {
                 let answer = match &peer {
-                    None => Ok(node.serve_fetch(&items)),
+                    None => {
+                        let found = node.serve_fetch(&items);
+                        let ticket = node.settled(&node.to_settle(items.iter().map(|item| item.slot)));
+                        ticket.wait().await.map(|()| found)
+                    }
                     Some(peer) => {
                         let until = node.attempt_deadline(peer, deadline);
                         node.call(peer, Request::Fetch { items }, until, 0).await
@@ -271,7 +275,7 @@ impl Node {
         answer: Result<Response>,
         stale: &mut BTreeMap<Peer, Vec<Slot>>,
     ) -> bool {
-        let me = Peer { node_id: self.node_id.clone(), boot: self.boot, address: self.address.clone() };
+        let me = self.as_peer();
         let from = peer.unwrap_or(&me);
         let results = match answer {
             Ok(Response::Fetched { results }) if results.len() == indices.len() => results,

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
+use crate::store::Ticket;
 use crate::transport::BoxFuture;
 use crate::wire::message::{PutOutcome, Request, Response, StoreItem, StoreResult};
 
@@ -177,6 +178,7 @@ impl Node {
         let replicas = self.replicas();
         let mut batches: BTreeMap<Peer, Vec<(StoreItem, usize)>> = BTreeMap::new();
         let mut missed = Vec::new();
+        let (mut own, mut kept) = (Ticket::ready(), Sent::new());
         for (index, write) in writes.iter_mut().enumerate().filter(|(_, w)| w.decided.is_none()) {
             let members = view.replica_list(write.slot, replicas);
             let Some((list, counts)) = self.own_agreement(write.slot) else {
@@ -200,7 +202,13 @@ impl Node {
             write.wanted = if planted!("ack_early") { 1 } else { wanted(level, members.len()) };
             write.degraded = members.len() < replicas;
             if counts {
-                write.tally.ack(self.boot, list);
+                let ticket = self.store.ticket(write.slot);
+                if ticket.is_ready() {
+                    write.tally.ack(self.boot, list);
+                } else if !write.tally.has(self.boot, list) {
+                    own = own.and(ticket);
+                    kept.push((index, write.record.version, list));
+                }
             }
             write.decide();
             // A newcomer that does not know how often the list changed has to learn it before it coordinates.
@@ -224,6 +232,9 @@ impl Node {
             self.mark_dirty(slot);
         }
         let running = FuturesUnordered::new();
+        if !kept.is_empty() {
+            running.push(self.acknowledge_own(own, kept));
+        }
         let cut = |(peer, items): (Peer, Vec<(StoreItem, usize)>)| {
             let messages = parts(items, |(item, _)| item.record.payload_len());
             messages.into_iter().map(move |message| (peer.clone(), message))
@@ -241,6 +252,20 @@ impl Node {
             running.push(call);
         }
         running
+    }
+
+    /// This node's own acknowledgement of what it keeps, once that is durable.
+    fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, kept: Sent) -> BoxFuture<'static, Answered> {
+        let peer = self.as_peer();
+        Box::pin(async move {
+            let settled = ticket.wait().await;
+            let result = |_: &_| match &settled {
+                Ok(()) => StoreResult::Stored { counts: true },
+                Err(error) => StoreResult::Failed(error.clone()),
+            };
+            let results = kept.iter().map(result).collect();
+            (peer, kept, Ok(Response::Stored { results }))
+        })
     }
 
     /// Counts one replica's answers; true if something has to be sent again at once.
@@ -294,6 +319,10 @@ impl Node {
                 StoreResult::Stale { .. } => {
                     stale.push((peer.clone(), write.slot));
                     self.mark_dirty(write.slot);
+                }
+                // What this node cannot keep, it cannot order either.
+                StoreResult::Failed(error) if peer.boot == self.boot && write.decided.is_none() => {
+                    write.decided = Some(Err(error.unknown_outcome()));
                 }
                 StoreResult::Failed(error) => {
                     if error.kind() == ErrorKind::MemoryFull {

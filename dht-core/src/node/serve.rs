@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::Node;
 use super::atomic::Effect;
 use super::parts::BYTES_MAX;
@@ -10,13 +12,16 @@ use super::peers::Peer;
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::repair::BATCH_BYTES;
-use crate::ring::list::{Agreement, ListId, Standing};
+use crate::ring::list::{Agreement, ListId};
 use crate::ring::slot::Slot;
-use crate::store::Merged;
+use crate::store::{Merged, Ticket};
 use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
 use crate::wire::message::{
     CompareItem, CompareResult, FetchItem, FetchResult, PullItem, Request, Response, StoreItem, StoreResult,
 };
+
+/// The slots of one message, most often one.
+pub(super) type Slots = SmallVec<[Slot; 4]>;
 
 /// Entries in one message of versions: 40 bytes each.
 const VERSIONS_MAX: usize = 4096;
@@ -70,9 +75,19 @@ impl Node {
                 let results = node.coordinate(operations, level, deadline, head.attempt).await;
                 Ok(Response::Applied { results, records: Vec::new() })
             }),
-            Request::Store { items, repair } => self.now(self.serve_store(items, repair)),
-            Request::Fetch { items } => self.now(self.serve_fetch(&items)),
-            Request::Compare { items } => self.now(self.serve_compare(&items)),
+            Request::Store { items, repair } => {
+                let slots = self.to_settle(items.iter().map(|item| item.slot));
+                let stored = self.serve_store(items, repair);
+                self.once(self.kept(&slots), stored)
+            }
+            Request::Fetch { items } => {
+                let found = self.serve_fetch(&items);
+                self.once(self.settled(&self.to_settle(items.iter().map(|item| item.slot))), found)
+            }
+            Request::Compare { items } => {
+                let compared = self.serve_compare(&items);
+                self.once(self.settled(&self.to_settle(items.iter().map(|item| item.slot))), compared)
+            }
             Request::CompareSums { part_len, parts, sums } => {
                 self.now(self.serve_compare_sums(head.sender, part_len, &parts, &sums))
             }
@@ -110,6 +125,29 @@ impl Node {
 
     fn now(&self, body: Response) -> Answer {
         Answer::Now(self.reply(body))
+    }
+
+    /// Says `body` once `ticket` is good, and else that it is not.
+    fn once(self: &Arc<Self>, ticket: Ticket, body: Response) -> Answer {
+        if ticket.is_ready() {
+            return self.now(body);
+        }
+        self.later(move |_| async move { ticket.wait().await.map(|()| body) })
+    }
+
+    /// The slots whose durability has to be waited for; none where nothing outlives the process.
+    pub(super) fn to_settle(&self, slots: impl Iterator<Item = Slot>) -> Slots {
+        if self.store.persistent() { slots.collect() } else { Slots::new() }
+    }
+
+    /// Good when what was merged into `slots` may be acknowledged.
+    fn kept(&self, slots: &Slots) -> Ticket {
+        slots.iter().fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.ticket(*slot)))
+    }
+
+    /// Good when what `slots` hold may be told.
+    pub(super) fn settled(&self, slots: &Slots) -> Ticket {
+        slots.iter().fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.settled(*slot)))
     }
 
     fn reply(&self, body: Response) -> Reply {
@@ -239,11 +277,7 @@ impl Node {
 
     fn serve_compare(&self, items: &[CompareItem]) -> Response {
         let side = |item: &CompareItem| {
-            let unknown = ListId::UNKNOWN;
-            let (list, standing) = match self.state().table.get(item.slot) {
-                Some(state) => (state.list, state.standing),
-                None => (unknown, Standing::Outsider),
-            };
+            let (list, standing) = self.state().table.told(item.slot);
             let fingerprint = self.store.fingerprint(item.slot).unwrap_or_default();
             let evicted_before_s = self.store.evicted_before_s(item.slot);
             CompareResult { list, standing, fingerprint, evicted_before_s }

@@ -7,12 +7,14 @@
 //!
 //! "Enough" is what meets every write quorum of that list: len − quorum(len) + 1 of its members, the newcomer excluded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::record::{Member, NodeId, NodeRecord};
+use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};
 use super::view::{MemberIndex, Members as ListMembers, RingView};
 use crate::data::FixedMap;
@@ -37,6 +39,8 @@ pub(crate) enum Standing {
     Newcomer,
     /// Caught up: as a member, or when the list that it lost ended.
     CaughtUp,
+    /// A newcomer that has kept what it held when the ring's last life ended: only ever told to others.
+    Returned,
 }
 
 impl ListId {
@@ -64,6 +68,10 @@ pub(crate) struct CatchUp {
     pub(crate) present: Arc<[Incarnate]>,
     /// Whom the slot was merged from.
     pub(crate) merged: SmallVec<[Incarnate; 2]>,
+    /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
+    pub(crate) reunited: SmallVec<[NodeId; 2]>,
+    /// The whole ring returns: who is not there yet may still come.
+    pub(crate) returns: bool,
 }
 
 /// What this node is to one slot.
@@ -94,6 +102,7 @@ pub(crate) enum Agreement {
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
     states: FixedMap<Slot, SlotState>,
+    reunion: Option<Reunion>,
 }
 
 /// A list change as one node sees it.
@@ -135,6 +144,49 @@ impl SlotTable {
             self.states
                 .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
         }
+    }
+
+    /// Holds every slot as a newcomer of a ring that forms again with this node, `present`, alone.
+    pub(crate) fn return_to(
+        &mut self,
+        slots: SlotSpace,
+        view: &RingView,
+        replicas: usize,
+        present: &[Incarnate],
+        now: Instant,
+    ) {
+        self.found(slots, view, replicas);
+        let present: Arc<[Incarnate]> = present.into();
+        for state in self.states.values_mut() {
+            state.standing = Standing::Newcomer;
+            state.catch_up = Some(Box::new(CatchUp::new(present.clone(), true, now)));
+            state.in_sync = false;
+        }
+    }
+
+    /// Remembers the ring's last life; `holds`: the ring is that one, come back.
+    pub(crate) fn reunite(&mut self, reunion: Option<Reunion>, holds: bool) {
+        self.reunion = reunion;
+        if let Some(reunion) = &mut self.reunion {
+            reunion.holds = holds;
+        }
+    }
+
+    /// The last life is over for good.
+    pub(crate) fn end_reunion(&mut self) {
+        self.reunion = None;
+    }
+
+    /// The ring comes back as a whole, and this node is not caught up with all its slots yet.
+    pub(crate) fn reunites(&self) -> bool {
+        self.reunion.as_ref().is_some_and(|reunion| reunion.holds)
+    }
+
+    /// What others are told of this node's part in a slot.
+    pub(crate) fn told(&self, slot: Slot) -> (ListId, Standing) {
+        let Some(state) = self.states.get(&slot) else { return (ListId::UNKNOWN, Standing::Outsider) };
+        let returned = state.standing == Standing::Newcomer && self.reunion.as_ref().is_some_and(|r| r.kept(slot));
+        (state.list, if returned { Standing::Returned } else { state.standing })
     }
 
     /// Forgets all: this node enters another ring. Its data stays in the store.
@@ -179,15 +231,13 @@ impl SlotTable {
         let (standing, catch_up) = if stays || lists.listed && planted!("joiner_forgotten") {
             (Standing::CaughtUp, None)
         } else if lists.listed {
-            let fresh = || {
-                let present = lists.present.clone();
-                let (sources, merged) = (SmallVec::new(), SmallVec::new());
-                Box::new(CatchUp { since: now, source_seen: None, sources, present, merged })
-            };
+            let returns = self.reunion.as_ref().is_some_and(|reunion| reunion.holds);
+            let fresh = || Box::new(CatchUp::new(lists.present.clone(), returns, now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.present = lists.present.clone();
             // What was merged was merged before this switch: the sources must have adopted the new list first.
             catch_up.merged.clear();
+            catch_up.reunited.clear();
             (catch_up.since, catch_up.source_seen) = (now, None);
             if !catch_up.sources.contains(&lists.former) && !lists.former.is_empty() {
                 if catch_up.sources.len() == SOURCES_MAX {
@@ -295,6 +345,42 @@ impl SlotTable {
         true
     }
 
+    /// In a ring that comes back: what that member of the former list kept has not been merged yet.
+    pub(crate) fn wants_reunion_with(&self, slot: Slot, source: &NodeId) -> bool {
+        let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());
+        let merged = catch_up.is_none_or(|c| c.reunited.contains(source));
+        !merged && self.reunion.as_ref().is_some_and(|r| r.holds && r.was_in(slot, source))
+    }
+
+    /// Notes that a newcomer of a ring that comes back merged the slot from `source`, which returned; true if that makes
+    /// it caught up.
+    pub(crate) fn reunited_with(&mut self, slot: Slot, list: ListId, source: &NodeId) -> bool {
+        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.was_in(slot, source)) else { return false };
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = &mut state.catch_up else { return false };
+        if !catch_up.reunited.contains(source) {
+            catch_up.reunited.push(source.clone());
+        }
+        let whole = reunion.is_whole(slot, catch_up.reunited.len());
+        if whole {
+            state.promote();
+        }
+        whole
+    }
+
+    /// A newcomer of a ring that comes back has merged the slot from every member that is caught up (by boot), and all have
+    /// been heard: what was acknowledged in this life, was so by some of them. True if that makes it caught up.
+    pub(crate) fn merged_from_all(&mut self, slot: Slot, list: ListId, caught_up: &BTreeSet<u64>) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = state.catch_up.as_ref().filter(|c| c.returns) else { return false };
+        let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
+        let all = !caught_up.is_empty() && caught_up.iter().all(merged);
+        if all {
+            state.promote();
+        }
+        all
+    }
+
     /// Ends the catch-up of newcomers for whom nothing can be waited for. Returns them; what they may have missed is no
     /// longer promised.
     pub(crate) fn give_up_waiting(&mut self, hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
@@ -318,6 +404,13 @@ impl SlotTable {
         if self.states.get(&slot).is_some_and(|s| !s.listed) {
             self.states.remove(&slot);
         }
+    }
+}
+
+impl CatchUp {
+    fn new(present: Arc<[Incarnate]>, returns: bool, now: Instant) -> Self {
+        let (sources, merged, reunited) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
+        Self { since: now, source_seen: None, sources, present, merged, reunited, returns }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod list;
 pub(crate) mod members;
 pub(crate) mod params;
 pub(crate) mod record;
+pub(crate) mod reunion;
 pub(crate) mod route;
 pub(crate) mod slot;
 pub(crate) mod view;

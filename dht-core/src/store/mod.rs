@@ -8,12 +8,19 @@
 //! - A call that fails has changed nothing.
 //! - An engine with a bound refuses what would exceed it (`MemoryFull`), or evicts: then records with a value vanish,
 //!   and out of the fingerprint, by themselves; tombstones never do, and are never refused.
+//! - What was merged is seen by every later call at once; whether it outlives the process is for its ticket to say.
 //! - Nothing here knows of replica lists, levels or nodes; the node alone decides what may be stored or read.
 
 pub mod contract;
+mod disk;
 mod memory;
+mod ticket;
 
+pub use disk::DiskStore;
 pub use memory::MemoryStore;
+pub use ticket::Ticket;
+
+use bytes::Bytes;
 
 use crate::data::fingerprint::Fingerprint;
 use crate::data::record::{KeyDigest, Record, Version};
@@ -90,4 +97,51 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is held now.
     fn usage(&self) -> Usage;
+
+    /// To be waited for before anybody is told that what was merged into `slot` until now is kept. Good at once where
+    /// nothing outlives the process, or where less was promised.
+    #[inline]
+    fn ticket(&self, slot: Slot) -> Ticket {
+        let _ = slot;
+        Ticket::ready()
+    }
+
+    /// To be waited for before anybody is told what `slot` holds: where acknowledgements wait for the disk, what a crash may
+    /// still take back is no answer.
+    #[inline]
+    fn settled(&self, slot: Slot) -> Ticket {
+        let _ = slot;
+        Ticket::ready()
+    }
+
+    /// It still takes what is merged.
+    fn healthy(&self) -> bool {
+        true
+    }
+
+    /// Records and facts outlive the process.
+    fn persistent(&self) -> bool {
+        false
+    }
+
+    /// At least the highest stamp of any record ever kept durably.
+    fn highest_stamp(&self) -> u64 {
+        0
+    }
+
+    /// What [`Store::remember`] was given last, before this store was opened.
+    fn remembered(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// Keeps what the node wants to find again when it starts the next time, instead of what it gave before.
+    fn remember(&self, facts: Bytes) -> Ticket {
+        drop(facts);
+        Ticket::ready()
+    }
+
+    /// Writes what is still to be written and lets go of files; the ticket is good when that is done. Later calls fail.
+    fn close(&self) -> Ticket {
+        Ticket::ready()
+    }
 }

@@ -101,6 +101,7 @@ fn ring_messages() {
             config: Some(config),
             records,
             wall_ms: u64::MAX,
+            reunites: false,
         }))
     };
     assert_eq!(welcome(|c| c.replication_factor = 65), "replication_factor = 65: must be 1 to 64");
@@ -231,7 +232,7 @@ fn results_and_arrays() {
     let bare = proto::Compare { slots: vec![0; 4].into(), ..Default::default() };
     assert_eq!(refused(proto::Request::Compare(bare)), "lists: missing");
     let standing = |evicted_before_s| proto::Compared {
-        standings: Bytes::from_static(&[4]),
+        standings: Bytes::from_static(&[5]),
         lists: Some(proto::Lists { counters: vec![0; 8].into(), members: bytes(8), epochs: Bytes::new() }),
         fingerprints: bytes(16),
         evicted_before_s,
@@ -240,7 +241,7 @@ fn results_and_arrays() {
     assert_eq!(text, "evicted_before_s: 2 bytes or elements, must be 1");
     for evicted_before_s in [Bytes::new(), bytes(4)] {
         let text = reply_refused(proto::Response::Compared(standing(evicted_before_s)));
-        assert_eq!(text, "standing = 4: must be 1 to 3");
+        assert_eq!(text, "standing = 5: must be 1 to 4");
     }
     let versions = proto::VersionsPart { digests: bytes(16), hlcs: bytes(8), nodes: bytes(16), boots: bytes(8) };
     let text = reply_refused(proto::Response::Versions(versions));

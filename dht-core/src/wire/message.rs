@@ -321,7 +321,7 @@ pub enum Response {
     /// The records that were wanted, and those that are newer here than what was told.
     Exchanged { records: Vec<NodeRecord> },
     /// You are known to this ring now.
-    Welcome { ring_id: RingId, config: RingConfig, records: Vec<NodeRecord>, wall_ms: u64 },
+    Welcome { ring_id: RingId, config: RingConfig, records: Vec<NodeRecord>, wall_ms: u64, reunites: bool },
     /// Whether you may.
     Admitted { granted: bool },
     /// For each position asked, in order; `None`: as they are known.

@@ -17,6 +17,7 @@
 pub(crate) mod codec;
 mod convert;
 pub(crate) mod error;
+pub(crate) mod facts;
 pub(crate) mod frame;
 pub mod hello;
 mod kind;

@@ -98,7 +98,7 @@ fn request() -> BoxedStrategy<Request> {
 
 fn response() -> BoxedStrategy<Response> {
     let synced = (vec(0_u32..1024, 0..4), vec(digest(), 0..4), vec((slot(), list()), 0..4));
-    let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp];
+    let standings = vec![Standing::Outsider, Standing::Newcomer, Standing::CaughtUp, Standing::Returned];
     let evicted_before_s = prop_oneof![2 => Just(0), 1 => any::<u32>()];
     let compared = (list(), prop::sample::select(standings), fingerprint(), evicted_before_s).prop_map(
         |(list, standing, fingerprint, evicted_before_s)| CompareResult {
@@ -117,9 +117,15 @@ fn response() -> BoxedStrategy<Response> {
         any::<bool>().prop_map(|alive| Response::Probed { alive }),
         synced.prop_map(|(differing, digests, lists)| Response::Synced { differing, digests, lists }),
         nodes().prop_map(|records| Response::Exchanged { records }),
-        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX).prop_map(|(ring_id, config, records, wall_ms)| {
-            Response::Welcome { ring_id, config, records, wall_ms }
-        }),
+        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX, any::<bool>()).prop_map(
+            |(ring_id, config, records, wall_ms, reunites)| Response::Welcome {
+                ring_id,
+                config,
+                records,
+                wall_ms,
+                reunites
+            }
+        ),
         any::<bool>().prop_map(|granted| Response::Admitted { granted }),
         (vec(option::of(neighbours), 0..4), nodes())
             .prop_map(|(items, records)| Response::Neighbours { items, records }),

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::reconcile::{Compared, Differing, Direction};
 use crate::data::fingerprint::Fingerprint;
-use crate::node::Node;
 use crate::node::peers::Peer;
+use crate::node::{Node, Phase};
 use crate::ring::list::{Incarnate, ListId, SlotState, Standing, quorum};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 
 /// A newcomer whose sources are dead goes on without them after this, marked degraded.
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
+/// When a whole ring comes back: a newcomer of it for which nobody has come for so long goes on with what it has kept.
+const RETURN_MAX: Duration = Duration::from_secs(10);
 /// The same if they live, but none of them that was not merged has been caught up for so long: they wait for each other.
 const STUCK_MAX: Duration = Duration::from_secs(15);
 /// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
@@ -29,6 +31,10 @@ struct Needs {
     /// Present nodes that the list has pushed out. Until all of them go by it, one that a death brings back could
     /// take itself for a member all along, and miss what was written without it.
     pushed_out: BTreeSet<u64>,
+    /// Where a whole ring comes back: members of the list that did not answer in this pass, and who of those that did is
+    /// caught up. While there may be one, what the last life left does not count.
+    unheard: BTreeSet<u64>,
+    caught_up: BTreeSet<u64>,
 }
 
 /// The slots of one peer that can be caught up from it, by what that takes.
@@ -38,6 +44,8 @@ struct Offers {
     /// Nothing of them is here yet.
     empty: Vec<Slot>,
     differing: Vec<Differing>,
+    /// Those of them that the peer is no more caught up with than this node, but has kept from the last life.
+    returned: BTreeSet<Slot>,
 }
 
 impl Node {
@@ -61,6 +69,10 @@ impl Node {
         futures_util::future::join_all(work).await;
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
+        // Before it is in its lists it has nothing to catch up with, and that means nothing.
+        if !left && self.life.phase() == Phase::Active {
+            self.state().table.end_reunion();
+        }
         if !left && self.was_joining() {
             self.release_admissions();
         }
@@ -81,7 +93,7 @@ impl Node {
             let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
             let asked: BTreeSet<Incarnate> =
                 catch_up.sources.iter().flat_map(|list| list.iter().cloned()).chain(near).collect();
-            let mut pushed_out = BTreeSet::new();
+            let (mut pushed_out, mut unheard) = (BTreeSet::new(), BTreeSet::new());
             for (node_id, boot) in asked {
                 let known = state.members.get(&node_id).map(|k| k.record());
                 let Some(record) = known.filter(|r| r.boot == boot && r.present() && boot != self.boot) else {
@@ -90,11 +102,13 @@ impl Node {
                 if !listed.contains(&boot) {
                     pushed_out.insert(boot);
                 }
+                unheard.extend(listed.contains(&boot).then_some(boot));
                 if record.verdict == Verdict::Alive {
                     plan.entry(Peer::from(record)).or_default().push(slot);
                 }
             }
-            needs.insert(slot, Needs { list: held.list, switches: held.switches, pushed_out });
+            let (list, switches) = (held.list, held.switches);
+            needs.insert(slot, Needs { list, switches, pushed_out, unheard, caught_up: BTreeSet::new() });
         }
         (plan, needs)
     }
@@ -119,17 +133,23 @@ impl Node {
             if state.table.raise_counter(slot, theirs.list) {
                 needs.list.counter = theirs.list.counter;
             }
-            if theirs.standing == Standing::CaughtUp {
-                state.table.saw_source(slot, &(peer.node_id.clone(), peer.boot), self.env.now());
-            }
+            needs.unheard.remove(&peer.boot);
             match theirs.standing {
-                Standing::CaughtUp if ours == theirs.fingerprint => offers.equal.push(slot),
-                Standing::CaughtUp if ours == Fingerprint::EMPTY => offers.empty.push(slot),
-                Standing::CaughtUp => offers.differing.push((slot, theirs.evicted_before_s)),
-                Standing::Newcomer if planted!("source_not_caught_up") => {
-                    offers.differing.push((slot, theirs.evicted_before_s))
+                Standing::CaughtUp => {
+                    needs.caught_up.insert(peer.boot);
                 }
-                Standing::Newcomer | Standing::Outsider => {}
+                Standing::Returned if state.table.wants_reunion_with(slot, &peer.node_id) => {
+                    offers.returned.insert(slot);
+                }
+                Standing::Newcomer if planted!("source_not_caught_up") => {}
+                Standing::Returned | Standing::Newcomer | Standing::Outsider => continue,
+            }
+            state.table.saw_source(slot, &(peer.node_id.clone(), peer.boot), self.env.now());
+            let evicted = theirs.evicted_before_s;
+            match theirs.fingerprint {
+                theirs if ours == theirs => offers.equal.push(slot),
+                _ if ours == Fingerprint::EMPTY => offers.empty.push(slot),
+                _ => offers.differing.push((slot, evicted)),
             }
         }
         if !strangers.is_empty() {
@@ -140,24 +160,33 @@ impl Node {
     }
 
     async fn catch_up_from(self: &Arc<Self>, peer: Peer, offers: Offers, needs: &BTreeMap<Slot, Needs>) {
-        self.merged(&peer, &offers.equal, needs);
+        self.merged(&peer, &offers.equal, &offers.returned, needs);
         match self.pull_slots(&peer, &offers.empty).await {
-            Ok(()) => self.merged(&peer, &offers.empty, needs),
+            Ok(()) => self.merged(&peer, &offers.empty, &offers.returned, needs),
             Err(error) => log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off"),
         }
         let reconciled = self.reconcile(&peer, &offers.differing, Direction::Here).await;
-        self.merged(&peer, &reconciled, needs);
+        self.merged(&peer, &reconciled, &offers.returned, needs);
     }
 
     /// Notes what was merged from `peer`; slots that are caught up thereby answer reads from now on.
-    fn merged(&self, peer: &Peer, slots: &[Slot], needs: &BTreeMap<Slot, Needs>) {
+    fn merged(&self, peer: &Peer, slots: &[Slot], returned: &BTreeSet<Slot>, needs: &BTreeMap<Slot, Needs>) {
         let mut state = self.state();
         let source = (peer.node_id.clone(), peer.boot);
         for slot in slots {
             let Some(needs) = needs.get(slot).filter(|needs| needs.pushed_out.is_empty()) else { continue };
             // After a switch meanwhile, the source may have acknowledged under the list before.
             let switched = state.table.get(*slot).is_none_or(|s| s.switches != needs.switches);
-            if !switched && state.table.merged_from(*slot, needs.list, &source) {
+            let caught_up = match returned.contains(slot) {
+                _ if switched => false,
+                false => {
+                    state.table.merged_from(*slot, needs.list, &source)
+                        || needs.unheard.is_empty() && state.table.merged_from_all(*slot, needs.list, &needs.caught_up)
+                }
+                true if !needs.caught_up.is_empty() || !needs.unheard.is_empty() => false,
+                true => state.table.reunited_with(*slot, needs.list, &peer.node_id),
+            };
+            if caught_up {
                 self.readable.set(*slot, state.table.get(*slot).is_some_and(SlotState::readable));
             }
         }
@@ -186,6 +215,7 @@ impl Node {
                 // What is left of the copies comes first, else the slot would seem to be empty.
                 let mut copies = c.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
                 match c.source_seen {
+                    seen if c.returns => now >= seen.unwrap_or(c.since) + RETURN_MAX || now >= c.since + SOURCE_MAX,
                     _ if dead && copies.all(|m| c.merged.contains(m)) => now >= c.since + HOPELESS_MAX,
                     Some(seen) => now >= seen + STUCK_MAX || now >= c.since + SOURCE_MAX,
                     None => now >= c.since + STUCK_MAX,

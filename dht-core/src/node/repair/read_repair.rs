@@ -21,6 +21,7 @@ impl Node {
         for peer in &behind.peers {
             if peer.boot == self.boot {
                 self.take_in_repaired(behind.slot, record.clone())?;
+                self.store.ticket(behind.slot).wait().await?;
                 continue;
             }
             // A repair merges whatever the lists are.

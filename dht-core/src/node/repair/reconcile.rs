@@ -130,6 +130,21 @@ impl Node {
         Ok(all)
     }
 
+    /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs.
+    pub(crate) async fn bring_over(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Result<()> {
+        let (mut empty, mut filled) = (Vec::new(), Vec::new());
+        for &slot in slots {
+            let kept = self.store.fingerprint(slot)? != Fingerprint::EMPTY;
+            if kept { &mut filled } else { &mut empty }.push(slot);
+        }
+        self.pull_slots(peer, &empty).await?;
+        let compared = self.compare(peer, &filled).await?;
+        let differs = |compared: &Compared| compared.ours != compared.theirs.fingerprint;
+        let differing: Vec<Slot> = compared.into_iter().filter(differs).map(|compared| compared.slot).collect();
+        self.reconcile(peer, &differing, Direction::Here).await;
+        Ok(())
+    }
+
     /// Copies everything in `slots` from `peer`.
     pub(crate) async fn pull_slots(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
         for chunk in slots.chunks(ITEMS_MAX) {

@@ -26,10 +26,11 @@ impl From<&Response> for proto::Response {
                 differing: pack(differing.iter().map(|bucket| bucket.to_le_bytes())),
             }),
             Response::Exchanged { records } => Self::Exchanged(proto::Exchanged { records: all(records) }),
-            Response::Welcome { ring_id, config, records, wall_ms } => {
+            Response::Welcome { ring_id, config, records, wall_ms, reunites } => {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
                 let (config, records) = (Some(config.into()), all(records));
-                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms: *wall_ms })
+                let (wall_ms, reunites) = (*wall_ms, *reunites);
+                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms, reunites })
             }
             Response::Admitted { granted } => Self::Admitted(proto::Admitted { granted: *granted }),
             Response::Neighbours { items, records } => {
@@ -108,6 +109,7 @@ impl TryFrom<proto::Response> for Response {
                 config: required("ring configuration", welcome.config)?.try_into()?,
                 records: each(welcome.records)?,
                 wall_ms: wall_ms(welcome.wall_ms)?,
+                reunites: welcome.reunites,
             },
             proto::Response::Admitted(admitted) => Self::Admitted { granted: admitted.granted },
             proto::Response::Neighbours(neighbours) => Self::Neighbours {
@@ -221,6 +223,7 @@ fn standing_number(standing: Standing) -> u8 {
         Standing::Outsider => 1,
         Standing::Newcomer => 2,
         Standing::CaughtUp => 3,
+        Standing::Returned => 4,
     }
 }
 
@@ -229,6 +232,7 @@ fn standing(number: u8) -> Result<Standing> {
         1 => Ok(Standing::Outsider),
         2 => Ok(Standing::Newcomer),
         3 => Ok(Standing::CaughtUp),
-        value => Err(WireError::OutOfRange { what: "standing", value: value.into(), wanted: "1 to 3" }),
+        4 => Ok(Standing::Returned),
+        value => Err(WireError::OutOfRange { what: "standing", value: value.into(), wanted: "1 to 4" }),
     }
 }

@@ -102,6 +102,8 @@ pub(crate) struct Welcome {
     pub(crate) records: Vec<NodeRecord>,
     #[prost(uint64, tag = "5")]
     pub(crate) wall_ms: u64,
+    #[prost(bool, tag = "6")]
+    pub(crate) reunites: bool,
 }
 
 #[derive(prost::Message)]

@@ -1,0 +1,148 @@
+//! A node is started again on its `data_dir`: alone it goes on with its ring; else it joins those that are still there, as
+//! any newcomer, though with most of its data; and if all of them were stopped, the ring forms again from those that return.
+//!
+//! Of several that return at once the one with the smallest node_id forms the ring, under its old ring_id, and the others
+//! join. Should two do it, they meet as the two sides of a split do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::join::Welcome;
+use super::{Node, Phase, Ring};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::record::{Address, Member, NodeRecord, NodeState, Verdict};
+use crate::ring::reunion::Reunion;
+use crate::ring::view::{RingView, positions_of};
+use crate::wire::facts::Facts;
+use crate::wire::message::Request;
+
+/// How long a node waits for one with a smaller node_id, which returns too, to form the ring.
+const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
+
+impl Node {
+    /// It was in a ring with others, and looks for them.
+    pub(crate) fn returns(&self) -> bool {
+        self.former_company().is_some()
+    }
+
+    /// The life before, if it was in a ring with others that were there when it ended.
+    pub(super) fn former_company(&self) -> Option<&Facts> {
+        let former = self.former.as_ref().filter(|_| !self.is_client())?;
+        (former.ring.is_some() && former.others.iter().any(NodeRecord::present)).then_some(former)
+    }
+
+    /// The ring in which this node was alone in its last life.
+    pub(super) fn former_solitude(&self) -> Option<Ring> {
+        let former = self.former.as_ref().filter(|_| self.former_company().is_none())?;
+        former.ring.map(|(id, config)| Ring { id: Some(id), config })
+    }
+
+    /// One try to get back: into the ring if somebody of it, or a seed, is in one; else it may be formed again.
+    pub(super) async fn come_back_once(
+        self: &Arc<Self>,
+        former: &Facts,
+        seeds: &[Address],
+        deadline: Instant,
+    ) -> Result<()> {
+        let company = former.others.iter().filter(|r| r.present());
+        let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
+        let ask = known
+            .into_iter()
+            .filter(|a| **a != self.address)
+            .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), deadline).await) });
+        let (mut welcome, mut returning): (Option<Welcome>, Vec<&Address>) = (None, Vec::new());
+        for (address, answer) in futures_util::future::join_all(ask).await {
+            match answer {
+                Ok(found) => {
+                    // Its ring if there is one, and there one who waits for it rather than one who does not.
+                    let rank = |w: &Welcome| (former.ring.is_some_and(|(id, _)| id == w.ring_id), w.reunites);
+                    welcome = Some(welcome.filter(|before| rank(before) >= rank(&found)).unwrap_or(found));
+                }
+                Err(error) if super::join::final_for_join(error.kind()) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::NotJoined => returning.push(address),
+                Err(_) => {}
+            }
+        }
+        if let Some(welcome) = welcome {
+            return self.become_member(welcome).await;
+        }
+        let smaller = former.others.iter().find(|r| r.node_id < self.node_id && returning.contains(&&r.address));
+        if let Some(first) = smaller.filter(|_| self.env.uptime() < GIVE_WAY_MAX) {
+            let context = format!("{} returns too and is to form the ring again", first.node_id);
+            return Err(Error::new(ErrorKind::NotJoined, context));
+        }
+        if self.life.phase() == Phase::Joining {
+            self.form_again(former);
+        }
+        Ok(())
+    }
+
+    /// The ring is there again, with this node alone in it, which answers nothing until enough of the others are back, or
+    /// do not come.
+    fn form_again(&self, former: &Facts) {
+        let Some((id, config)) = former.ring else { return };
+        {
+            let now = self.env.now();
+            let mut state = self.state();
+            self.ring.store(Arc::new(Ring { id: Some(id), config }));
+            for record in &former.others {
+                // To be looked for, as after a split.
+                let verdict = if record.present() { Verdict::Dead } else { record.verdict };
+                state.members.merge(&NodeRecord { verdict, ..record.clone() }, now);
+            }
+            // They were in lists, but of the last life.
+            drop(state.members.take_missed());
+            state.members.declare(|me| me.state = NodeState::Active, now);
+            let view = Arc::new(state.members.view());
+            let present = [(self.node_id.clone(), self.boot)];
+            state.table.reunite(self.reunion(), true);
+            state.table.return_to(self.slots, &view, self.replicas(), &present, now);
+            self.view.store(view);
+        }
+        log!(self, info, "forms its ring again and waits for the others");
+        self.life.enter(Phase::Active);
+        self.progress.step();
+        self.repair_wanted.notify_one();
+    }
+
+    /// What this node remembers of the ring's last life.
+    pub(super) fn reunion(&self) -> Option<Reunion> {
+        let former = self.former_company()?;
+        let (_, config) = former.ring?;
+        let own = former.own.as_ref()?;
+        let member = |record: &NodeRecord| {
+            let positions = positions_of(&self.config.cluster_name, self.ids, record);
+            Arc::new(Member { record: record.clone(), positions })
+        };
+        let all: Vec<Arc<Member>> = former.others.iter().chain([own]).map(member).collect();
+        let view = RingView::derive(self.ids, self.slots, all.iter());
+        let counts = own.state == NodeState::Active && !self.outdated.load(Relaxed);
+        let lagging = counts.then(|| former.lagging.iter().copied().collect());
+        Some(Reunion::new(self.node_id.clone(), view, usize::from(config.replication_factor), lagging))
+    }
+
+    /// Tells those of the ring what this node knew of them in the last life: an older backup shows by it.
+    pub(super) async fn tell_of_last_life(&self, records: &[NodeRecord]) {
+        let deadline = self.env.now() + self.config.request_timeout / 4;
+        let known = records.iter().filter(|r| r.present());
+        let told = known.filter_map(|r| Some((r, self.former_record(&r.node_id)?))).filter(|(r, f)| r.boot != f.boot);
+        let tell = |(record, former): (&NodeRecord, &NodeRecord)| {
+            let (to, ping) = (record.address.clone(), Request::Ping { boot: 0, records: vec![former.clone()] });
+            // Whoever does not answer hears of it from others, or takes part in nothing.
+            async move { self.call_address(&to, ping, deadline).await.map(|_| ()) }
+        };
+        futures_util::future::join_all(told.map(tell)).await;
+    }
+}
+
+/// Who a node was before it was started, for its first record.
+pub(super) fn own_record(fresh: NodeRecord, former: Option<&Facts>) -> NodeRecord {
+    let Some(own) = former.and_then(|former| former.own.as_ref()) else { return fresh };
+    let choices = if own.vnodes == fresh.vnodes { own.choices.clone() } else { Vec::new() };
+    // Above what was said of the last life, so that nobody has to be outbid.
+    NodeRecord { incarnation: own.incarnation + 1, choices, ..fresh }
+}

@@ -1,0 +1,164 @@
+//! What this node finds again when it is started on its `data_dir` the next time: its name, its ring, its company.
+//!
+//! Written whenever it changes, at most every [`PAUSE`]; never while the node itself is not yet what it was, so that a
+//! crash on the way back loses nothing of what was known.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::{Node, Phase, Ring};
+use crate::config::Config;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::params::RingParams;
+use crate::ring::record::{NodeId, NodeRecord};
+use crate::store::Store;
+use crate::wire::facts::Facts;
+
+/// Between two writes of what is remembered.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Lives that are remembered, to know an older backup by.
+const BOOTS_MAX: usize = 64;
+
+/// What the store remembers of the node's last life, if anything.
+///
+/// # Errors
+/// `Storage`: it is of a newer release, or damaged.
+pub(crate) fn recall(store: &dyn Store) -> Result<Option<Facts>> {
+    store.remembered().map(|bytes| Facts::decode(&bytes)).transpose()
+}
+
+/// The name of the node: the one that `data_dir` has, else the configured one, else a new one.
+///
+/// # Errors
+/// `Config`: the configuration has another name, cluster or ring parameter than `data_dir`. `Storage` as [`recall`].
+pub(crate) fn name(config: &Config, env: &Env, store: &dyn Store) -> Result<String> {
+    let Some(facts) = recall(store)? else {
+        return Ok(match config.node_id.is_empty() {
+            true => format!("{:032x}", env.random_u128()),
+            false => config.node_id.clone(),
+        });
+    };
+    let kept = facts.node_id.as_str();
+    let differs = |key: &str, ours: &str, theirs: &str| {
+        let dir = config.data_dir.as_deref().unwrap_or(std::path::Path::new("")).display();
+        let context = format!(
+            "{key} = {ours:?}: data_dir {dir} belongs to a node with {key} = {theirs:?}; take another data_dir"
+        );
+        Err(Error::new(ErrorKind::Config, context))
+    };
+    if !config.node_id.is_empty() && config.node_id != kept {
+        return differs("node_id", &config.node_id, kept);
+    }
+    if config.cluster_name != facts.cluster {
+        return differs("cluster_name", &config.cluster_name, &facts.cluster);
+    }
+    if let Some((key, ours, theirs)) = RingParams::of(config).difference(&facts.params) {
+        return differs(key, &ours, &theirs);
+    }
+    Ok(kept.to_owned())
+}
+
+/// Keeps what is remembered up to date, for life.
+pub(crate) async fn remember(node: Arc<Node>) {
+    let mut written = None;
+    loop {
+        let seen = node.progress.seen();
+        if let Some(facts) = node.facts().filter(|facts| written.as_ref() != Some(facts)) {
+            if let Err(error) = node.store.remember(facts.encode()).wait().await {
+                // The store has told of it in its own words, and takes nothing any more.
+                log!(node, warn, %error, "what this node remembers stays as it was");
+                return;
+            }
+            let others = facts.others.iter().filter(|record| record.present()).count();
+            node.remembered_others.store(others, Relaxed);
+            written = Some(facts);
+        }
+        tokio::time::sleep(node.env.jittered(PAUSE)).await;
+        node.progress.since(seen, node.env.now() + node.config.heartbeat_interval.max(PAUSE)).await;
+    }
+}
+
+impl Node {
+    /// Before anything else: that this life has begun.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) async fn remember_start(&self) -> Result<()> {
+        if !self.store.persistent() {
+            return Ok(());
+        }
+        let bare = || Facts {
+            cluster: self.config.cluster_name.clone(),
+            node_id: self.node_id.clone(),
+            params: self.params,
+            boots: Vec::new(),
+            ring: None,
+            own: None,
+            others: Vec::new(),
+            lagging: Vec::new(),
+        };
+        let former = self.former.clone().unwrap_or_else(bare);
+        let facts = Facts { boots: self.boots(), ..former };
+        self.store.remember(facts.encode()).wait().await
+    }
+
+    /// What is to be remembered now; `None`: what was remembered before.
+    pub(crate) fn facts(&self) -> Option<Facts> {
+        let Ring { id, config } = self.ring();
+        let state = self.state();
+        if !matches!(self.life.phase(), Phase::Active | Phase::Leaving) || self.is_client() || state.table.reunites() {
+            return None;
+        }
+        let others = state.members.iter().map(|known| known.record());
+        Some(Facts {
+            cluster: self.config.cluster_name.clone(),
+            node_id: self.node_id.clone(),
+            params: self.params,
+            boots: self.boots(),
+            ring: Some((id?, config)),
+            own: Some(state.members.own().clone()),
+            others: others.filter(|record| record.node_id != self.node_id).cloned().collect(),
+            lagging: state.table.slots_where(|slot| slot.catch_up.is_some()),
+        })
+    }
+
+    pub(crate) fn remembers(&self) -> Option<usize> {
+        let others = self.remembered_others.load(Relaxed);
+        (others != usize::MAX).then_some(others)
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Relaxed)
+    }
+
+    fn boots(&self) -> Vec<u64> {
+        let before = self.former.as_ref().map(|former| former.boots.as_slice()).unwrap_or_default();
+        let mut boots = before[before.len().saturating_sub(BOOTS_MAX - 1)..].to_vec();
+        boots.push(self.boot);
+        boots
+    }
+
+    /// Looks for signs that this node lived later than its `data_dir` knows: then that is an older backup, and nothing in
+    /// it counts as kept.
+    pub(crate) fn look_for_later_life(&self, records: &[NodeRecord]) {
+        let Some(former) = &self.former else { return };
+        let later =
+            |r: &&NodeRecord| r.node_id == self.node_id && r.boot != self.boot && !former.boots.contains(&r.boot);
+        if records.iter().any(|r| later(&r)) && !self.outdated.swap(true, Relaxed) {
+            log!(self, warn, "data_dir is older than this node's last life: it is treated as new and catches up");
+            self.state().table.end_reunion();
+        }
+    }
+
+    /// The positions that this node had in the ring that it is in now, which it keeps.
+    pub(crate) fn keeps_positions(&self) -> bool {
+        let former = self.former.as_ref().and_then(|former| former.ring.as_ref());
+        former.is_some_and(|(id, _)| Some(*id) == self.ring().id)
+    }
+
+    pub(crate) fn former_record(&self, node_id: &NodeId) -> Option<&NodeRecord> {
+        self.former.as_ref()?.others.iter().find(|record| record.node_id == *node_id)
+    }
+}

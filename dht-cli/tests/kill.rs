@@ -35,7 +35,8 @@ async fn what_was_acknowledged_survives_every_kill() {
         })
         .await;
         let node = Remote::connect(&served.address, &cluster, PATIENCE).await.expect("it answers");
-        for (key, (acknowledged, tried)) in written.lock().expect("whole").clone() {
+        let known = written.lock().expect("whole").clone();
+        for (key, (acknowledged, tried)) in known {
             let found = read(&node, &key).await;
             let kept = found >= acknowledged && found <= tried;
             assert!(kept, "after {kill} kills {key} is {found}: {acknowledged} was acknowledged, {tried} tried");

@@ -592,7 +592,7 @@ impl Dht {
         let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
         let operation = self.operation(key, action)?;
         let result = match node.put_alone(&operation) {
-            Some(result) => result,
+            Some(result) => node.settle_alone(key, result).await,
             None => {
                 let level = consistency.unwrap_or(node.config.consistency);
                 let mut results = node.write(std::slice::from_ref(&operation), level, deadline).await;
@@ -650,7 +650,7 @@ impl std::fmt::Debug for Dht {
 /// Where a node with this configuration keeps its records.
 async fn store(config: &Config) -> Result<Arc<dyn Store>> {
     let slot_count = crate::ring::params::slot_count(config)?;
-    let Some(dir) = config.data_dir.clone() else { return Ok(Arc::new(MemoryStore::new(slot_count))) };
+    let Some(dir) = config.data_dir.clone() else { return Ok(Arc::new(MemoryStore::of(config)?)) };
     let (durability, memory_max) = (config.durability, config.max_memory);
     #[expect(
         clippy::disallowed_methods,

@@ -126,6 +126,11 @@ impl Config {
         if self.durability == super::Durability::Always && self.data_dir.is_none() && self.vnode_count() > 0 {
             return against("durability = always: needs a data_dir; without one nothing is on a disk".to_owned());
         }
+        if self.eviction == super::Eviction::Lru && self.data_dir.is_some() {
+            return against(
+                "eviction = lru: must be reject with a data_dir, where max_memory bounds the caches".to_owned(),
+            );
+        }
         if let Some(memory) = self.max_memory
             && memory < self.max_value_size as u64
         {

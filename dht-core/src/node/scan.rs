@@ -187,7 +187,11 @@ impl Node {
     ) -> Option<Part> {
         let asked = scanning.items.len();
         let answer = match peer {
-            None => Ok(self.serve_own_scan(&scanning)),
+            None => {
+                let scanned = self.serve_own_scan(&scanning);
+                let ticket = self.settled(&self.to_settle(scanning.items.iter().map(|(slot, _)| *slot)));
+                ticket.wait().await.map(|()| scanned)
+            }
             Some(peer) => {
                 let until = self.attempt_deadline(peer, deadline);
                 self.call(peer, Request::Scan(scanning), until, 0).await

@@ -94,7 +94,10 @@ impl Node {
             Request::Scan(scanning) if scanning.relay => {
                 self.later(move |node| async move { node.relay_scan(scanning, deadline).await })
             }
-            Request::Scan(scanning) => self.now(self.serve_own_scan(&scanning)),
+            Request::Scan(scanning) => {
+                let scanned = self.serve_own_scan(&scanning);
+                self.once(self.settled(&self.to_settle(scanning.items.iter().map(|(slot, _)| *slot))), scanned)
+            }
             Request::Versions { slot } => self.stream_versions(slot),
             Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
             Request::Describe { topic, key } => {

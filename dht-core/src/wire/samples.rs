@@ -120,8 +120,19 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("exchanged", Response::Exchanged { records: vec![node("a"), left("b")] }),
         (
             "welcome",
-            Response::Welcome { ring_id: RING, config: config(), records: vec![node("a")], wall_ms: 1_800_000_000_000 },
+            Response::Welcome {
+                ring_id: RING,
+                config: config(),
+                records: vec![node("a")],
+                wall_ms: 1_800_000_000_000,
+                reunites: false,
+            },
         ),
+        (
+            "welcome.reunites",
+            Response::Welcome { ring_id: RING, config: config(), records: Vec::new(), wall_ms: 1, reunites: true },
+        ),
+        ("compared.returned", Response::Compared { results: vec![compared(Standing::Returned)] }),
         ("admitted", Response::Admitted { granted: true }),
         (
             "neighbours",

@@ -140,7 +140,8 @@ impl Node {
         self.pull_slots(peer, &empty).await?;
         let compared = self.compare(peer, &filled).await?;
         let differs = |compared: &Compared| compared.ours != compared.theirs.fingerprint;
-        let differing: Vec<Slot> = compared.into_iter().filter(differs).map(|compared| compared.slot).collect();
+        let differing: Vec<Differing> =
+            compared.into_iter().filter(differs).map(|c| (c.slot, c.theirs.evicted_before_s)).collect();
         self.reconcile(peer, &differing, Direction::Here).await;
         Ok(())
     }

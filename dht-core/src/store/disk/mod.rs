@@ -465,10 +465,10 @@ impl Store for DiskStore {
         Ok(slots)
     }
 
-    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<()> {
+    fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<u64> {
         let shared = &*self.shared;
         if shared.shard(slot)?.summary(slot).sweepable == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let (begin, end) = format::slot_range(slot);
         let mut due: Vec<(Box<[u8]>, Version)> = Vec::new();
@@ -487,10 +487,11 @@ impl Store for DiskStore {
             }
             Ok(())
         })?;
+        let mut dropped = 0;
         for (key, version) in due {
-            shared.sweep_one(slot, key, version, now_ms, forget_before_ms)?;
+            dropped += u64::from(shared.sweep_one(slot, key, version, now_ms, forget_before_ms)?);
         }
-        Ok(())
+        Ok(dropped)
     }
 
     fn bytes_in(&self, slot: Slot) -> u64 {
@@ -563,21 +564,21 @@ impl Shared {
         version: Version,
         now_ms: u64,
         forget_before_ms: u64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut shard = self.shard(slot)?;
         self.writable()?;
         let digest = format::digest_of(&key)?;
         let tombstone = |record: Record| Record { value: None, ..record };
         let (before, deleted) = match shard.pending(slot, &key) {
             Some(Change::Put(record)) => (summary_of_record(digest, record), tombstone(record.clone())),
-            Some(Change::Gone) => return Ok(()),
+            Some(Change::Gone) => return Ok(false),
             None => {
-                let Some(head) = self.snapshot()?.head(&key)? else { return Ok(()) };
+                let Some(head) = self.snapshot()?.head(&key)? else { return Ok(false) };
                 (summary_of_head(digest, key.len() - format::KEY_HEAD_LEN, &head), head.into_tombstone(&key)?)
             }
         };
         if deleted.version != version {
-            return Ok(());
+            return Ok(false);
         }
         let was_tombstone = before.tombstones == 1;
         let dead = was_tombstone || format::value_expired(false, deleted.expires_at_ms, now_ms);
@@ -595,6 +596,6 @@ impl Shared {
         let grown = shard.put(slot, key, change);
         drop(shard);
         self.grew(grown);
-        Ok(())
+        Ok(!was_tombstone)
     }
 }

@@ -27,32 +27,36 @@ pub const RING: &[(&str, &str)] = &[
 /// Bugs in what is kept and told.
 pub const DATA: &[(&str, &str)] = &[
     ("ack_early", "a write is acknowledged by one replica"),
-    ("acks_of_any_list", "acknowledgements of different lists add up"),
-    ("newcomer_acks", "a newcomer's acknowledgements and answers count"),
-    ("newcomer_reads", "a node answers reads before it has caught up"),
     ("joiner_forgotten", "who comes into a list takes itself for caught up"),
-    ("source_not_caught_up", "a newcomer catches up from newcomers"),
-    ("source_of_old_list", "a newcomer catches up from who has not adopted the list"),
-    ("stale_list_taken", "a replica takes writes of any list"),
     ("no_line", "operations of one key do not wait for each other"),
     ("no_look_first", "what depends on the present value decides without a quorum read"),
     ("former_owner_decides", "who lost a slot while an operation waited still decides it"),
-    ("decide_once", "what depends on the present value is not decided again after a restamp"),
-    ("late_attempt", "an attempt that comes twice is carried out although the first found nothing to do"),
     ("retry_blind", "a retry does not look for its operation id"),
     ("retry_forgotten", "replicas do not remember what they stored for other owners"),
-    ("no_read_repair", "replicas that differ are not repaired before the answer"),
     ("lower_version_taken", "a replica takes a lower version"),
-    ("clock_of_its_own", "versions of others do not move the clock that stamps"),
     ("tombstone_early", "tombstones are forgotten at the next sweep"),
-    ("ttl_renewed", "a repair gives a value a minute more"),
     ("expired_lives", "what has expired is still told"),
     ("delete_denies", "a delete that found nothing says that there was a value"),
     ("swap_blind", "a compare-and-swap by version takes any value"),
-    ("fingerprint_blind", "fingerprints do not cover versions"),
-    ("hand_over_blind", "a slot is let go although others lack some of it"),
     ("copy_short", "a copy leaves out the last record of each part"),
+];
+
+/// The same, but no scenario sees them within a few dozen seeds yet: planted only by name.
+pub const OPEN: &[(&str, &str)] = &[
     ("missed_not_marked", "a write that missed a replica is not repaired"),
+    ("fingerprint_blind", "fingerprints do not cover versions"),
+    ("acks_of_any_list", "acknowledgements of different lists add up"),
+    ("newcomer_acks", "a newcomer's acknowledgements and answers count"),
+    ("newcomer_reads", "a node answers reads before it has caught up"),
+    ("source_not_caught_up", "a newcomer catches up from newcomers"),
+    ("source_of_old_list", "a newcomer catches up from who has not adopted the list"),
+    ("stale_list_taken", "a replica takes writes of any list"),
+    ("decide_once", "what depends on the present value is not decided again after a restamp"),
+    ("late_attempt", "an attempt that comes twice is carried out although the first found nothing to do"),
+    ("no_read_repair", "replicas that differ are not repaired before the answer"),
+    ("clock_of_its_own", "versions of others do not move the clock that stamps"),
+    ("ttl_renewed", "a repair gives a value a minute more"),
+    ("hand_over_blind", "a slot is let go although others lack some of it"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 
@@ -62,7 +66,7 @@ pub const CHORD: &[(&str, &str)] = &[
     ("list_without_owner", "the owner that a walk ends at tells a replica list without itself"),
 ];
 
-/// 1 + the place in `RING`, `DATA` and `CHORD`; 0: none.
+/// 1 + the place in `RING`, `DATA`, `OPEN` and `CHORD`; 0: none.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on this bug is there, and no other; none for an unknown name.
@@ -80,5 +84,5 @@ pub(crate) fn is(name: &str) -> bool {
 }
 
 fn all() -> impl Iterator<Item = &'static str> {
-    RING.iter().chain(DATA).chain(CHORD).map(|(bug, _)| *bug)
+    RING.iter().chain(DATA).chain(OPEN).chain(CHORD).map(|(bug, _)| *bug)
 }

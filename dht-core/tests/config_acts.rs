@@ -52,9 +52,9 @@ const TESTS: &[(&str, &str)] = &[
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
+    ("network_protocol", "network_protocol_udp_takes_datagrams_at_the_same_port"),
     // Refused away from their default.
     ("min_replicas", "later_keys_are_refused"),
-    ("network_protocol", "later_keys_are_refused"),
     ("routing", "later_keys_are_refused"),
     ("max_table_nodes", "later_keys_are_refused"),
     ("data_dir", "later_keys_are_refused"),
@@ -88,7 +88,6 @@ fn later() -> Vec<(&'static str, Config)> {
     let default = Config::default;
     vec![
         ("min_replicas", Config { min_replicas: 2, ..default() }),
-        ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
         ("routing", Config { routing: Routing::Chord, ..default() }),
         ("max_table_nodes", Config { max_table_nodes: 10, ..default() }),
         ("data_dir", Config { data_dir: Some(PathBuf::from("data")), ..default() }),
@@ -112,6 +111,18 @@ async fn later_keys_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.context().starts_with(&format!("{key} = ")), "{error}");
         assert!(!error.context().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn network_protocol_udp_takes_datagrams_at_the_same_port() {
+    for network_protocol in [NetworkProtocol::Tcp, NetworkProtocol::Udp] {
+        let node = start(Config { network_protocol, ..Config::default() }).await;
+        let (connected, bound) =
+            (std::net::TcpStream::connect(node.address()), std::net::UdpSocket::bind(node.address()));
+        connected.expect("connections are taken in any case");
+        assert_eq!(bound.is_err(), network_protocol == NetworkProtocol::Udp, "{bound:?}");
+        stop(vec![node]).await;
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{
-    Config, Consistency, Dht, Durability, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions,
-    Remote, Routing, Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Durability, ErrorKind, Eviction, GetOptions, HashFunction, PutOptions, Remote, Routing,
+    Secret, TlsConfig, Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +45,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let base = Config::default;
     let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
     let later: Vec<(Config, &str)> = vec![
-        (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
         (Config { routing: Routing::Chord, ..base() }, "routing = chord"),
         (Config { max_table_nodes: 10, ..base() }, "max_table_nodes = 10"),
         (Config { data_dir: Some(PathBuf::from("/nowhere")), ..base() }, "data_dir"),

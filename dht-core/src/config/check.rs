@@ -147,7 +147,6 @@ impl Config {
         let none = || "unset".to_owned();
         let differ = |value: String, default: String| (value != default).then_some((value, default));
         match key {
-            "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
             "routing" => differ(self.routing.to_string(), default.routing.to_string()),
             "max_table_nodes" => differ(self.max_table_nodes.to_string(), default.max_table_nodes.to_string()),
             "data_dir" => self.data_dir.as_ref().map(|dir| (quoted(&dir.to_string_lossy()), none())),
@@ -168,7 +167,6 @@ impl Config {
 /// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
 /// silently ignored. A feature that arrives takes its key out here.
 pub(super) const LATER: &[&str] = &[
-    "network_protocol",
     "routing",
     "max_table_nodes",
     "data_dir",

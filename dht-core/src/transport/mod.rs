@@ -14,6 +14,7 @@
 mod bind;
 pub mod contract;
 mod tcp;
+mod udp;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 pub(crate) use bind::{advertised, frame_max, resolve_bind};
 pub use tcp::{TcpOptions, TcpTransport};
+pub use udp::UdpTransport;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -141,7 +143,7 @@ pub struct Traffic {
     pub bytes_received: u64,
     /// Dials that failed, connections that broke, frames that were malformed.
     pub network_errors: u64,
-    /// Open connections now, both directions.
+    /// Open connections now, both directions; peers with whom datagrams are exchanged count as one each way.
     pub connections: u64,
 }
 

@@ -25,6 +25,7 @@ impl Request {
             Self::Versions { .. } => "versions",
             Self::Pull { .. } => "pull",
             Self::Describe { .. } => "describe",
+            Self::Collect { .. } => "collect",
         }
     }
 }

@@ -85,6 +85,12 @@ fn request() -> BoxedStrategy<Request> {
             items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
         }),
         (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),
+        any::<(u64, u64, u16, u64)>().prop_map(|(session, cookie, slot, sequence)| Request::Collect {
+            session,
+            cookie,
+            slot,
+            sequence
+        }),
     ]
     .boxed()
 }

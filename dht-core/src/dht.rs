@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{Config, Consistency};
+use crate::config::{Config, Consistency, NetworkProtocol};
 use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +23,7 @@ use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
 use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
 use crate::store::{DiskStore, MemoryStore, Store};
-use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
+use crate::transport::{Hello, TcpOptions, TcpTransport, Transport, UdpTransport};
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
 
 /// One node of the ring, inside this process. Clones are handles on the same node; when the last one is dropped the
@@ -99,9 +99,12 @@ impl Dht {
             frame_max: crate::transport::frame_max(&config),
             connect_timeout: config.request_timeout,
         };
-        let transport = TcpTransport::bind(options, env.clone()).await?;
+        let transport: Arc<dyn Transport> = match config.network_protocol {
+            NetworkProtocol::Tcp => Arc::new(TcpTransport::bind(options, env.clone()).await?),
+            NetworkProtocol::Udp => Arc::new(UdpTransport::bind(options, env.clone()).await?),
+        };
         let address = crate::transport::advertised(&config, &transport.local_address()).await?;
-        let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot };
+        let foundation = Foundation { transport, store, env, address, boot };
         Self::start_with(Config { node_id, ..config }, foundation).await
     }
 

@@ -59,8 +59,8 @@ const TESTS: &[(&str, &str)] = &[
     ("routing", "routing_decides_whether_an_operation_walks"),
     ("data_dir", "a_ring_of_one_goes_on_where_it_was"),
     ("durability", "an_acknowledged_write_is_in_the_file"),
+    ("network_protocol", "network_protocol_udp_takes_datagrams_at_the_same_port"),
     // Refused away from their default.
-    ("network_protocol", "later_keys_are_refused"),
     ("cluster_key", "later_keys_are_refused"),
     ("tls", "later_keys_are_refused"),
 ];
@@ -87,7 +87,6 @@ fn every_key_has_a_test() {
 fn later() -> Vec<(&'static str, Config)> {
     let default = Config::default;
     vec![
-        ("network_protocol", Config { network_protocol: NetworkProtocol::Udp, ..default() }),
         ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),
         ("tls", Config { tls: Some(tls()), ..default() }),
     ]
@@ -104,6 +103,18 @@ async fn later_keys_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.context().starts_with(&format!("{key} = ")), "{error}");
         assert!(!error.context().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn network_protocol_udp_takes_datagrams_at_the_same_port() {
+    for network_protocol in [NetworkProtocol::Tcp, NetworkProtocol::Udp] {
+        let node = start(Config { network_protocol, ..Config::default() }).await;
+        let (connected, bound) =
+            (std::net::TcpStream::connect(node.address()), std::net::UdpSocket::bind(node.address()));
+        connected.expect("connections are taken in any case");
+        assert_eq!(bound.is_err(), network_protocol == NetworkProtocol::Udp, "{bound:?}");
+        stop(vec![node]).await;
     }
 }
 

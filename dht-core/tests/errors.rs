@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{
-    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
-    Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, PutOptions, Remote, Secret, TlsConfig,
+    Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,6 @@ async fn keys_of_later_releases_are_refused_not_ignored() {
     let base = Config::default;
     let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
     let later: Vec<(Config, &str)> = vec![
-        (Config { network_protocol: NetworkProtocol::Udp, ..base() }, "network_protocol = udp"),
         (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),
         (Config { tls: Some(tls), ..base() }, "tls"),
     ];

@@ -28,7 +28,7 @@ static const char *const all_keys =
     /* Calls and the network. */
     "\"request_timeout\": 5," /* bounds a whole call with its retries */
     "\"max_retries\": 5, \"buffer_size\": 512, \"max_connections\": 256,"
-    "\"network_protocol\": \"tcp\"," /* only tcp in this release */
+    "\"network_protocol\": \"tcp\"," /* or udp */
     "\"max_key_size\": \"1KiB\", \"max_value_size\": \"1MiB\","
     /* Storage: only in memory in this release, here without a bound. */
     "\"data_dir\": null, \"durability\": \"interval\", \"max_memory\": null, \"eviction\": \"reject\","

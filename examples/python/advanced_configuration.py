@@ -47,7 +47,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         max_retries=5,
         buffer_size=512,
         max_connections=256,
-        network_protocol="tcp",  # only tcp in this release
+        network_protocol="tcp",  # or udp
         max_key_size="1KiB",
         max_value_size="1MiB",
         # Storage: only in memory in this release, here without a bound.

@@ -158,11 +158,8 @@ impl Config {
 
     /// Value and default of a key of [`LATER`], as text, if they differ.
     fn later_value(&self, key: &str) -> Option<(String, String)> {
-        let default = Self::default();
         let none = || "unset".to_owned();
-        let differ = |value: String, default: String| (value != default).then_some((value, default));
         match key {
-            "network_protocol" => differ(self.network_protocol.to_string(), default.network_protocol.to_string()),
             "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
             "tls" => {
                 self.tls.as_ref().map(|tls| (format!("{{cert = {}, …}}", quoted(&tls.cert.to_string_lossy())), none()))
@@ -174,7 +171,7 @@ impl Config {
 
 /// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
 /// silently ignored. A feature that arrives takes its key out here.
-pub(super) const LATER: &[&str] = &["network_protocol", "cluster_key", "tls"];
+pub(super) const LATER: &[&str] = &["cluster_key", "tls"];
 
 fn int(key: &str, value: u64) -> Result<()> {
     match bound(key) {

@@ -119,7 +119,9 @@ pub struct Config {
     /// Open connections, 1 to 65,536; default 1024; beyond it the idlest is closed. Take twice the peers this node
     /// talks to (a second one carries bulk), and mind the limit of descriptors.
     pub max_connections: usize,
-    /// What carries messages; default tcp. Later release: only tcp now.
+    /// What carries messages; default tcp. `udp`: calls travel in datagrams of at most 1,200 bytes, at the UDP port of the
+    /// same number, and what is larger over TCP: no connections to keep, for rings of thousands. Nodes of both kinds may
+    /// be in one ring.
     pub network_protocol: NetworkProtocol,
     /// Whether the node logs; default false. No global subscriber is ever replaced.
     pub enable_logging: bool,

@@ -238,14 +238,10 @@ fn what_comes_later_is_refused_not_ignored() {
     }
     assert_eq!(KEYS.iter().filter(|(key, ..)| LATER.contains(key)).count(), LATER.len());
     // Bounds before relations before what comes later.
-    assert!(refused(&[("network_protocol", "udp"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
+    assert!(refused(&[("cluster_key", "k"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
     assert!(refused(&[("min_replicas", "9"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
-    assert!(
-        refused(&[("min_replicas", "9"), ("network_protocol", "udp")])
-            .context()
-            .starts_with("min_replicas = 9: must be")
-    );
-    assert_eq!(refused(&[("network_protocol", "udp"), ("address", "0.0.0.0")]).kind(), ErrorKind::Unsupported);
+    assert!(refused(&[("min_replicas", "9"), ("cluster_key", "k")]).context().starts_with("min_replicas = 9: must be"));
+    assert_eq!(refused(&[("cluster_key", "k"), ("allow_insecure", "true")]).kind(), ErrorKind::Unsupported);
 }
 
 #[test]

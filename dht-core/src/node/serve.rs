@@ -104,6 +104,11 @@ impl Node {
                 let described = self.describe(topic, &key).map(|json| Response::Described { json });
                 self.now(described.unwrap_or_else(Response::Failure))
             }
+            // A transport that carries datagrams keeps these to itself.
+            Request::Collect { .. } => {
+                let context = format!("{} takes no datagrams", self.node_id);
+                self.now(Response::Failure(Error::new(ErrorKind::Unsupported, context)))
+            }
         }
     }
 

@@ -14,6 +14,7 @@
 mod bind;
 pub mod contract;
 mod tcp;
+mod udp;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ pub(crate) use bind::{advertised, frame_max, resolve_bind};
 #[cfg(feature = "fuzzing")]
 pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
+pub use udp::UdpTransport;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -143,7 +145,7 @@ pub struct Traffic {
     pub bytes_received: u64,
     /// Dials that failed, connections that broke, frames that were malformed.
     pub network_errors: u64,
-    /// Open connections now, both directions.
+    /// Open connections now, both directions; peers with whom datagrams are exchanged count as one each way.
     pub connections: u64,
 }
 

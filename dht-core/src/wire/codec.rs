@@ -27,6 +27,16 @@ pub fn encode_reply(reply: &Reply) -> Bytes {
     plain(&proto::Reply::from(reply))
 }
 
+/// The bytes of a call, without a frame; `TooLong` if they are more than `len_max`.
+pub(crate) fn encode_call_within(call: &Call, len_max: usize) -> Result<Bytes, WireError> {
+    within(&proto::Call::from(call), len_max)
+}
+
+/// The bytes of a reply, without a frame; `TooLong` if they are more than `len_max`.
+pub(crate) fn encode_reply_within(reply: &Reply, len_max: usize) -> Result<Bytes, WireError> {
+    within(&proto::Reply::from(reply), len_max)
+}
+
 /// A whole frame, header and call in one buffer; `TooLong` if the call has more than `len_max` bytes.
 pub fn encode_call_framed(call: &Call, kind: FrameKind, request_id: u64, len_max: usize) -> Result<Bytes, WireError> {
     framed(&proto::Call::from(call), kind, request_id, len_max)
@@ -80,6 +90,12 @@ fn plain(message: &impl Message) -> Bytes {
     let mut buffer = BytesMut::with_capacity(message.encoded_len());
     write(message, &mut buffer);
     buffer.freeze()
+}
+
+fn within(message: &impl Message, len_max: usize) -> Result<Bytes, WireError> {
+    // Before the buffer is made: a message that cannot be sent costs nothing.
+    checked_len(message.encoded_len(), len_max)?;
+    Ok(plain(message))
 }
 
 fn framed(message: &impl Message, kind: FrameKind, request_id: u64, len_max: usize) -> Result<Bytes, WireError> {

@@ -38,6 +38,7 @@ kinds! { Request:
     Pull => "pull",
     Scan => "scan",
     Describe => "describe",
+    Collect => "collect",
 }
 
 kinds! { Response:

@@ -307,6 +307,9 @@ pub enum Request {
     Scan(Scanning),
     /// Tell about yourself. `key` only for `Topic::Locate`.
     Describe { topic: Topic, key: bytes::Bytes },
+    /// The answer to a request that came by datagram, which no datagram can carry: the reply is that answer. For the
+    /// transport alone; no service sees it.
+    Collect { session: u64, cookie: u64, slot: u16, sequence: u64 },
 }
 
 /// What a node answers.

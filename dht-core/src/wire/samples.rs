@@ -104,6 +104,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("scan", Request::Scan(scanning(ScanWant::Values, None, false))),
         ("scan.relay", Request::Scan(scanning(ScanWant::Keys, Some(KeyDigest(u128::MAX)), true))),
         ("describe", Request::Describe { topic: Topic::Health, key: Bytes::new() }),
+        ("collect", Request::Collect { session: 5, cookie: 6, slot: 7, sequence: 8 }),
         ("describe.locate", Request::Describe { topic: Topic::Locate, key: Bytes::from_static(b"key") }),
     ]
 }

@@ -92,6 +92,12 @@ fn request() -> BoxedStrategy<Request> {
         }),
         scanning().prop_map(Request::Scan),
         (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),
+        any::<(u64, u64, u16, u64)>().prop_map(|(session, cookie, slot, sequence)| Request::Collect {
+            session,
+            cookie,
+            slot,
+            sequence
+        }),
     ]
     .boxed()
 }
@@ -151,17 +157,12 @@ fn response() -> BoxedStrategy<Response> {
     .boxed()
 }
 
-fn scanning() -> impl Strategy<Value = Scanning> {
+fn scanning() -> BoxedStrategy<Scanning> {
     let wants = vec![ScanWant::Fingerprints, ScanWant::Keys, ScanWant::Values, ScanWant::AllKeys];
     let which = (any::<u32>(), key(), option::of(key_digest()), prop::sample::select(wants), any::<bool>());
-    (vec((slot(), list()), 0..4), which).prop_map(|(items, (map, prefix, after, want, relay))| Scanning {
-        items,
-        map,
-        prefix,
-        after,
-        want,
-        relay,
-    })
+    (vec((slot(), list()), 0..4), which)
+        .prop_map(|(items, (map, prefix, after, want, relay))| Scanning { items, map, prefix, after, want, relay })
+        .boxed()
 }
 
 fn ring_id() -> impl Strategy<Value = RingId> {
@@ -193,8 +194,8 @@ fn list() -> impl Strategy<Value = ListId> {
     (0..=COUNTER_MAX, any::<u64>(), epoch).prop_map(|(counter, members, epoch)| ListId { counter, members, epoch })
 }
 
-fn pointer() -> impl Strategy<Value = Pointer> {
-    (id(), node_id(), 0_u32..=200).prop_map(|(id, node_id, index)| Pointer { id, node_id, index })
+fn pointer() -> BoxedStrategy<Pointer> {
+    (id(), node_id(), 0_u32..=200).prop_map(|(id, node_id, index)| Pointer { id, node_id, index }).boxed()
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -210,52 +211,54 @@ fn digest() -> impl Strategy<Value = NodeDigest> {
     })
 }
 
-fn record_of_node() -> impl Strategy<Value = NodeRecord> {
+fn record_of_node() -> BoxedStrategy<NodeRecord> {
     let states = vec![NodeState::Joining, NodeState::Active, NodeState::Leaving, NodeState::Left];
     let identity = (node_id(), 1..=u64::MAX, address(), 0..=COUNTER_MAX, 0..=COUNTER_MAX);
     let rest = (prop::sample::select(states), verdict(), 0_u32..=200, vec(any::<u8>(), 0..20), "\\PC{0,20}");
-    (identity, rest).prop_map(|(identity, (state, verdict, vnodes, choices, zone))| {
-        let (node_id, boot, address, incarnation, placed_at) = identity;
-        NodeRecord { node_id, boot, address, incarnation, placed_at, state, verdict, vnodes, choices, zone }
-    })
+    (identity, rest)
+        .prop_map(|(identity, (state, verdict, vnodes, choices, zone))| {
+            let (node_id, boot, address, incarnation, placed_at) = identity;
+            NodeRecord { node_id, boot, address, incarnation, placed_at, state, verdict, vnodes, choices, zone }
+        })
+        .boxed()
 }
 
-fn nodes() -> impl Strategy<Value = Vec<NodeRecord>> {
-    vec(record_of_node(), 0..4)
+fn nodes() -> BoxedStrategy<Vec<NodeRecord>> {
+    vec(record_of_node(), 0..4).boxed()
 }
 
-fn params() -> impl Strategy<Value = RingParams> {
+fn params() -> BoxedStrategy<RingParams> {
     let function = prop::sample::select(HashFunction::ALL);
-    (any::<u32>(), function, 1_u16..=256, 0_u8..=20, any::<bool>()).prop_map(
-        |(format, hash_function, hash_bits, slot_bits, consistent_hashing)| RingParams {
+    (any::<u32>(), function, 1_u16..=256, 0_u8..=20, any::<bool>())
+        .prop_map(|(format, hash_function, hash_bits, slot_bits, consistent_hashing)| RingParams {
             format,
             hash_function,
             hash_bits,
             slot_bits,
             consistent_hashing,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn config() -> impl Strategy<Value = RingConfig> {
-    (0..=COUNTER_MAX, 1_u16..=64, 0_u64..=2_592_000_000, 1_usize..=65_536, 1_usize..=1 << 30).prop_map(
-        |(version, replication_factor, grace_ms, max_key_size, max_value_size)| RingConfig {
+fn config() -> BoxedStrategy<RingConfig> {
+    (0..=COUNTER_MAX, 1_u16..=64, 0_u64..=2_592_000_000, 1_usize..=65_536, 1_usize..=1 << 30)
+        .prop_map(|(version, replication_factor, grace_ms, max_key_size, max_value_size)| RingConfig {
             version,
             replication_factor,
             tombstone_grace: Duration::from_millis(grace_ms),
             max_key_size,
             max_value_size,
-        },
-    )
+        })
+        .boxed()
 }
 
 fn key() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..40).prop_map(Bytes::from)
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> BoxedStrategy<Value> {
     let format = prop::sample::select(vec![Format::Json, Format::Bytes]);
-    (format, vec(any::<u8>(), 0..300)).prop_map(|(format, bytes)| Value { format, bytes: bytes.into() })
+    (format, vec(any::<u8>(), 0..300)).prop_map(|(format, bytes)| Value { format, bytes: bytes.into() }).boxed()
 }
 
 fn version() -> impl Strategy<Value = Version> {
@@ -274,28 +277,30 @@ fn fingerprint() -> impl Strategy<Value = Fingerprint> {
     any::<u128>().prop_map(Fingerprint)
 }
 
-fn record() -> impl Strategy<Value = Record> {
+fn record() -> BoxedStrategy<Record> {
     let operations = vec(op_id(), 0..=OPERATIONS_MAX).prop_map(SmallVec::from_vec);
-    (any::<u32>(), key(), option::of(value()), version(), 0..=EXPIRY_MS_MAX, operations).prop_map(
-        |(map, key, value, version, expires_at_ms, operations)| Record {
+    (any::<u32>(), key(), option::of(value()), version(), 0..=EXPIRY_MS_MAX, operations)
+        .prop_map(|(map, key, value, version, expires_at_ms, operations)| Record {
             map,
             key,
             value,
             version,
             expires_at_ms,
             operations,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn error() -> impl Strategy<Value = Error> {
-    (prop::sample::select(ErrorKind::ALL), "\\PC{0,60}", any::<bool>()).prop_map(|(kind, context, unknown)| {
-        let error = Error::new(kind, context);
-        if unknown { error.unknown_outcome() } else { error }
-    })
+fn error() -> BoxedStrategy<Error> {
+    (prop::sample::select(ErrorKind::ALL), "\\PC{0,60}", any::<bool>())
+        .prop_map(|(kind, context, unknown)| {
+            let error = Error::new(kind, context);
+            if unknown { error.unknown_outcome() } else { error }
+        })
+        .boxed()
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn operation() -> BoxedStrategy<Operation> {
     let put = (value(), 0..=WALL_MS_MAX).prop_map(|(value, ttl_ms)| Action::Put { value, ttl_ms });
     let get_and_put = (value(), 0..=WALL_MS_MAX).prop_map(|(value, ttl_ms)| Action::GetAndPut { value, ttl_ms });
     let expected =
@@ -316,10 +321,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Action::GetAndDelete),
         (0..=WALL_MS_MAX).prop_map(|ttl_ms| Action::Expire { ttl_ms }),
     ];
-    (op_id(), any::<u32>(), key(), action).prop_map(|(id, map, key, action)| Operation { id, map, key, action })
+    (op_id(), any::<u32>(), key(), action).prop_map(|(id, map, key, action)| Operation { id, map, key, action }).boxed()
 }
 
-fn op_result() -> impl Strategy<Value = OpResult> {
+fn op_result() -> BoxedStrategy<OpResult> {
     let outcome =
         (version(), any::<(u32, u32, u32, bool)>()).prop_map(|(version, (acks, wanted, set_size, degraded))| {
             PutOutcome { version, acks, wanted, set_size, degraded }
@@ -334,32 +339,30 @@ fn op_result() -> impl Strategy<Value = OpResult> {
         Just(OpResult::Misrouted),
         error().prop_map(OpResult::Failed),
     ]
+    .boxed()
 }
 
-fn store_item() -> impl Strategy<Value = StoreItem> {
-    (slot(), list(), record()).prop_map(|(slot, list, record)| StoreItem { slot, list, record })
+fn store_item() -> BoxedStrategy<StoreItem> {
+    (slot(), list(), record()).prop_map(|(slot, list, record)| StoreItem { slot, list, record }).boxed()
 }
 
-fn store_result() -> impl Strategy<Value = StoreResult> {
+fn store_result() -> BoxedStrategy<StoreResult> {
     prop_oneof![
         any::<bool>().prop_map(|counts| StoreResult::Stored { counts }),
         version().prop_map(|present| StoreResult::Refused { present }),
         list().prop_map(|list| StoreResult::Stale { list }),
         error().prop_map(StoreResult::Failed),
     ]
+    .boxed()
 }
 
-fn fetch_item() -> impl Strategy<Value = FetchItem> {
-    (slot(), list(), any::<u32>(), key(), option::of(op_id())).prop_map(|(slot, list, map, key, operation)| FetchItem {
-        slot,
-        list,
-        map,
-        key,
-        operation,
-    })
+fn fetch_item() -> BoxedStrategy<FetchItem> {
+    (slot(), list(), any::<u32>(), key(), option::of(op_id()))
+        .prop_map(|(slot, list, map, key, operation)| FetchItem { slot, list, map, key, operation })
+        .boxed()
 }
 
-fn fetch_result() -> impl Strategy<Value = FetchResult> {
+fn fetch_result() -> BoxedStrategy<FetchResult> {
     prop_oneof![
         (list(), option::of(record()), option::of(version()))
             .prop_map(|(list, record, stored_as)| FetchResult::Found { list, record, stored_as }),
@@ -367,4 +370,5 @@ fn fetch_result() -> impl Strategy<Value = FetchResult> {
         list().prop_map(|list| FetchResult::Stale { list }),
         error().prop_map(FetchResult::Failed),
     ]
+    .boxed()
 }

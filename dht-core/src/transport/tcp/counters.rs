@@ -6,7 +6,7 @@ use super::super::Traffic;
 
 /// Totals since the transport was made; independent of each other, so relaxed.
 #[derive(Default)]
-pub(super) struct Counters {
+pub(in crate::transport) struct Counters {
     messages_sent: AtomicU64,
     messages_received: AtomicU64,
     bytes_sent: AtomicU64,
@@ -16,27 +16,27 @@ pub(super) struct Counters {
 
 impl Counters {
     /// `messages` frames are wholly, and `bytes` bytes, with the operating system.
-    pub(super) fn sent(&self, messages: usize, bytes: usize) {
+    pub(in crate::transport) fn sent(&self, messages: usize, bytes: usize) {
         self.messages_sent.fetch_add(messages as u64, Relaxed);
         self.bytes_sent.fetch_add(bytes as u64, Relaxed);
     }
 
     /// One whole frame was understood.
-    pub(super) fn message_received(&self) {
+    pub(in crate::transport) fn message_received(&self) {
         self.messages_received.fetch_add(1, Relaxed);
     }
 
     /// Bytes came in.
-    pub(super) fn bytes_received(&self, bytes: usize) {
+    pub(in crate::transport) fn bytes_received(&self, bytes: usize) {
         self.bytes_received.fetch_add(bytes as u64, Relaxed);
     }
 
     /// A dial failed, a connection broke, or a frame was malformed.
-    pub(super) fn network_error(&self) {
+    pub(in crate::transport) fn network_error(&self) {
         self.network_errors.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn snapshot(&self, connections: usize) -> Traffic {
+    pub(in crate::transport) fn snapshot(&self, connections: usize) -> Traffic {
         Traffic {
             messages_sent: self.messages_sent.load(Relaxed),
             messages_received: self.messages_received.load(Relaxed),

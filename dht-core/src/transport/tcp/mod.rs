@@ -11,7 +11,7 @@
 //! connection for both directions needs only a rule for which of two to keep.
 
 mod connection;
-mod counters;
+pub(super) mod counters;
 mod handshake;
 mod inbound;
 mod listener;
@@ -21,7 +21,7 @@ mod reader;
 mod serve;
 mod shared;
 mod stream;
-mod tasks;
+pub(super) mod tasks;
 
 #[cfg(feature = "fuzzing")]
 pub use inbound::cut_frames;
@@ -97,6 +97,18 @@ impl TcpTransport {
         }
         shared.tasks.spawn_helper(listener::sweep(shared.clone()));
         Ok(Self { shared, address })
+    }
+
+    /// Whether somebody accepts connections at `to`: an open one counts, else one is opened.
+    pub(super) fn reachable(&self, to: &Address, deadline: Instant) -> BoxFuture<'static, Result<(), TransportError>> {
+        let (shared, to) = (self.shared.clone(), to.clone());
+        Box::pin(async move { shared.reach(&to, Lane::Calls, deadline).await.map(drop) })
+    }
+
+    /// Ends everything without waiting for it.
+    pub(super) fn end(&self) {
+        self.shared.close();
+        self.shared.tasks.abandon();
     }
 }
 
@@ -198,8 +210,7 @@ impl Transport for TcpTransport {
 
 impl Drop for TcpTransport {
     fn drop(&mut self) {
-        self.shared.close();
-        self.shared.tasks.abandon();
+        self.end();
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::task::{JoinError, JoinSet};
 
 /// The tasks of one transport.
-pub(super) struct Tasks {
+pub(in crate::transport) struct Tasks {
     sets: Mutex<Sets>,
     /// A set wakes only one waiter, so several closers take turns.
     finishing: tokio::sync::Mutex<()>,
@@ -22,13 +22,13 @@ struct Sets {
 }
 
 impl Tasks {
-    pub(super) fn new() -> Self {
+    pub(in crate::transport) fn new() -> Self {
         let sets = Sets { closed: false, helpers: JoinSet::new(), connections: JoinSet::new() };
         Self { sets: Mutex::new(sets), finishing: tokio::sync::Mutex::new(()) }
     }
 
     /// Runs `task`, or drops it if the transport is closed; says which.
-    pub(super) fn spawn_helper(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+    pub(in crate::transport) fn spawn_helper(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         let mut sets = self.lock();
         reap(&mut sets.helpers);
         if !sets.closed {
@@ -38,7 +38,7 @@ impl Tasks {
     }
 
     /// The same for a task that ends when its connection does.
-    pub(super) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+    pub(in crate::transport) fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         let mut sets = self.lock();
         reap(&mut sets.connections);
         if !sets.closed {
@@ -48,20 +48,20 @@ impl Tasks {
     }
 
     /// No task starts after this; helpers are cut off.
-    pub(super) fn close(&self) {
+    pub(in crate::transport) fn close(&self) {
         let mut sets = self.lock();
         sets.closed = true;
         sets.helpers.abort_all();
     }
 
     /// Cuts everything off without waiting: for a transport that is dropped rather than closed.
-    pub(super) fn abandon(&self) {
+    pub(in crate::transport) fn abandon(&self) {
         self.close();
         self.lock().connections.abort_all();
     }
 
     /// Waits until no task is left; after `close`.
-    pub(super) async fn finished(&self) {
+    pub(in crate::transport) async fn finished(&self) {
         let _turn = self.finishing.lock().await;
         poll_fn(|cx| self.lock().poll_empty(cx)).await;
     }
@@ -91,7 +91,7 @@ fn reap(set: &mut JoinSet<()>) {
 }
 
 /// A task of ours must not panic; if one does, its connection or dial ends and the log says why.
-pub(super) fn report<T>(ended: Result<T, JoinError>) {
+pub(in crate::transport) fn report<T>(ended: Result<T, JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -86,6 +86,12 @@ impl From<&Request> for proto::Request {
             Request::Describe { topic, key } => {
                 Self::Describe(proto::Describe { topic: topic_number(*topic), key: key.clone() })
             }
+            Request::Collect { session, cookie, slot, sequence } => Self::Collect(proto::Collect {
+                session: *session,
+                cookie: *cookie,
+                slot: (*slot).into(),
+                sequence: *sequence,
+            }),
         }
     }
 }
@@ -164,6 +170,10 @@ impl TryFrom<proto::Request> for Request {
             }),
             proto::Request::Describe(describe) => {
                 Self::Describe { topic: topic(describe.topic)?, key: key(describe.key)? }
+            }
+            proto::Request::Collect(proto::Collect { session, cookie, slot, sequence }) => {
+                let wide = WireError::OutOfRange { what: "slot", value: slot.into(), wanted: "at most 65535" };
+                Self::Collect { session, cookie, slot: u16::try_from(slot).map_err(|_| wide)?, sequence }
             }
         })
     }

@@ -27,7 +27,10 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Request", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35")]
+    #[prost(
+        oneof = "Request",
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 42"
+    )]
     pub(crate) body: Option<Request>,
 }
 
@@ -93,6 +96,8 @@ pub(crate) enum Request {
     CompareSums(CompareSums),
     #[prost(message, tag = "35")]
     Scan(Scan),
+    #[prost(message, tag = "42")]
+    Collect(Collect),
 }
 
 /// What is answered; where a tag is a request's too, this answers it.

@@ -205,6 +205,18 @@ pub(crate) struct Describe {
 }
 
 #[derive(prost::Message)]
+pub(crate) struct Collect {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) session: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) cookie: u64,
+    #[prost(uint32, tag = "3")]
+    pub(crate) slot: u32,
+    #[prost(uint64, tag = "4")]
+    pub(crate) sequence: u64,
+}
+
+#[derive(prost::Message)]
 pub(crate) struct Described {
     #[prost(string, tag = "1")]
     pub(crate) json: String,

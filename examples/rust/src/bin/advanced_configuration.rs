@@ -46,7 +46,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         max_retries: 5,
         buffer_size: 512,
         max_connections: 256,
-        network_protocol: NetworkProtocol::Tcp, // only tcp in this release
+        network_protocol: NetworkProtocol::Tcp, // or Udp
         max_key_size: 1 << 10,
         max_value_size: 1 << 20,
 

@@ -1,0 +1,316 @@
+//! The side that answers: takes datagrams in, carries each request out once, and keeps its answer for when it is asked
+//! again.
+
+use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+
+use super::super::{Answer, BoxFuture, Call, Reply, Service};
+use super::packet::{DATAGRAM_MAX, Header, PAYLOAD_MAX, PacketKind, SessionId};
+use super::sessions::{Answered, Arrival};
+use super::shared::Shared;
+use crate::error::{Error, ErrorKind};
+use crate::wire::codec::{decode_call, encode_reply_within};
+use crate::wire::error::WireError;
+use crate::wire::message::{Head, Request, Response};
+
+/// Requests being carried out by tasks, of all peers together.
+const SERVING_MAX: usize = 65_536;
+
+/// After an error that may last: trying again at once would only burn a processor.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often what is old is forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Takes datagrams in for as long as the transport lives.
+pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
+    // One byte more shows what is too long.
+    let mut buffer = [0; DATAGRAM_MAX + 1];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((len, from)) => shared.take(from, buffer.get(..len).unwrap_or_default()),
+            // Some systems say so of what was sent before. Whoever sent it finds out by itself.
+            Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot receive datagrams");
+                shared.counters.network_error();
+                tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
+            }
+        }
+    }
+}
+
+/// Forgets what is old for as long as the transport lives.
+pub(super) async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
+        let now = shared.env.now();
+        shared.sessions().sweep(now);
+        shared.peers.sweep(now);
+    }
+}
+
+/// What TCP serves: the answers that no datagram could carry, and all that the service answers.
+pub(super) struct Collecting {
+    pub(super) shared: Weak<Shared>,
+    pub(super) service: Arc<dyn Service>,
+}
+
+impl Service for Collecting {
+    fn serve(&self, call: Call) -> Answer {
+        let Request::Collect { session, cookie, slot, sequence } = call.body else { return self.service.serve(call) };
+        let id = SessionId { number: session, cookie };
+        let shared = self.shared.upgrade();
+        let kept = shared.as_ref().and_then(|shared| shared.sessions().collect(id, slot, sequence));
+        Answer::Now(kept.map(|reply| *reply).unwrap_or_else(|| {
+            let gone = Error::new(ErrorKind::Unreachable, "the answer is not kept any more").unknown_outcome();
+            failure(&call.head, shared.map_or(0, |shared| shared.boot), gone)
+        }))
+    }
+}
+
+/// One request under way.
+struct Ticket {
+    shared: Arc<Shared>,
+    from: SocketAddr,
+    header: Header,
+    /// Of the request.
+    head: Head,
+    done: bool,
+}
+
+impl Shared {
+    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &[u8]) {
+        self.counters.bytes_received(datagram.len());
+        let (header, payload) = match self.format.decode(datagram) {
+            Ok(read) => read,
+            Err(error) => return self.malformed(from, &error),
+        };
+        match header.kind {
+            PacketKind::Introduce => {
+                if self.service().is_some() {
+                    self.offer(from, &header);
+                }
+            }
+            PacketKind::Offer => match (SessionId::decode(payload), self.peers.from(from)) {
+                (None, _) => self.malformed(from, &"an offer of another length"),
+                (Some(session), Some(peer)) => drop(peer.offered(from, &header, session, self.env.now())),
+                (Some(_), None) => {}
+            },
+            PacketKind::Request => self.request(from, header, payload),
+            PacketKind::OneWay => self.one_way(from, &header, payload),
+            PacketKind::Reply | PacketKind::Working | PacketKind::TooLarge | PacketKind::Lost => {
+                let expected =
+                    self.peers.from(from).is_some_and(|peer| peer.answered(&header, payload, self.env.now()));
+                if expected && header.kind != PacketKind::Working {
+                    self.counters.message_received();
+                }
+            }
+        }
+    }
+
+    fn malformed(&self, from: SocketAddr, error: &dyn std::fmt::Display) {
+        tracing::debug!(%from, %error, "a datagram is dropped");
+        self.counters.network_error();
+    }
+
+    /// Gives whoever is at `from` a session. Never longer than what it answers: see `ASKING_LEN_MIN`.
+    fn offer(&self, from: SocketAddr, header: &Header) {
+        let (session, slot) = {
+            let mut sessions = self.sessions();
+            (sessions.offer(from), sessions.slots_max())
+        };
+        let header = Header { slot, ..header.answered(PacketKind::Offer) };
+        self.transmit(from, &header, &session.encode(), false);
+    }
+
+    fn request(self: &Arc<Self>, from: SocketAddr, header: Header, payload: &[u8]) {
+        let Some(service) = self.service() else { return };
+        let arrival = self.sessions().arrived(from, &header, self.env.now());
+        let again = |kind, payload: &[u8]| self.transmit(from, &header.answered(kind), payload, false);
+        match arrival {
+            Arrival::Fresh => self.carry_out(from, header, payload, &*service),
+            Arrival::Crowded => {
+                self.counters.message_received();
+                Ticket::new(self, from, header)
+                    .refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
+            }
+            Arrival::Working => again(PacketKind::Working, &[]),
+            Arrival::Answered(Answered::Small(payload)) => again(PacketKind::Reply, &payload),
+            Arrival::Answered(Answered::Large(..)) => again(PacketKind::TooLarge, &[]),
+            Arrival::Forgotten => again(PacketKind::Lost, &[]),
+            Arrival::Late => {}
+            Arrival::Unknown => self.offer(from, &header),
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, from: SocketAddr, header: Header, payload: &[u8], service: &dyn Service) {
+        self.counters.message_received();
+        let mut ticket = Ticket::new(self, from, header);
+        let mut call = match decode_call(Bytes::copy_from_slice(payload)) {
+            Ok(call) => call,
+            Err(WireError::UnknownKind { tag, head }) => {
+                ticket.head = head;
+                let text = format!("request {tag} is unknown to this release");
+                return ticket.refuse(ErrorKind::Unsupported, &text);
+            }
+            Err(error) => {
+                self.malformed(from, &error);
+                return ticket.give_up();
+            }
+        };
+        ticket.head = call.head;
+        // The request may have left long after it was written.
+        if call.head.deadline_ms == 0 || header.left_ms < call.head.deadline_ms {
+            call.head.deadline_ms = header.left_ms;
+        }
+        if self.serving.load(Relaxed) >= SERVING_MAX {
+            return ticket.refuse(ErrorKind::Overloaded, "too many requests are under way");
+        }
+        // This task serves everybody: a service that panics concerns one request.
+        match catch_unwind(AssertUnwindSafe(|| service.serve(call))) {
+            Ok(Answer::Now(reply)) => ticket.answer(reply),
+            Ok(Answer::Later(answer)) => self.later(ticket, answer),
+            Ok(Answer::Stream(_)) => ticket.refuse(ErrorKind::Unsupported, "this request is answered by a stream"),
+            Ok(Answer::Nothing) => ticket.leave(),
+            Err(_) => ticket.refuse(ErrorKind::Internal, "the request made the service panic"),
+        }
+    }
+
+    fn later(self: &Arc<Self>, ticket: Ticket, answer: BoxFuture<'static, Reply>) {
+        let expires = self.env.now() + Duration::from_millis(ticket.header.left_ms.into());
+        let serving = Serving::new(self);
+        self.tasks.spawn_helper(async move {
+            // Nobody waits any more for what has not begun by its deadline.
+            if ticket.shared.env.now() >= expires {
+                ticket.give_up();
+            } else {
+                let reply = answer.await;
+                ticket.answer(reply);
+            }
+            drop(serving);
+        });
+    }
+
+    fn one_way(self: &Arc<Self>, from: SocketAddr, header: &Header, payload: &[u8]) {
+        let Some(service) = self.service() else { return };
+        let first = self.sessions().one_way(from, header, self.env.now());
+        match first {
+            Some(true) => self.counters.message_received(),
+            Some(false) => return,
+            None => return self.offer(from, header),
+        }
+        let call = match decode_call(Bytes::copy_from_slice(payload)) {
+            Ok(call) => call,
+            Err(error) => return self.malformed(from, &error),
+        };
+        if self.serving.load(Relaxed) >= SERVING_MAX {
+            return;
+        }
+        // Whatever a service makes of it, nothing goes back.
+        match catch_unwind(AssertUnwindSafe(|| service.serve(call))) {
+            Ok(Answer::Later(answer)) => {
+                let serving = Serving::new(self);
+                self.tasks.spawn_helper(async move {
+                    answer.await;
+                    drop(serving);
+                });
+            }
+            Ok(Answer::Now(_) | Answer::Stream(_) | Answer::Nothing) => {}
+            Err(_) => tracing::error!(%from, "a one-way message made the service panic"),
+        }
+    }
+}
+
+impl Ticket {
+    fn new(shared: &Arc<Shared>, from: SocketAddr, header: Header) -> Self {
+        let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+        Self { shared: shared.clone(), from, header, head, done: false }
+    }
+
+    fn answer(mut self, reply: Reply) {
+        self.respond(reply);
+    }
+
+    fn refuse(mut self, kind: ErrorKind, text: &str) {
+        let refusal = failure(&self.head, self.shared.boot, Error::new(kind, text));
+        self.respond(refusal);
+    }
+
+    /// It has no answer, and will have none.
+    fn give_up(mut self) {
+        self.done = true;
+        self.shared.sessions().given_up(&self.header);
+        self.shared.transmit(self.from, &self.header.answered(PacketKind::Lost), &[], true);
+    }
+
+    /// The service will not answer, as it sees fit.
+    fn leave(mut self) {
+        self.done = true;
+        self.shared.sessions().unanswered(&self.header);
+    }
+
+    fn respond(&mut self, reply: Reply) {
+        self.done = true;
+        let (answered, kind, payload) = match encode_reply_within(&reply, PAYLOAD_MAX) {
+            Ok(payload) => (Answered::Small(payload.clone()), PacketKind::Reply, payload),
+            Err(WireError::TooLong { len, .. }) => {
+                (Answered::Large(Box::new(reply), len), PacketKind::TooLarge, Bytes::new())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a reply cannot be encoded");
+                self.shared.sessions().given_up(&self.header);
+                return;
+            }
+        };
+        self.shared.sessions().answered(&self.header, answered, self.shared.env.now());
+        self.shared.transmit(self.from, &self.header.answered(kind), &payload, true);
+    }
+}
+
+impl Drop for Ticket {
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
+    fn drop(&mut self) {
+        if !self.done && std::thread::panicking() {
+            let panicked = Error::new(ErrorKind::Internal, "the request made the service panic");
+            let refusal = failure(&self.head, self.shared.boot, panicked);
+            self.respond(refusal);
+        }
+    }
+}
+
+/// One task that carries a request out.
+struct Serving(Arc<Shared>);
+
+impl Serving {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.serving.fetch_add(1, Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A reply that the transport makes itself; it carries the trace of its request.
+fn failure(request: &Head, boot: u64, error: Error) -> Reply {
+    let head = Head {
+        ring_id: None,
+        sender: boot,
+        deadline_ms: 0,
+        trace_id: request.trace_id,
+        attempt: request.attempt,
+        view: 0,
+    };
+    Reply { head, body: Response::Failure(error) }
+}

@@ -1,0 +1,199 @@
+//! The side that asks: introductions, attempts, and what is looked up over TCP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::super::{Call, Reply, Transport, TransportError};
+use super::packet::{Header, PAYLOAD_MAX, PacketKind};
+use super::peer::{Peer, Place, Told, Way};
+use super::rtt::{RTO_INITIAL, RoundTrip};
+use super::shared::Shared;
+use crate::ring::record::Address;
+use crate::wire::codec::{decode_reply, encode_call_within};
+use crate::wire::error::WireError;
+use crate::wire::message::{Head, Request};
+
+/// Attempts of an introduction: 2.4 s together.
+const INTRODUCTIONS: u16 = 4;
+
+/// How long a peer is not introduced to again that did not answer datagrams; jittered.
+const MUTE_PAUSE: Duration = Duration::from_secs(30);
+
+/// The same if its address refused: it may be started again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// One call, by datagram if that is possible.
+    pub(super) async fn call(
+        self: Arc<Self>,
+        to: Address,
+        call: Call,
+        deadline: Instant,
+    ) -> Result<Reply, TransportError> {
+        let payload = match encode_call_within(&call, PAYLOAD_MAX) {
+            Ok(payload) => payload,
+            Err(WireError::TooLong { .. }) => return self.tcp.call(&to, call, deadline).await,
+            Err(error) => return Err(TransportError::Rejected(error.to_string())),
+        };
+        match self.place(&to, deadline).await? {
+            Some(place) => self.exchange(place, &to, call.head, payload, deadline).await,
+            None => self.tcp.call(&to, call, deadline).await,
+        }
+    }
+
+    /// A message that nobody waits for.
+    pub(super) fn tell(&self, to: &Address, call: Call) {
+        let way = self.peers.known(to).and_then(|peer| peer.one_way(self.env.now()));
+        match (way, encode_call_within(&call, PAYLOAD_MAX)) {
+            (Some((session, address, sequence)), Ok(payload)) => {
+                let left_ms = call.head.deadline_ms;
+                let header = Header { kind: PacketKind::OneWay, slot: 0, session, sequence, attempt: 0, left_ms };
+                self.transmit(address, &header, &payload, true);
+            }
+            _ => self.tcp.send(to, call),
+        }
+    }
+
+    /// A slot at the peer; `None`: over TCP.
+    async fn place(self: &Arc<Self>, to: &Address, deadline: Instant) -> Result<Option<Place>, TransportError> {
+        let mut patient = true;
+        loop {
+            let now = self.env.now();
+            let Some(peer) = self.peers.at(to, now) else { return Ok(None) };
+            match peer.way(to, now, patient, || self.env.random_u64()) {
+                Way::Datagram(place) => return Ok(Some(place)),
+                Way::Tcp => return Ok(None),
+                Way::Blocked(error) => return Err(error),
+                Way::Introduce(nonce) => {
+                    if !self.tasks.spawn_helper(self.clone().introduce(peer, to.clone(), nonce)) {
+                        return Err(TransportError::Closed);
+                    }
+                }
+                Way::Wait(waiting) => {
+                    let until = deadline.min(now + RTO_INITIAL);
+                    // Settled or not, the next look at the peer says how to go on.
+                    patient = timeout_at(until, waiting.settled()).await.is_ok();
+                }
+            }
+        }
+    }
+
+    /// Sends until there is an answer.
+    async fn exchange(
+        self: &Arc<Self>,
+        mut place: Place,
+        to: &Address,
+        head: Head,
+        payload: Bytes,
+        deadline: Instant,
+    ) -> Result<Reply, TransportError> {
+        loop {
+            let now = self.env.now();
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(TransportError::Deadline(to.clone()));
+            }
+            let mut until = deadline;
+            if let Some(attempt) = place.attempt(now) {
+                self.ask(&place, attempt.number, left, &payload);
+                if attempt.silent {
+                    self.check(place.peer(), to);
+                }
+                until = deadline.min(now + attempt.wait);
+            }
+            match timeout_at(until, &mut place.told).await {
+                Ok(Ok(Told::Reply(payload))) => return self.reply(to, payload),
+                Ok(Ok(Told::TooLarge)) => return self.collect(&place, to, head, deadline).await,
+                Ok(Ok(Told::Broken)) => return Err(TransportError::Broken(to.clone())),
+                // The slot was dropped without a word only because the transport closes.
+                Ok(Err(_)) => return Err(TransportError::Closed),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn ask(&self, place: &Place, attempt: u16, left: Duration, payload: &[u8]) {
+        let header = Header {
+            kind: PacketKind::Request,
+            slot: place.slot,
+            session: place.session,
+            sequence: place.sequence,
+            attempt,
+            left_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1),
+        };
+        self.transmit(place.to, &header, payload, attempt == 0);
+    }
+
+    /// Gets over TCP the answer that no datagram can carry. The slot is kept meanwhile, and with it the answer.
+    async fn collect(
+        &self,
+        place: &Place,
+        to: &Address,
+        head: Head,
+        deadline: Instant,
+    ) -> Result<Reply, TransportError> {
+        let left = deadline.saturating_duration_since(self.env.now());
+        let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        let body = Request::Collect {
+            session: place.session.number,
+            cookie: place.session.cookie,
+            slot: place.slot,
+            sequence: place.sequence,
+        };
+        let call = Call { head: Head { deadline_ms, ..head }, body };
+        match self.tcp.call(to, call, deadline).await {
+            // The request itself was carried out.
+            Err(error) if error.not_sent() => Err(TransportError::Broken(to.clone())),
+            outcome => outcome,
+        }
+    }
+
+    fn reply(&self, to: &Address, payload: Bytes) -> Result<Reply, TransportError> {
+        decode_reply(payload).map_err(|error| {
+            tracing::debug!(%to, %error, "malformed reply");
+            self.counters.network_error();
+            TransportError::Broken(to.clone())
+        })
+    }
+
+    /// The task of an introduction: asks for a session until there is one, or the peer is taken to be mute.
+    async fn introduce(self: Arc<Self>, peer: Arc<Peer>, to: Address, nonce: u64) {
+        if let Some(address) = self.socket_address(&to).await
+            && self.peers.attach(address, &peer)
+        {
+            for attempt in 0..INTRODUCTIONS {
+                if !peer.introducing(self.env.now(), nonce, attempt) {
+                    return;
+                }
+                self.transmit(address, &Header::introduction(nonce, attempt), &[], false);
+                if timeout(RoundTrip::default().timeout(attempt), peer.settled()).await.is_ok() {
+                    return;
+                }
+            }
+        }
+        tracing::debug!(%to, "takes no datagrams");
+        peer.mute(self.env.now() + self.env.jittered(MUTE_PAUSE));
+    }
+
+    /// Looks over TCP whether a silent peer is there. Only that is evidence: anybody can send a datagram, or a message
+    /// of the network layer, in somebody else's name.
+    fn check(self: &Arc<Self>, peer: &Arc<Peer>, to: &Address) {
+        let now = self.env.now();
+        if !peer.begin_check(now) {
+            return;
+        }
+        let (shared, peer, to) = (self.clone(), peer.clone(), to.clone());
+        self.tasks.spawn_helper(async move {
+            let outcome = shared.tcp.reachable(&to, now + shared.connect_timeout).await;
+            let now = shared.env.now();
+            match outcome {
+                Ok(()) => peer.there(now, now + shared.env.jittered(MUTE_PAUSE)),
+                Err(TransportError::Refused(_)) => peer.refused(now + shared.env.jittered(REFUSED_PAUSE)),
+                Err(error) => tracing::trace!(%to, %error, "nothing was learned of a silent peer"),
+            }
+        });
+    }
+}

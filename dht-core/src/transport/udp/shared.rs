@@ -1,0 +1,141 @@
+//! What all tasks of one transport share, and how datagrams leave.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::net::{UdpSocket, lookup_host};
+use tokio::time::timeout;
+
+use super::super::tcp::counters::Counters;
+use super::super::tcp::tasks::Tasks;
+use super::super::{Service, TcpOptions, TcpTransport};
+use super::packet::{Format, Header};
+use super::peers::Peers;
+use super::sessions::{Limits, Sessions};
+use crate::env::Env;
+use crate::ring::record::Address;
+
+/// Answers kept, of all peers together.
+const ANSWERS_MAX: usize = 65_536;
+
+/// Bytes of kept answers, of all peers together; more only if the longest message is longer.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// The insides of a transport.
+pub(super) struct Shared {
+    pub(super) env: Env,
+    pub(super) tcp: Arc<TcpTransport>,
+    pub(super) counters: Counters,
+    pub(super) tasks: Tasks,
+    pub(super) peers: Peers,
+    /// Requests being carried out by tasks, of all peers together.
+    pub(super) serving: AtomicUsize,
+    pub(super) boot: u64,
+    pub(super) connect_timeout: Duration,
+    pub(super) format: Format,
+    sessions: Mutex<Sessions>,
+    limits: Limits,
+    local: SocketAddr,
+    /// Gone when the transport is closed, so that the port is free then.
+    socket: ArcSwapOption<UdpSocket>,
+    service: ArcSwapOption<Arc<dyn Service>>,
+}
+
+impl Shared {
+    pub(super) fn new(options: &TcpOptions, tcp: TcpTransport, socket: UdpSocket, env: Env) -> io::Result<Self> {
+        let limits = Limits {
+            answers_max: ANSWERS_MAX,
+            bytes_max: ANSWER_BYTES_MAX.max(options.frame_max),
+            slots_max: u16::try_from(options.buffer_size).unwrap_or(u16::MAX),
+        };
+        Ok(Self {
+            tcp: Arc::new(tcp),
+            counters: Counters::default(),
+            tasks: Tasks::new(),
+            peers: Peers::new(options.buffer_size),
+            serving: AtomicUsize::new(0),
+            boot: options.hello.boot,
+            connect_timeout: options.connect_timeout,
+            format: Format::new(&options.hello.cluster_name),
+            sessions: Mutex::new(Sessions::new(key(&env), limits)),
+            limits,
+            local: socket.local_addr()?,
+            socket: ArcSwapOption::from_pointee(socket),
+            service: ArcSwapOption::empty(),
+            env,
+        })
+    }
+
+    pub(super) fn socket(&self) -> Option<Arc<UdpSocket>> {
+        self.socket.load_full()
+    }
+
+    pub(super) fn service(&self) -> Option<Arc<dyn Service>> {
+        self.service.load().as_deref().cloned()
+    }
+
+    /// Who answers requests, unless the transport is closed.
+    pub(super) fn set_service(&self, service: Arc<dyn Service>) {
+        if self.socket.load().is_some() {
+            self.service.store(Some(Arc::new(service)));
+        }
+    }
+
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        // Every change under the lock is complete before anything can panic, so a poisoned lock loses nothing.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a datagram. What the system does not take now is lost, as on the way: whoever asked asks again.
+    /// `message`: it counts as one, being no repetition.
+    pub(super) fn transmit(&self, to: SocketAddr, header: &Header, payload: &[u8], message: bool) {
+        let Some(datagram) = self.format.encode(header, payload) else {
+            tracing::error!(%to, len = payload.len(), "too long for a datagram");
+            return;
+        };
+        let socket = self.socket.load();
+        let Some(socket) = socket.as_ref() else { return };
+        self.counters.sent(usize::from(message), datagram.as_bytes().len());
+        if let Err(error) = socket.try_send_to(datagram.as_bytes(), to) {
+            tracing::trace!(%to, %error, "a datagram is lost");
+        }
+    }
+
+    /// Where datagrams to that address go, as the socket wants it.
+    pub(super) async fn socket_address(&self, to: &Address) -> Option<SocketAddr> {
+        let found = match to.as_str().parse() {
+            Ok(address) => vec![address],
+            Err(_) => match timeout(self.connect_timeout, lookup_host(to.as_str())).await {
+                Ok(Ok(found)) => found.collect(),
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            },
+        };
+        found.into_iter().find_map(|address: SocketAddr| match (address.ip(), self.local.is_ipv4()) {
+            (IpAddr::V4(_), true) | (IpAddr::V6(_), false) => Some(address),
+            (IpAddr::V4(ip), false) => Some(SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())),
+            (IpAddr::V6(_), true) => None,
+        })
+    }
+
+    /// Ends everything without waiting for it.
+    pub(super) fn close(&self) {
+        self.socket.store(None);
+        self.tasks.close();
+        self.peers.close();
+        *self.sessions() = Sessions::new(key(&self.env), self.limits);
+        // The service may own this transport: let go of it.
+        self.service.store(None);
+    }
+}
+
+fn key(env: &Env) -> [u8; 32] {
+    let mut key = [0; 32];
+    let (left, right) = key.split_at_mut(16);
+    left.copy_from_slice(&env.random_u128().to_be_bytes());
+    right.copy_from_slice(&env.random_u128().to_be_bytes());
+    key
+}

@@ -97,7 +97,7 @@ fn wanted(name: &str) -> &'static str {
         "scan" | "scan.relay" => "scanned",
         "describe" | "describe.locate" => "described",
         // Answered by a stream, which nobody opened.
-        "versions" | "pull" => "Unsupported",
+        "versions" | "pull" | "collect" => "Unsupported",
         other => panic!("{other}: say here what a node answers to it"),
     }
 }

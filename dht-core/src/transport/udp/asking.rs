@@ -175,7 +175,7 @@ impl Shared {
             }
         }
         tracing::debug!(%to, "takes no datagrams");
-        peer.mute(self.env.now() + self.env.jittered(MUTE_PAUSE));
+        peer.mute(nonce, self.env.now() + self.env.jittered(MUTE_PAUSE));
     }
 
     /// Looks over TCP whether a silent peer is there. Only that is evidence: anybody can send a datagram, or a message

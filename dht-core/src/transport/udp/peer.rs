@@ -231,9 +231,16 @@ impl Peer {
         }
     }
 
-    /// Datagrams do not reach the peer; nothing but TCP is tried until then.
-    pub(super) fn mute(&self, until: Instant) {
-        self.lock().path = Path::Mute { until };
+    /// The introduction with that nonce was in vain; nothing but TCP is tried until then.
+    pub(super) fn mute(&self, wanted: u64, until: Instant) {
+        {
+            let mut state = self.lock();
+            // An offer may have come this instant.
+            if !matches!(state.path, Path::Introducing { nonce, .. } if nonce == wanted) {
+                return;
+            }
+            state.path = Path::Mute { until };
+        }
         self.settled.notify_waiters();
     }
 

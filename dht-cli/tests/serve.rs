@@ -93,7 +93,7 @@ async fn wrong_configuration_is_an_error_with_its_name() {
         (&["--seeds", "nowhere"], "CONFIG", "seeds"),
         (&["--config", file], "CONFIG", "hash_bits?"),
         (&["--address", "0.0.0.0"], "INSECURE", "allow_insecure"),
-        (&["--routing", "chord"], "UNSUPPORTED", "routing"),
+        (&["--cluster-key", "k"], "UNSUPPORTED", "cluster_key"),
     ] {
         let ran = run(&[&["serve", "--json"], args].concat()).await;
         assert_eq!((ran.status, ran.text()), (3, ""), "{args:?}: {}", ran.err);

@@ -145,7 +145,7 @@ def test_config(settings: dict[str, Any], named: str) -> None:
 
 def test_config_unsupported() -> None:
     with pytest.raises(dht.Unsupported):
-        dht.DHT(routing="chord")
+        dht.DHT(cluster_key="k")
 
 
 def test_not_found(alone: dht.DHT) -> None:

@@ -23,7 +23,7 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
     ("retry_forgotten", "histories_calm", 22),
-    ("copy_short", "histories_full", 24),
+    ("copy_short", "histories_calm", 32),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use dht_core::wire::{HEADER_LEN, WireError, decode_call, decode_reply, encode_ca
 pub(crate) const EXPANSION_MAX: usize = 60;
 
 /// Bytes of structures for an item at most, however few bytes it has.
-pub(crate) const ITEM_MAX: usize = 640;
+pub(crate) const ITEM_MAX: usize = 704;
 
 pub(crate) fn call(data: &[u8]) {
     let call = match decode_call(Bytes::copy_from_slice(data)) {

@@ -60,7 +60,7 @@ const SOURCES_MAX: usize = 8;
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
-    /// When a caught-up source that was not merged yet last answered.
+    /// When a caught-up source last answered.
     pub(crate) source_seen: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
@@ -308,11 +308,9 @@ impl SlotTable {
         false
     }
 
-    /// Notes that a caught-up source of the slot answered. One that was merged has nothing more to give.
-    pub(crate) fn saw_source(&mut self, slot: Slot, source: &Incarnate, now: Instant) {
-        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut())
-            && !catch_up.merged.contains(source)
-        {
+    /// Notes that a caught-up source of the slot answered.
+    pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
+        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
             catch_up.source_seen = Some(now);
         }
     }

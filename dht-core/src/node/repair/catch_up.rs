@@ -17,7 +17,7 @@ use crate::ring::slot::Slot;
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
 /// When a whole ring comes back: a newcomer of it for which nobody has come for so long goes on with what it has kept.
 const RETURN_MAX: Duration = Duration::from_secs(10);
-/// The same if they live, but none of them that was not merged has been caught up for so long: they wait for each other.
+/// The same if they live, but none of them has been caught up for so long: they wait for each other.
 const STUCK_MAX: Duration = Duration::from_secs(15);
 /// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
 /// longer than this.
@@ -144,7 +144,7 @@ impl Node {
                 Standing::Newcomer if planted!("source_not_caught_up") => {}
                 Standing::Returned | Standing::Newcomer | Standing::Outsider => continue,
             }
-            state.table.saw_source(slot, &(peer.node_id.clone(), peer.boot), self.env.now());
+            state.table.saw_source(slot, self.env.now());
             let evicted = theirs.evicted_before_s;
             match theirs.fingerprint {
                 theirs if ours == theirs => offers.equal.push(slot),

@@ -7,6 +7,8 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
 )]
 
+use bytes::{Buf, BufMut};
+
 use crate::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// Bytes of a datagram at most: they pass every path of IPv6 (1,280) unfragmented, with room for tunnels.
@@ -14,6 +16,9 @@ pub(super) const DATAGRAM_MAX: usize = 1_200;
 
 /// Bytes of an encoded [`Header`].
 pub(super) const HEADER_LEN: usize = 48;
+
+/// Bytes of the header that are 0, between attempt and time left.
+const RESERVED_LEN: usize = 2;
 
 /// Bytes of payload at most.
 pub(super) const PAYLOAD_MAX: usize = DATAGRAM_MAX - HEADER_LEN;
@@ -131,7 +136,7 @@ impl Format {
         let mut bytes = [0; DATAGRAM_MAX];
         let (front, back) = bytes.split_first_chunk_mut::<HEADER_LEN>()?;
         back.get_mut(..payload.len())?.copy_from_slice(payload);
-        *front = self.front(header, u16::try_from(payload.len()).ok()?, 0);
+        *front = self.front(header, u16::try_from(payload.len()).ok()?);
         let len = HEADER_LEN.saturating_add(payload.len());
         let len = if header.kind.asks() { len.max(ASKING_LEN_MIN) } else { len };
         let mut datagram = Datagram { bytes, len };
@@ -149,153 +154,54 @@ impl Format {
         if len > DATAGRAM_MAX {
             return Err(PacketError::Length(len));
         }
-        let [
-            m0,
-            m1,
-            version,
-            kind,
-            c0,
-            c1,
-            c2,
-            c3,
-            n0,
-            n1,
-            n2,
-            n3,
-            p0,
-            p1,
-            s0,
-            s1,
-            number @ .., // 16..48
-        ] = *front;
-        let magic = u16::from_be_bytes([m0, m1]);
+        // As long as what is read from it.
+        let mut fields = front.as_slice();
+        let (magic, version, kind) = (fields.get_u16(), fields.get_u8(), fields.get_u8());
+        let (crc, cluster, payload) = (fields.get_u32(), fields.get_u32(), usize::from(fields.get_u16()));
         if magic != MAGIC {
             return Err(PacketError::Magic(magic));
         }
         if !(PROTOCOL_VERSION_MIN..=PROTOCOL_VERSION).contains(&version) {
             return Err(PacketError::Version(version));
         }
-        if u32::from_be_bytes([c0, c1, c2, c3]) != checksum(datagram) {
+        if crc != checksum(datagram) {
             return Err(PacketError::Checksum);
         }
-        if u32::from_be_bytes([n0, n1, n2, n3]) != self.cluster {
+        if cluster != self.cluster {
             return Err(PacketError::Cluster);
         }
         let kind = PacketKind::from_number(kind).ok_or(PacketError::Kind(kind))?;
         if kind.asks() && len < ASKING_LEN_MIN {
             return Err(PacketError::Short(len));
         }
-        let payload = usize::from(u16::from_be_bytes([p0, p1]));
         let payload = rest.get(..payload).ok_or(PacketError::Payload { payload, len })?;
-        let [
-            i0,
-            i1,
-            i2,
-            i3,
-            i4,
-            i5,
-            i6,
-            i7,
-            k0,
-            k1,
-            k2,
-            k3,
-            k4,
-            k5,
-            k6,
-            k7,
-            q0,
-            q1,
-            q2,
-            q3,
-            q4,
-            q5,
-            q6,
-            q7,
-            a0,
-            a1,
-            _,
-            _,
-            l0,
-            l1,
-            l2,
-            l3,
-        ] = number;
-        let header = Header {
-            kind,
-            slot: u16::from_be_bytes([s0, s1]),
-            session: SessionId {
-                number: u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
-                cookie: u64::from_be_bytes([k0, k1, k2, k3, k4, k5, k6, k7]),
-            },
-            sequence: u64::from_be_bytes([q0, q1, q2, q3, q4, q5, q6, q7]),
-            attempt: u16::from_be_bytes([a0, a1]),
-            left_ms: u32::from_be_bytes([l0, l1, l2, l3]),
-        };
+        let slot = fields.get_u16();
+        let session = SessionId { number: fields.get_u64(), cookie: fields.get_u64() };
+        let (sequence, attempt) = (fields.get_u64(), fields.get_u16());
+        fields.advance(RESERVED_LEN);
+        let header = Header { kind, slot, session, sequence, attempt, left_ms: fields.get_u32() };
         Ok((header, payload))
     }
 
-    fn front(&self, header: &Header, payload_len: u16, crc: u32) -> [u8; HEADER_LEN] {
-        let [m0, m1] = MAGIC.to_be_bytes();
-        let [c0, c1, c2, c3] = crc.to_be_bytes();
-        let [n0, n1, n2, n3] = self.cluster.to_be_bytes();
-        let [p0, p1] = payload_len.to_be_bytes();
-        let [s0, s1] = header.slot.to_be_bytes();
-        let [i0, i1, i2, i3, i4, i5, i6, i7] = header.session.number.to_be_bytes();
-        let [k0, k1, k2, k3, k4, k5, k6, k7] = header.session.cookie.to_be_bytes();
-        let [q0, q1, q2, q3, q4, q5, q6, q7] = header.sequence.to_be_bytes();
-        let [a0, a1] = header.attempt.to_be_bytes();
-        let [l0, l1, l2, l3] = header.left_ms.to_be_bytes();
-        [
-            m0,
-            m1,
-            PROTOCOL_VERSION,
-            header.kind as u8,
-            c0,
-            c1,
-            c2,
-            c3,
-            n0,
-            n1,
-            n2,
-            n3,
-            p0,
-            p1,
-            s0,
-            s1,
-            i0,
-            i1,
-            i2,
-            i3,
-            i4,
-            i5,
-            i6,
-            i7,
-            k0,
-            k1,
-            k2,
-            k3,
-            k4,
-            k5,
-            k6,
-            k7,
-            q0,
-            q1,
-            q2,
-            q3,
-            q4,
-            q5,
-            q6,
-            q7,
-            a0,
-            a1,
-            0,
-            0,
-            l0,
-            l1,
-            l2,
-            l3,
-        ]
+    /// The header, its checksum 0.
+    fn front(&self, header: &Header, payload_len: u16) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        // As long as what is written to it.
+        let mut fields = bytes.as_mut_slice();
+        fields.put_u16(MAGIC);
+        fields.put_u8(PROTOCOL_VERSION);
+        fields.put_u8(header.kind as u8);
+        fields.put_u32(0);
+        fields.put_u32(self.cluster);
+        fields.put_u16(payload_len);
+        fields.put_u16(header.slot);
+        fields.put_u64(header.session.number);
+        fields.put_u64(header.session.cookie);
+        fields.put_u64(header.sequence);
+        fields.put_u16(header.attempt);
+        fields.put_bytes(0, RESERVED_LEN);
+        fields.put_u32(header.left_ms);
+        bytes
     }
 }
 

@@ -47,25 +47,42 @@ pub struct Pair {
     pub env: Env,
 }
 
-/// Runs every check.
-pub async fn all(make: &impl AsyncFn(Bounds) -> Pair) {
-    calls_are_answered(make).await;
-    calls_do_not_wait_for_each_other(make).await;
-    a_silent_service_ends_in_deadline(make).await;
-    nobody_there_is_refused(make).await;
-    messages_up_to_the_bound_pass(make).await;
-    streams_keep_order_and_end(make).await;
-    a_stream_tells_how_it_ends(make).await;
-    a_slow_reader_holds_its_stream_back(make).await;
-    a_stream_does_not_hold_up_calls(make).await;
-    a_dropped_stream_is_cancelled(make).await;
-    one_way_messages_arrive(make).await;
-    overload_is_told_at_once(make).await;
-    dropped_calls_leave_nothing(make).await;
-    closing_ends_everything(make).await;
-    a_peer_that_closes_breaks_calls(make).await;
-    traffic_is_counted(make).await;
+/// Gives the names of all checks to a macro: one list for all transports.
+macro_rules! each_check {
+    ($with:ident) => {
+        $with! {
+            calls_are_answered
+            calls_do_not_wait_for_each_other
+            a_silent_service_ends_in_deadline
+            nobody_there_is_refused
+            messages_up_to_the_bound_pass
+            streams_keep_order_and_end
+            a_stream_tells_how_it_ends
+            a_slow_reader_holds_its_stream_back
+            a_stream_does_not_hold_up_calls
+            a_dropped_stream_is_cancelled
+            one_way_messages_arrive
+            overload_is_told_at_once
+            dropped_calls_leave_nothing
+            closing_ends_everything
+            a_peer_that_closes_breaks_calls
+            traffic_is_counted
+        }
+    };
 }
+#[cfg(test)]
+pub(crate) use each_check;
+
+macro_rules! in_turn {
+    ($($check:ident)+) => {
+        /// Runs every check.
+        pub async fn all(make: &impl AsyncFn(Bounds) -> Pair) {
+            $($check(make).await;)+
+        }
+    };
+}
+
+each_check!(in_turn);
 
 /// Room enough for everything that a check does on purpose.
 const USUAL: Bounds = Bounds { buffer_size: 1_024, frame_max: 1 << 20 };

@@ -54,24 +54,7 @@ macro_rules! contract {
     };
 }
 
-contract! {
-    calls_are_answered
-    calls_do_not_wait_for_each_other
-    a_silent_service_ends_in_deadline
-    nobody_there_is_refused
-    messages_up_to_the_bound_pass
-    streams_keep_order_and_end
-    a_stream_tells_how_it_ends
-    a_slow_reader_holds_its_stream_back
-    a_stream_does_not_hold_up_calls
-    a_dropped_stream_is_cancelled
-    one_way_messages_arrive
-    overload_is_told_at_once
-    dropped_calls_leave_nothing
-    closing_ends_everything
-    a_peer_that_closes_breaks_calls
-    traffic_is_counted
-}
+contract::each_check!(contract);
 
 struct Echo;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Dht;
+use super::{Dht, written};
 use crate::data::number::Number;
 use crate::data::record::{Expected, Value};
 use crate::error::{Error, Result};
@@ -157,10 +157,8 @@ impl Dht {
     /// As [`Dht::expire`].
     pub async fn expire_with(&self, key: impl AsRef<[u8]>, ttl: Option<Duration>, options: GetOptions) -> Result<bool> {
         let action = Action::Expire { ttl_ms: ttl_ms(ttl)? };
-        match self.act(key.as_ref(), action, options.consistency, options.timeout).await? {
-            OpResult::Written { existed, .. } => Ok(existed),
-            _ => Err(no_result()),
-        }
+        let result = self.act(key.as_ref(), action, options.consistency, options.timeout).await?;
+        written(result).map(|(_, existed)| existed)
     }
 }
 

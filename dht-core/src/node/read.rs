@@ -252,7 +252,7 @@ impl Node {
                 let answer = match &peer {
                     None => {
                         let found = node.serve_fetch(&items);
-                        let ticket = node.settled(&node.to_settle(items.iter().map(|item| item.slot)));
+                        let ticket = node.settled(items.iter().map(|item| item.slot));
                         ticket.wait().await.map(|()| found)
                     }
                     Some(peer) => {

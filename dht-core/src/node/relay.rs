@@ -54,10 +54,7 @@ impl Node {
         scanning: Scanning,
         deadline: Instant,
     ) -> crate::error::Result<Response> {
-        let slot = scanning.items.first().map_or(Slot(0), |(slot, _)| *slot);
-        if self.slots.get(slot.0).is_none() {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("slot {} is out of range", slot.0)));
-        }
+        let slot = self.known_slot(scanning.items.first().map_or(Slot(0), |(slot, _)| *slot))?;
         let (map, prefix, want) = (scanning.map, scanning.prefix, scanning.want);
         let what = Wanted { map, prefix, want, level: Consistency::Quorum };
         let from = ScanFrom { slot, after: scanning.after };

@@ -6,13 +6,12 @@
 //! never change, it is in one only. What a page costs is bounded in records, bytes and records looked at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use smallvec::SmallVec;
 use tokio::time::Instant;
-
-use std::sync::Arc;
 
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
@@ -21,10 +20,10 @@ use crate::config::Consistency;
 use crate::data::record::{KeyDigest, Record, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::repair::BATCH_BYTES;
-use crate::ring::list::{Agreement, ListId, Standing};
+use crate::ring::list::{ListId, Standing};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
-use crate::ring::view::RingView;
+use crate::ring::view::Members;
 use crate::wire::limits::{ITEMS_MAX, SLOTS_MAX};
 use crate::wire::message::{CompareResult, Request, Response, ScanFrom, ScanWant, Scanning, Topic};
 
@@ -44,6 +43,13 @@ pub(crate) struct Wanted {
     pub(crate) prefix: Bytes,
     pub(crate) want: ScanWant,
     pub(crate) level: Consistency,
+}
+
+impl Wanted {
+    /// What a replica is asked for.
+    fn of(&self, items: Vec<(Slot, ListId)>, after: Option<KeyDigest>, want: ScanWant) -> Scanning {
+        Scanning { items, map: self.map, prefix: self.prefix.clone(), after, want, relay: false }
+    }
 }
 
 /// A part of what a scan finds.
@@ -122,15 +128,18 @@ impl Node {
     fn run_of(&self, first: Slot, width: usize, asked_in_vain: usize) -> Run {
         let view = self.view();
         let replicas = self.replicas();
-        let sorted = |slot: Slot| {
-            let mut list = view.replica_list(slot, replicas);
+        let sorted = |list: &Members| {
+            let mut list = list.clone();
             list.sort_unstable();
             list
         };
-        let members = sorted(first);
+        let members = sorted(&view.replica_list(first, replicas));
         let last = self.slots.count().min(first.0.saturating_add(width.clamp(1, SLOTS_MAX) as u32));
-        let same = (first.0..last).map(Slot).take_while(|slot| sorted(*slot) == members);
-        let items = same.map(|slot| (slot, self.list_for_reading(&view, slot))).collect();
+        let lists = (first.0..last).map(Slot).map(|slot| (slot, view.replica_list(slot, replicas)));
+        let same = lists.take_while(|(_, list)| sorted(list) == members);
+        // A reader knows who is in a list, not how often it changed.
+        let for_reading = |list: &Members| ListId { counter: 0, members: view.list_fingerprint(list), epoch: 0 };
+        let items = same.map(|(slot, list)| (slot, for_reading(&list))).collect();
         let mut order: Vec<_> = members.iter().map(|m| view.member(*m)).collect();
         // Whoever did not answer the last time is not asked first again.
         let turn = asked_in_vain % order.len().max(1);
@@ -138,11 +147,6 @@ impl Node {
         order.rotate_left(turn);
         let peer = |boot, record| (boot != self.boot).then(|| Peer::from(record));
         Run { items, members: order.into_iter().map(|r| (r.boot, peer(r.boot, r))).collect() }
-    }
-
-    fn list_for_reading(&self, view: &RingView, slot: Slot) -> ListId {
-        let members = view.list_fingerprint(&view.replica_list(slot, self.replicas()));
-        ListId { counter: 0, members, epoch: 0 }
     }
 
     /// The first member answers with records, the others with fingerprints; those that fail are replaced by others while
@@ -156,15 +160,8 @@ impl Node {
         deadline: Instant,
     ) -> SmallVec<[Option<Part>; 4]> {
         let ask = |index: usize, want: ScanWant| {
-            let scanning = Scanning {
-                items: run.items.clone(),
-                map: what.map,
-                prefix: what.prefix.clone(),
-                after: after.filter(|_| want != ScanWant::Fingerprints),
-                want,
-                relay: false,
-            };
-            self.ask_part(&run.members[index], scanning, deadline)
+            let after = after.filter(|_| want != ScanWant::Fingerprints);
+            self.ask_part(&run.members[index], what.of(run.items.clone(), after, want), deadline)
         };
         let mut parts: SmallVec<[Option<Part>; 4]> = SmallVec::new();
         let first = (0..run.members.len()).take(count);
@@ -189,7 +186,7 @@ impl Node {
         let answer = match peer {
             None => {
                 let scanned = self.serve_own_scan(&scanning);
-                let ticket = self.settled(&self.to_settle(scanning.items.iter().map(|(slot, _)| *slot)));
+                let ticket = self.settled(scanning.items.iter().map(|(slot, _)| *slot));
                 ticket.wait().await.map(|()| scanned)
             }
             Some(peer) => {
@@ -235,17 +232,8 @@ impl Node {
         width: usize,
         deadline: Instant,
     ) -> Result<Option<Page>> {
-        let ask = |member| {
-            let scanning = Scanning {
-                items: run.items[..1].to_vec(),
-                map: what.map,
-                prefix: what.prefix.clone(),
-                after: from.after,
-                want: ScanWant::AllKeys,
-                relay: false,
-            };
-            self.ask_part(member, scanning, deadline)
-        };
+        let ask =
+            |member| self.ask_part(member, what.of(run.items[..1].to_vec(), from.after, ScanWant::AllKeys), deadline);
         let parts: Vec<Part> = join_all(run.members.iter().map(ask)).await.into_iter().flatten().collect();
         let mut tally = Tally::default();
         for part in parts.iter().filter(|p| p.slots[0].standing == Standing::CaughtUp) {
@@ -340,18 +328,15 @@ impl Node {
         let mut found = Found { records: Vec::new(), bytes: 0, looked_at: 0, now_ms: self.env.wall_ms() };
         let mut after = scanning.after;
         for &(slot, theirs) in &scanning.items {
-            if self.slots.get(slot.0).is_none() {
-                let context = format!("slot {} is out of range", slot.0);
-                return Err(Error::new(ErrorKind::InvalidArgument, context));
-            }
-            let from = ScanFrom { slot, after: after.take() };
+            let from = ScanFrom { slot: self.known_slot(slot)?, after: after.take() };
             if found.full() {
                 return Ok(Response::Scanned { slots, records: found.records, next: Some(from) });
             }
-            let side = self.side_of(slot, theirs)?;
-            let caught_up = side.standing == Standing::CaughtUp;
-            slots.push(side);
-            if scanning.want == ScanWant::Fingerprints || !caught_up {
+            let (list, standing) = self.standing_for(slot, theirs);
+            // Before the records: these are then as new as what is compared, or newer.
+            let fingerprint = self.store.fingerprint(slot)?;
+            slots.push(CompareResult { list, standing, fingerprint, evicted_before_s: 0 });
+            if scanning.want == ScanWant::Fingerprints || standing != Standing::CaughtUp {
                 continue;
             }
             if let Some(after) = self.scan_slot(scanning, from, &mut found)? {
@@ -360,22 +345,6 @@ impl Node {
             }
         }
         Ok(Response::Scanned { slots, records: found.records, next: None })
-    }
-
-    /// This node's standing in the slot's list, if that is `theirs`, and what it holds; taken before the records are
-    /// read, so that these are as new as what is compared, or newer.
-    fn side_of(&self, slot: Slot, theirs: ListId) -> Result<CompareResult> {
-        let (list, standing) = {
-            let mut state = self.state();
-            match state.table.agree(slot, theirs, false) {
-                Agreement::Stale(list) => (list, Standing::Outsider),
-                Agreement::Same { counts } => {
-                    let standing = if counts { Standing::CaughtUp } else { Standing::Newcomer };
-                    (state.table.list(slot).unwrap_or(theirs), standing)
-                }
-            }
-        };
-        Ok(CompareResult { list, standing, fingerprint: self.store.fingerprint(slot)?, evicted_before_s: 0 })
     }
 
     /// Adds what is in one slot; where it stopped, if not everything fitted.

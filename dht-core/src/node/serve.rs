@@ -12,7 +12,7 @@ use super::peers::Peer;
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::repair::BATCH_BYTES;
-use crate::ring::list::{Agreement, ListId};
+use crate::ring::list::{Agreement, ListId, Standing};
 use crate::ring::slot::Slot;
 use crate::store::{Merged, Ticket};
 use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
@@ -76,17 +76,17 @@ impl Node {
                 Ok(Response::Applied { results, records: Vec::new() })
             }),
             Request::Store { items, repair } => {
-                let slots = self.to_settle(items.iter().map(|item| item.slot));
+                let slots = self.to_keep(items.iter().map(|item| item.slot));
                 let stored = self.serve_store(items, repair);
                 self.once(self.kept(&slots), stored)
             }
             Request::Fetch { items } => {
                 let found = self.serve_fetch(&items);
-                self.once(self.settled(&self.to_settle(items.iter().map(|item| item.slot))), found)
+                self.once(self.settled(items.iter().map(|item| item.slot)), found)
             }
             Request::Compare { items } => {
                 let compared = self.serve_compare(&items);
-                self.once(self.settled(&self.to_settle(items.iter().map(|item| item.slot))), compared)
+                self.once(self.settled(items.iter().map(|item| item.slot)), compared)
             }
             Request::CompareSums { part_len, parts, sums } => {
                 self.now(self.serve_compare_sums(head.sender, part_len, &parts, &sums))
@@ -96,7 +96,7 @@ impl Node {
             }
             Request::Scan(scanning) => {
                 let scanned = self.serve_own_scan(&scanning);
-                self.once(self.settled(&self.to_settle(scanning.items.iter().map(|(slot, _)| *slot))), scanned)
+                self.once(self.settled(scanning.items.iter().map(|(slot, _)| *slot)), scanned)
             }
             Request::Versions { slot } => self.stream_versions(slot),
             Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
@@ -144,7 +144,7 @@ impl Node {
     }
 
     /// The slots whose durability has to be waited for; none where nothing outlives the process.
-    pub(super) fn to_settle(&self, slots: impl Iterator<Item = Slot>) -> Slots {
+    fn to_keep(&self, slots: impl Iterator<Item = Slot>) -> Slots {
         if self.store.persistent() { slots.collect() } else { Slots::new() }
     }
 
@@ -154,8 +154,33 @@ impl Node {
     }
 
     /// Good when what `slots` hold may be told.
-    pub(super) fn settled(&self, slots: &Slots) -> Ticket {
-        slots.iter().fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.settled(*slot)))
+    pub(super) fn settled(&self, slots: impl Iterator<Item = Slot>) -> Ticket {
+        if !self.store.persistent() {
+            return Ticket::ready();
+        }
+        slots.fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.settled(slot)))
+    }
+
+    /// That slot, if the ring has it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn known_slot(&self, slot: Slot) -> Result<Slot> {
+        let out_of_range = || Error::new(ErrorKind::InvalidArgument, format!("slot {} is out of range", slot.0));
+        self.slots.get(slot.0).ok_or_else(out_of_range)
+    }
+
+    /// Our list of the slot and our standing in it, for a reader who goes by `theirs`; an outsider if that is another.
+    pub(super) fn standing_for(&self, slot: Slot, theirs: ListId) -> (ListId, Standing) {
+        let mut state = self.state();
+        match state.table.agree(slot, theirs, false) {
+            Agreement::Stale(list) => (list, Standing::Outsider),
+            Agreement::Same { counts } => {
+                let unknown = ListId { counter: 0, members: theirs.members, epoch: 0 };
+                let standing = if counts { Standing::CaughtUp } else { Standing::Newcomer };
+                (state.table.list(slot).unwrap_or(unknown), standing)
+            }
+        }
     }
 
     fn reply(&self, body: Response) -> Reply {
@@ -240,23 +265,14 @@ impl Node {
 
     pub(crate) fn serve_fetch(&self, items: &[FetchItem]) -> Response {
         let find = |item: &FetchItem| {
-            if self.slots.get(item.slot.0).is_none() {
-                let context = format!("slot {} is out of range", item.slot.0);
-                return FetchResult::Failed(Error::new(ErrorKind::InvalidArgument, context));
+            if let Err(error) = self.known_slot(item.slot) {
+                return FetchResult::Failed(error);
             }
-            let list = {
-                let mut state = self.state();
-                match state.table.agree(item.slot, item.list, false) {
-                    Agreement::Stale(list) => return FetchResult::Stale { list },
-                    Agreement::Same { counts } => {
-                        let unknown = ListId { counter: 0, members: item.list.members, epoch: 0 };
-                        let list = state.table.list(item.slot).unwrap_or(unknown);
-                        if !counts && !planted!("newcomer_reads") {
-                            return FetchResult::NotReady { list };
-                        }
-                        list
-                    }
-                }
+            let list = match self.standing_for(item.slot, item.list) {
+                (list, Standing::CaughtUp) => list,
+                (list, Standing::Newcomer) if planted!("newcomer_reads") => list,
+                (list, Standing::Newcomer) => return FetchResult::NotReady { list },
+                (list, Standing::Outsider | Standing::Returned) => return FetchResult::Stale { list },
             };
             match self.store.get(item.slot, item.map, &item.key) {
                 Ok(record) => {

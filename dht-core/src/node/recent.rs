@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::Effect;
 use crate::data::FixedMap;
-use crate::data::record::{OpId, Version};
+use crate::data::record::{OpId, Value, Version};
 
 /// Operations remembered. At 10,000 a second that is six seconds, three times the default bound of a call.
 const OPERATIONS: usize = 65_536;
@@ -19,15 +19,28 @@ pub(crate) struct Recent(Mutex<Applied>);
 
 #[derive(Default)]
 struct Applied {
-    versions: FixedMap<OpId, (Version, Option<Box<Effect>>)>,
+    known: FixedMap<OpId, Known>,
     order: VecDeque<OpId>,
     answer_bytes: usize,
 }
 
+struct Known {
+    version: Version,
+    existed: bool,
+    /// Most have none: only what took a value or made one does.
+    value: Option<Box<Value>>,
+}
+
+impl Known {
+    fn answer_len(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.bytes.len())
+    }
+}
+
 impl Applied {
     fn remove(&mut self, id: OpId) {
-        if let Some((_, effect)) = self.versions.remove(&id) {
-            self.answer_bytes -= answer_len(effect.as_deref());
+        if let Some(known) = self.known.remove(&id) {
+            self.answer_bytes -= known.answer_len();
         }
     }
 }
@@ -35,12 +48,11 @@ impl Applied {
 impl Recent {
     /// The operation has this version now and that effect; a restamped one replaces its former version.
     pub(crate) fn applied(&self, id: OpId, version: Version, effect: &Effect) {
-        // Most have no answer to remember: only what took a value or made one does.
-        let effect = (*effect != Effect::default()).then(|| Box::new(effect.clone()));
+        let known = Known { version, existed: effect.existed, value: effect.value.clone().map(Box::new) };
         let mut applied = self.lock();
-        applied.answer_bytes += answer_len(effect.as_deref());
-        match applied.versions.insert(id, (version, effect)) {
-            Some((_, before)) => applied.answer_bytes -= answer_len(before.as_deref()),
+        applied.answer_bytes += known.answer_len();
+        match applied.known.insert(id, known) {
+            Some(before) => applied.answer_bytes -= before.answer_len(),
             None => applied.order.push_back(id),
         }
         while applied.order.len() > OPERATIONS || applied.answer_bytes > ANSWER_BYTES && applied.order.len() > 1 {
@@ -56,8 +68,8 @@ impl Recent {
 
     pub(crate) fn applied_as(&self, id: OpId) -> Option<(Version, Effect)> {
         let applied = self.lock();
-        let (version, effect) = applied.versions.get(&id)?;
-        Some((*version, effect.as_deref().cloned().unwrap_or_default()))
+        let Known { version, existed, value } = applied.known.get(&id)?;
+        Some((*version, Effect { existed: *existed, value: value.as_deref().cloned() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Applied> {
@@ -101,14 +113,9 @@ impl Unchanged {
     }
 }
 
-fn answer_len(effect: Option<&Effect>) -> usize {
-    effect.and_then(|effect| effect.value.as_ref()).map_or(0, |value| value.bytes.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::record::Value;
 
     #[test]
     fn the_newest_are_remembered_with_their_last_version() {

@@ -23,7 +23,7 @@ use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
 use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
 use crate::store::{DiskStore, MemoryStore, Store};
-use crate::transport::{Hello, TcpOptions, TcpTransport, Transport, UdpTransport};
+use crate::transport::{Hello, Security, TcpOptions, TcpTransport, Transport, UdpTransport};
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
 
 /// One node of the ring, inside this process. Clones are handles on the same node; when the last one is dropped the
@@ -90,7 +90,10 @@ impl Dht {
         let env = Env::system();
         let boot = env.random_u64().max(1);
         let store = store(&config).await?;
+        let config = named_by_certificate(config)?;
         let node_id = remember::name(&config, &env, &*store)?;
+        let config = Config { node_id: node_id.clone(), ..config };
+        let security = Security::of(&config, &env)?;
         let options = TcpOptions {
             bind: Some(crate::transport::resolve_bind(&config).await?.to_string()),
             hello: Hello::new(&config.cluster_name, NodeId::new(&node_id), boot, config.vnode_count() == 0),
@@ -98,6 +101,7 @@ impl Dht {
             max_connections: config.max_connections,
             frame_max: crate::transport::frame_max(&config),
             connect_timeout: config.request_timeout,
+            security,
         };
         let transport: Arc<dyn Transport> = match config.network_protocol {
             NetworkProtocol::Tcp => Arc::new(TcpTransport::bind(options, env.clone()).await?),
@@ -105,7 +109,7 @@ impl Dht {
         };
         let address = crate::transport::advertised(&config, &transport.local_address()).await?;
         let foundation = Foundation { transport, store, env, address, boot };
-        Self::start_with(Config { node_id, ..config }, foundation).await
+        Self::start_with(config, foundation).await
     }
 
     /// Starts a node on a given transport, store and environment.
@@ -648,6 +652,14 @@ impl std::fmt::Debug for Dht {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Dht({} at {})", self.0.node.node_id, self.0.node.address)
     }
+}
+
+/// A node that has a certificate and no name has the name in the certificate.
+fn named_by_certificate(config: Config) -> Result<Config> {
+    if !config.node_id.is_empty() {
+        return Ok(config);
+    }
+    Ok(Config { node_id: Security::certified_name(&config)?.unwrap_or_default(), ..config })
 }
 
 /// Where a node with this configuration keeps its records.

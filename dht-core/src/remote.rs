@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::record::{Address, NodeId};
 use crate::ring::slot::Slot;
-use crate::transport::{Call, Hello, TcpOptions, TcpTransport, Transport, call_error};
+use crate::transport::{Call, Hello, Security, TcpOptions, TcpTransport, Transport, call_error};
 use crate::wire::message::{
     Action, Head, ListId, OpResult, Operation, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Topic,
 };
@@ -43,10 +43,29 @@ impl Remote {
     /// `Address` if it does not resolve, `Unreachable` or `Timeout` if no node answers, `IncompatibleRing` if the node
     /// is of another cluster.
     pub async fn connect(address: &str, cluster_name: &str, timeout: Duration) -> Result<Self> {
+        let config = Config { cluster_name: cluster_name.to_owned(), ..Config::default() };
+        Self::connect_with(address, &config, timeout).await
+    }
+
+    /// As [`Remote::connect`], to a ring that is secured: of `config`, `cluster_name`, `cluster_key`, `tls` and `node_id`
+    /// count. With `tls` the certificate says whose connection it is; a `node_id` chooses among several.
+    ///
+    /// # Errors
+    /// Those of [`Remote::connect`]; `Config` if the certificate cannot be used; `Auth` if the node does not take it, or
+    /// the key, or we do not take the node's.
+    pub async fn connect_with(address: &str, config: &Config, timeout: Duration) -> Result<Self> {
         let env = Env::system();
         let boot = env.random_u64().max(1);
         let defaults = Config::default();
-        let hello = Hello::new(cluster_name, NodeId::new(&format!("remote-{boot:016x}")), boot, true);
+        let node_id = if !config.node_id.is_empty() {
+            config.node_id.clone()
+        } else if let Some(certified) = Security::certified_name(config)? {
+            certified
+        } else {
+            format!("remote-{boot:016x}")
+        };
+        let config = Config { node_id, ..config.clone() };
+        let hello = Hello::new(&config.cluster_name, NodeId::new(&config.node_id), boot, true);
         let options = TcpOptions {
             bind: None,
             hello,
@@ -54,6 +73,7 @@ impl Remote {
             max_connections: defaults.max_connections,
             frame_max: crate::transport::frame_max(&Config { max_value_size: 1 << 30, ..defaults }),
             connect_timeout: timeout,
+            security: Security::of(&config, &env)?,
         };
         let transport = TcpTransport::bind(options, env.clone()).await?;
         let resolved = transport.resolve(address).await?;

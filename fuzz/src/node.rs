@@ -135,6 +135,7 @@ impl Serving {
             max_connections: config.max_connections,
             frame_max: LEN_MAX,
             connect_timeout: Duration::from_secs(1),
+            security: None,
         };
         let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
         let address = transport.local_address();

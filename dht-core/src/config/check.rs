@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bounds::{Bound, bound, out_of_bound};
 use super::endpoint;
 use super::text::{ShowDuration, ShowSize, quoted};
-use super::{Config, Routing};
+use super::{Config, NetworkProtocol, Routing};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Config {
@@ -15,8 +15,7 @@ impl Config {
     ///
     /// # Errors
     /// `Config` for a value out of its bound (the text names key, value and bound) or for two that contradict each
-    /// other (with both values); `Unsupported` for a key whose feature comes in a later release and that is not at
-    /// its default; `Insecure` for a bind that would be open to anyone. The first one found is reported, in this
+    /// other (with both values); `Unsupported` for what this release cannot do; `Insecure` for a bind that would be open to anyone. The first one found is reported, in this
     /// order. `address` as a name is judged at start, when it is resolved.
     pub fn validate(&self) -> Result<()> {
         self.check_bounds()?;
@@ -38,8 +37,7 @@ impl Config {
             format!(
                 "address = {ip}: without authentication only loopback may be bound. Three ways out: set cluster_key \
                  (a secret shared by all nodes), set tls (cert, key, ca), or set allow_insecure = true on a network \
-                 you trust{}",
-                if LATER.contains(&"cluster_key") { "; this release has only the last" } else { "" }
+                 you trust"
             ),
         ))
     }
@@ -80,6 +78,12 @@ impl Config {
         if let Some(secret) = &self.cluster_key {
             let len = secret.expose().len();
             text_len("cluster_key", len, || format!("(hidden, {len} bytes)"))?;
+            let parts = secret.parts().count();
+            if parts > KEYS_MAX || secret.parts().any(str::is_empty) {
+                let text =
+                    "cluster_key = (hidden): must be one key, or two with a comma between them, none of them empty";
+                return Err(Error::new(ErrorKind::Config, text));
+            }
         }
         if let Some(tls) = &self.tls {
             path("tls.cert", &tls.cert)?;
@@ -144,34 +148,21 @@ impl Config {
     }
 
     fn check_supported(&self) -> Result<()> {
-        for key in LATER {
-            let Some((value, default)) = self.later_value(key) else {
-                continue;
-            };
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("{key} = {value}: comes in a later release; in this one it must stay {default}"),
-            ));
+        let key = match (&self.cluster_key, &self.tls) {
+            (Some(_), _) => "cluster_key",
+            (None, Some(_)) => "tls",
+            (None, None) => return Ok(()),
+        };
+        if self.network_protocol == NetworkProtocol::Udp {
+            let text = format!("network_protocol = udp: datagrams are not sealed in this release; with {key} take tcp");
+            return Err(Error::new(ErrorKind::Unsupported, text));
         }
         Ok(())
     }
-
-    /// Value and default of a key of [`LATER`], as text, if they differ.
-    fn later_value(&self, key: &str) -> Option<(String, String)> {
-        let none = || "unset".to_owned();
-        match key {
-            "cluster_key" => self.cluster_key.as_ref().map(|_| ("(hidden)".to_owned(), none())),
-            "tls" => {
-                self.tls.as_ref().map(|tls| (format!("{{cert = {}, …}}", quoted(&tls.cert.to_string_lossy())), none()))
-            }
-            _ => None,
-        }
-    }
 }
 
-/// Keys whose feature comes in a later release: parsed and checked, and refused away from their default rather than
-/// silently ignored. A feature that arrives takes its key out here.
-pub(super) const LATER: &[&str] = &["cluster_key", "tls"];
+/// Keys in `cluster_key`: the present one, and while they are changed a second.
+const KEYS_MAX: usize = 2;
 
 fn int(key: &str, value: u64) -> Result<()> {
     match bound(key) {

@@ -153,6 +153,11 @@ impl Secret {
         Self(text.into())
     }
 
+    /// The one or more keys that the text holds, separated by commas, without the space around them.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split(',').map(str::trim)
+    }
+
     /// The secret itself. The long name is for reviewers: whoever calls this must not print it.
     #[must_use]
     pub fn expose(&self) -> &str {

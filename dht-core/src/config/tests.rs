@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::check::LATER;
 use super::text::{ShowDuration, ShowSize, parse_duration, parse_size};
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
@@ -110,7 +109,7 @@ fn keys_fields_and_set_agree() {
             let written = toml::to_string(&by_set).unwrap();
             assert_eq!(Config::from_toml(&written).unwrap(), by_set, "{key} survives TOML");
         }
-        if LATER.contains(&key) || key == "consistent_hashing" {
+        if key == "consistent_hashing" {
             continue;
         }
         // `durability` is about what is in it, `eviction` is not.
@@ -222,26 +221,31 @@ fn relations_name_both_numbers() {
 }
 
 #[test]
-fn what_comes_later_is_refused_not_ignored() {
-    for (key, _, good) in KEYS.iter().filter(|(key, ..)| LATER.contains(key)) {
-        let error = refused(&[(key, good)]);
+fn what_this_release_cannot_do_is_refused_not_ignored() {
+    let udp = ("network_protocol", "udp");
+    let tls = ("tls", r#"{"cert":"c","key":"k","ca":"a"}"#);
+    for (key, good) in [("cluster_key", "hunter2"), tls] {
+        let error = refused(&[(key, good), udp]);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(
-            error.context().starts_with(&format!("{key} = ")) && error.context().contains("later release"),
-            "{error}"
-        );
-        let default = serde_json::to_value(Config::default()).unwrap();
-        let default = default.get(*key).and_then(|value| value.as_str().map(str::to_owned).or(Some(value.to_string())));
-        if let Some(default) = default.filter(|text| text != "null") {
-            with(&[(key, &default)]).unwrap().validate().unwrap();
-        }
+        assert!(error.context().contains(key) && !error.context().contains("hunter2"), "{error}");
     }
-    assert_eq!(KEYS.iter().filter(|(key, ..)| LATER.contains(key)).count(), LATER.len());
-    // Bounds before relations before what comes later.
-    assert!(refused(&[("cluster_key", "k"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
+    // Bounds before relations before what this release cannot do.
+    assert!(refused(&[("cluster_key", "k"), udp, ("hash_bits", "0")]).context().starts_with("hash_bits"));
     assert!(refused(&[("min_replicas", "9"), ("hash_bits", "0")]).context().starts_with("hash_bits"));
-    assert!(refused(&[("min_replicas", "9"), ("cluster_key", "k")]).context().starts_with("min_replicas = 9: must be"));
-    assert_eq!(refused(&[("cluster_key", "k"), ("allow_insecure", "true")]).kind(), ErrorKind::Unsupported);
+    let error = refused(&[("min_replicas", "9"), ("cluster_key", "k"), udp]);
+    assert!(error.context().starts_with("min_replicas = 9: must be"), "{error}");
+}
+
+#[test]
+fn a_cluster_key_is_one_key_or_two() {
+    for good in ["k", "old,new", "old , new ", " k "] {
+        with(&[("cluster_key", good)]).unwrap().validate().unwrap();
+    }
+    for wrong in [",", "k,", ",k", "old,new,newer", " "] {
+        let error = refused(&[("cluster_key", wrong)]);
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.context().starts_with("cluster_key = (hidden): must be one key, or two"), "{error}");
+    }
 }
 
 #[test]

@@ -104,6 +104,7 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
         max_connections: config.max_connections,
         frame_max: crate::transport::frame_max(&config),
         connect_timeout: PATIENCE,
+        security: None,
     };
     let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
     let address = transport.local_address();

@@ -13,6 +13,7 @@
 
 mod bind;
 pub mod contract;
+mod security;
 mod tcp;
 mod udp;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use bind::{advertised, frame_max, resolve_bind};
+pub use security::Security;
 #[cfg(feature = "fuzzing")]
 pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
@@ -63,6 +65,9 @@ pub enum TransportError {
     /// The peer's handshake was no match (cluster name, protocol): not carried out.
     #[error("the peer refused the connection: {0}")]
     Rejected(String),
+    /// The peer does not show that it belongs to the ring, or we do not to it; what to check: not carried out.
+    #[error("not authenticated: {0}")]
+    Unauthenticated(String),
     /// A queue towards the peer is full: not carried out.
     #[error("the queue towards {0} is full")]
     Overloaded(Address),
@@ -88,7 +93,14 @@ pub enum TransportError {
 impl TransportError {
     /// True if the peer certainly did not see the request.
     pub fn not_sent(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Rejected(_) | Self::Overloaded(_) | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::Refused(_)
+                | Self::Rejected(_)
+                | Self::Unauthenticated(_)
+                | Self::Overloaded(_)
+                | Self::TooLarge { .. }
+        )
     }
 }
 
@@ -99,6 +111,7 @@ pub(crate) fn call_error(error: TransportError) -> Error {
     let kind = match error {
         TransportError::Refused(_) | TransportError::Broken(_) => ErrorKind::Unreachable,
         TransportError::Rejected(_) => ErrorKind::IncompatibleRing,
+        TransportError::Unauthenticated(_) => ErrorKind::Auth,
         TransportError::Overloaded(_) => ErrorKind::Overloaded,
         TransportError::TooLarge { .. } => ErrorKind::TooLarge,
         TransportError::Deadline(_) => ErrorKind::Timeout,

@@ -71,6 +71,8 @@ frame_kinds! {
     Cancel = 9,
     /// The sender takes no new requests on this connection; what is under way is answered. No payload.
     GoAway = 10,
+    /// Follows the hello of each side where a `cluster_key` is set: shows that its sender knows the key.
+    Proof = 11,
 }
 
 /// The header of one frame.

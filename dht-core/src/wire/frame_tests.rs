@@ -50,8 +50,8 @@ fn what_is_wrong_is_named() {
     assert_eq!(text(*b"GET / HTTP/1.1\r\nHost: a."), "a frame begins with 0xd47a, not 0x4745");
     assert_eq!(text(with(2, 0)), "protocol version 0; this node speaks 1 to 1");
     assert_eq!(text(with(2, 2)), "protocol version 2; this node speaks 1 to 1");
-    assert_eq!(text(with(3, 0)), "frame kind 0; kinds are 1 to 10");
-    assert_eq!(text(with(3, 11)), "frame kind 11; kinds are 1 to 10");
+    assert_eq!(text(with(3, 0)), "frame kind 0; kinds are 1 to 11");
+    assert_eq!(text(with(3, 12)), "frame kind 12; kinds are 1 to 11");
     assert_eq!(text(with(4, 1)), "frame payload: 16777223 bytes, at most 1048576 are allowed");
     let mut unsealed = good;
     unsealed[7] = 8;

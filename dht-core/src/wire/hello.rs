@@ -7,7 +7,8 @@
 //!      | == requests, responses, streams ====== |
 //! ```
 //!
-//! The listener answers in any case, so that both sides can tell their users both names.
+//! The listener answers in any case, so that both sides can tell their users both names. On a connection with a
+//! `cluster_key` a proof follows each hello, and who does not prove the key is answered by [`Hello::refusal`].
 
 use prost::Message;
 
@@ -52,6 +53,8 @@ pub enum Acceptance {
     Crowded,
     /// The two do not fit; why.
     Rejected(String),
+    /// The dialler does not show that it belongs here; what to check. Nothing else in such a hello means anything.
+    Unauthenticated(String),
 }
 
 #[derive(prost::Message)]
@@ -68,7 +71,7 @@ struct Proto {
     boot: u64,
     #[prost(bool, tag = "6")]
     client: bool,
-    /// 0 accepted, 1 not serving, 2 crowded, 3 and above rejected.
+    /// 0 accepted, 1 not serving, 2 crowded, 4 unauthenticated, 3 and all others rejected.
     #[prost(uint32, tag = "7")]
     acceptance: u32,
     #[prost(string, tag = "8")]
@@ -88,6 +91,14 @@ impl Hello {
             client,
             acceptance: Acceptance::Accepted,
         }
+    }
+
+    /// What a listener answers to somebody who does not show that it belongs here: only why, and nothing of who is
+    /// there.
+    #[must_use]
+    pub fn refusal(reason: &str) -> Self {
+        let acceptance = Acceptance::Unauthenticated(reason.to_owned());
+        Self { acceptance, ..Self::new("?", NodeId::new("?"), 0, false) }
     }
 
     /// The newest version that both speak, or why these two do not talk: the text names both sides' values.
@@ -112,6 +123,7 @@ impl Hello {
             Acceptance::NotServing => (1, ""),
             Acceptance::Crowded => (2, ""),
             Acceptance::Rejected(reason) => (3, cut(reason)),
+            Acceptance::Unauthenticated(reason) => (4, cut(reason)),
         };
         let payload = Proto {
             version_min: self.version_min.into(),
@@ -140,6 +152,7 @@ impl Hello {
             0 => Acceptance::Accepted,
             1 => Acceptance::NotServing,
             2 => Acceptance::Crowded,
+            4 => Acceptance::Unauthenticated(cut(&proto.reason).to_owned()),
             _ => Acceptance::Rejected(cut(&proto.reason).to_owned()),
         };
         Ok(Self {
@@ -199,7 +212,8 @@ mod tests {
     #[test]
     fn every_acceptance_survives_the_round_trip() {
         let rejected = Acceptance::Rejected("names differ".to_owned());
-        for acceptance in [Acceptance::Accepted, Acceptance::NotServing, Acceptance::Crowded, rejected] {
+        let unknown = Acceptance::Unauthenticated("no proof".to_owned());
+        for acceptance in [Acceptance::Accepted, Acceptance::NotServing, Acceptance::Crowded, rejected, unknown] {
             let hello = Hello { acceptance, client: true, ..hello() };
             assert_eq!(round_trip(&hello), Ok(hello));
         }

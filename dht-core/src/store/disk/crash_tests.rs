@@ -362,6 +362,7 @@ async fn node_on(disk: &Disk) -> Dht {
         max_connections: config.max_connections,
         frame_max: crate::transport::frame_max(&config),
         connect_timeout: config.request_timeout,
+        security: None,
     };
     let transport = TcpTransport::bind(options, env.clone()).await.unwrap();
     let address = transport.local_address();

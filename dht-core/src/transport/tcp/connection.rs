@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::TransportError;
+use super::channel::Sink;
 use super::counters::Counters;
 use super::outbound::{Flushed, Outbound, Unqueued, Weight};
 use super::stream::StreamEvent;
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     pub(super) peer: Address,
     /// True if we dialled.
     pub(super) dialled: bool,
-    socket: OwnedWriteHalf,
+    sink: Sink,
     outbound: Outbound,
     waiting: Mutex<Waiting>,
     waiting_max: usize,
@@ -80,7 +80,7 @@ impl Connection {
         serial: u64,
         peer: Address,
         dialled: bool,
-        socket: OwnedWriteHalf,
+        sink: Sink,
         buffer_size: usize,
         counters: Arc<Counters>,
         env: Env,
@@ -90,7 +90,7 @@ impl Connection {
             serial,
             peer,
             dialled,
-            socket,
+            sink,
             outbound: Outbound::new(buffer_size),
             waiting: Mutex::default(),
             waiting_max: buffer_size,
@@ -203,7 +203,7 @@ impl Connection {
         if !at_once {
             return self.outbound.wake_writer();
         }
-        match self.outbound.flush(&self.socket, OWN_ROUNDS, &self.counters) {
+        match self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
             Ok(Flushed::All | Flushed::Busy) => {}
             Ok(Flushed::Some | Flushed::Blocked) => self.outbound.wake_writer(),
             Err(error) => self.broke(&error),
@@ -216,11 +216,11 @@ impl Connection {
             // Callers that were woken together queue their frames now, and one system call carries them all.
             tokio::task::yield_now().await;
             loop {
-                match self.outbound.flush(&self.socket, WRITER_ROUNDS, &self.counters) {
+                match self.outbound.flush(&self.sink, WRITER_ROUNDS, &self.counters) {
                     Ok(Flushed::All | Flushed::Busy) => break,
                     Ok(Flushed::Some) => tokio::task::yield_now().await,
                     Ok(Flushed::Blocked) => {
-                        if let Err(error) = self.socket.writable().await {
+                        if let Err(error) = self.sink.socket().writable().await {
                             return self.broke(&error);
                         }
                     }
@@ -255,11 +255,11 @@ impl Connection {
             std::mem::take(&mut waiting.table)
         };
         // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
-        if let Err(error) = self.outbound.flush(&self.socket, OWN_ROUNDS, &self.counters) {
+        if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
             tracing::trace!(peer = %self.peer, %error, "not flushed");
         }
         self.outbound.close();
-        if let Err(error) = SockRef::from(self.socket.as_ref()).shutdown(std::net::Shutdown::Both) {
+        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
             tracing::trace!(peer = %self.peer, %error, "was not connected any more");
         }
         for waiter in told.into_values() {

@@ -10,6 +10,7 @@
 //! dialled, answers come back on the same one; either side of a connection could serve requests, so that one
 //! connection for both directions needs only a rule for which of two to keep.
 
+mod channel;
 mod connection;
 pub(super) mod counters;
 mod handshake;
@@ -27,6 +28,8 @@ pub(super) mod tasks;
 pub use inbound::cut_frames;
 
 #[cfg(test)]
+mod secured_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -41,7 +44,7 @@ use self::connection::{Called, Connection};
 use self::pool::{DialWaiter, Lane, Way};
 use self::shared::Shared;
 use self::stream::{TcpResponses, stream_channel};
-use super::{BoxFuture, Call, Reply, Responses, Service, Traffic, Transport, TransportError};
+use super::{BoxFuture, Call, Reply, Responses, Security, Service, Traffic, Transport, TransportError};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -73,6 +76,8 @@ pub struct TcpOptions {
     pub frame_max: usize,
     /// How long a peer may take to accept a connection, the name service included.
     pub connect_timeout: Duration,
+    /// What is proven to peers, and wanted of them; `None`: nothing, and all can be read on the way.
+    pub security: Option<Arc<Security>>,
 }
 
 /// [`Transport`] over TCP. Dropping it without [`Transport::close`] ends everything without waiting for it.

@@ -5,17 +5,14 @@
 //! take stays in front of the queue, so frames never overtake each other.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes};
-use tokio::net::tcp::OwnedWriteHalf;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::Notify;
 
+use super::channel::{Sink, Written};
 use super::counters::Counters;
-
-/// Frames per system call.
-const SLICES_MAX: usize = 64;
 
 /// Bytes that may wait, whatever their number: what a peer that stopped reading can pin. A single frame may be
 /// longer, if nothing else waits.
@@ -43,6 +40,8 @@ struct Queue {
     frames: VecDeque<Bytes>,
     /// Taken from `frames` by a writer and not wholly written; goes first.
     batch: VecDeque<Bytes>,
+    /// On a sealed connection: sealed and not wholly written; goes before everything.
+    sealed: BytesMut,
     /// Frames and bytes in both, and in the hands of a writer.
     len: usize,
     bytes: usize,
@@ -132,31 +131,36 @@ impl Outbound {
     }
 
     /// Writes what is queued, in at most `rounds` system calls.
-    pub(super) fn flush(&self, socket: &OwnedWriteHalf, rounds: usize, counters: &Counters) -> io::Result<Flushed> {
+    pub(super) fn flush(&self, sink: &Sink, rounds: usize, counters: &Counters) -> io::Result<Flushed> {
         let mut queue = self.lock();
         if queue.writing {
             return Ok(Flushed::Busy);
         }
         let mut batch = std::mem::take(&mut queue.batch);
+        let mut sealed = std::mem::take(&mut queue.sealed);
         let mut outcome = Ok(Flushed::Some);
         for _ in 0..rounds {
             if batch.is_empty() {
                 std::mem::swap(&mut batch, &mut queue.frames);
             }
-            if batch.is_empty() {
+            if batch.is_empty() && sealed.is_empty() {
                 outcome = Ok(Flushed::All);
                 break;
             }
             queue.writing = true;
             drop(queue);
-            let written = write(socket, &batch);
+            let written = sink.write(&batch, &mut sealed);
             queue = self.lock();
             match written {
-                Ok(bytes) => {
-                    let frames = consume(&mut batch, bytes);
-                    counters.sent(frames, bytes);
+                Ok(Written { taken, sent, blocked }) => {
+                    let frames = consume(&mut batch, taken);
+                    counters.sent(frames, sent);
                     queue.len -= frames;
-                    queue.bytes -= bytes;
+                    queue.bytes -= taken;
+                    if blocked {
+                        outcome = Ok(Flushed::Blocked);
+                        break;
+                    }
                 }
                 Err(error) => {
                     let blocked = error.kind() == io::ErrorKind::WouldBlock;
@@ -165,11 +169,12 @@ impl Outbound {
                 }
             }
         }
-        if matches!(outcome, Ok(Flushed::Some)) && batch.is_empty() && queue.frames.is_empty() {
+        if matches!(outcome, Ok(Flushed::Some)) && batch.is_empty() && sealed.is_empty() && queue.frames.is_empty() {
             outcome = Ok(Flushed::All);
         }
         queue.writing = false;
         queue.batch = batch;
+        queue.sealed = sealed;
         let wake = std::mem::take(&mut queue.room_wanted);
         drop(queue);
         if wake {
@@ -210,45 +215,8 @@ impl Queue {
     }
 }
 
-fn write(socket: &OwnedWriteHalf, batch: &VecDeque<Bytes>) -> io::Result<usize> {
-    if let [frame] = batch.as_slices().0
-        && batch.len() == 1
-    {
-        return nonzero(socket.try_write(frame)?);
-    }
-    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let mut used = 0;
-    for (slice, frame) in slices.iter_mut().zip(batch) {
-        *slice = IoSlice::new(frame);
-        used += 1;
-    }
-    nonzero(write_vectored(socket, slices.get(..used).unwrap_or_default())?)
-}
-
-/// `writev` raises SIGPIPE when the peer is gone, which ends a program that does not ignore the signal, as C programs
-/// do not; `sendmsg` can be told not to. (The standard library tells `send` the same, so a single write is safe, and on
-/// Apple's systems the runtime tells the socket.)
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    const MSG_NOSIGNAL: i32 = 0x4000;
-    let stream: &tokio::net::TcpStream = socket.as_ref();
-    stream.try_io(tokio::io::Interest::WRITABLE, || {
-        socket2::SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL)
-    })
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    socket.try_write_vectored(slices)
-}
-
-/// A socket that takes nothing of something will never take it.
-fn nonzero(written: usize) -> io::Result<usize> {
-    if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
-}
-
 /// Drops the first `bytes` bytes of the batch; how many frames are gone whole.
-fn consume(batch: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
+pub(super) fn consume(batch: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
     let mut frames = 0;
     while let Some(front) = batch.front_mut() {
         if front.len() > bytes {

@@ -15,9 +15,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::super::TransportError;
+use super::channel::Source;
 use super::connection::{Connection, Waiter};
 use super::inbound::FrameReader;
 use super::serve::Requests;
@@ -41,7 +41,7 @@ pub(super) enum Violation {
 pub(super) async fn read(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
-    mut source: OwnedReadHalf,
+    mut source: Source,
     mut frames: FrameReader,
 ) {
     let _end = End(&shared, &connection);
@@ -61,7 +61,7 @@ pub(super) async fn read(
             Ok(0) if connection.quiet() => connection.end(TransportError::Broken(connection.peer.clone())),
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
-                shared.counters.bytes_received(read);
+                shared.counters.bytes_received(source.received(read));
                 connection.heard();
             }
             Err(error) => connection.broke(&error),
@@ -102,6 +102,7 @@ fn take(
         FrameKind::Cancel => requests.cancel(id),
         FrameKind::GoAway => connection.retire(),
         FrameKind::Hello => return Err(Violation::Protocol("a second hello")),
+        FrameKind::Proof => return Err(Violation::Protocol("a proof that nobody asked for")),
         FrameKind::Response => match connection.leave(id) {
             // The caller may have given up this instant.
             Some(Waiter::Call(tell)) => drop(tell.send(Ok(payload))),

@@ -8,11 +8,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::super::{Service, TransportError};
+use super::super::{Security, Service, TransportError};
 use super::connection::Connection;
 use super::counters::Counters;
-use super::handshake::{HandshakeError, greet, hello_reader, receive};
-use super::inbound::FrameReader;
+use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
 use super::pool::{Lane, Pool, REDIAL_PAUSE, tell_all};
 use super::reader::read;
 use super::tasks::Tasks;
@@ -23,6 +22,7 @@ use crate::wire::hello::{Acceptance, Hello};
 /// The insides of a transport.
 pub(super) struct Shared {
     pub(super) hello: Hello,
+    security: Option<Arc<Security>>,
     pub(super) buffer_size: usize,
     pub(super) frame_max: usize,
     pub(super) connect_timeout: std::time::Duration,
@@ -40,6 +40,7 @@ impl Shared {
     pub(super) fn new(options: &super::TcpOptions, env: Env) -> Self {
         Self {
             hello: options.hello.clone(),
+            security: options.security.clone(),
             buffer_size: options.buffer_size,
             frame_max: options.frame_max,
             connect_timeout: options.connect_timeout,
@@ -93,7 +94,7 @@ impl Shared {
 
     /// The dial task: opens a connection for everybody who waits for this route.
     pub(super) async fn dial(self: Arc<Self>, to: Address, lane: Lane) {
-        let outcome = self.connect(&to).await.and_then(|(socket, frames)| self.establish(socket, frames, &to, true));
+        let outcome = self.connect(&to).await.and_then(|greeted| self.establish(greeted, &to, true));
         let waiters = match &outcome {
             Ok(connection) => self.pool.settle(&to, lane, Ok(connection)),
             Err(error) => {
@@ -107,13 +108,14 @@ impl Shared {
     }
 
     /// The task of an accepted socket: hears who it is and serves it.
-    pub(super) async fn welcome(self: Arc<Self>, mut socket: TcpStream, from: std::net::SocketAddr) {
+    pub(super) async fn welcome(self: Arc<Self>, socket: TcpStream, from: std::net::SocketAddr) {
         let judge = || if self.service().is_some() { Acceptance::Accepted } else { Acceptance::NotServing };
-        let mut frames = hello_reader();
-        let heard = receive(&mut socket, &mut frames, &self.hello, &self.counters, judge).await;
         let from = Address::new(&from.to_string());
-        let refused = match heard {
-            Ok(_) => self.establish(socket, frames, &from, false).err().map(|error| error.to_string()),
+        let refused = match socket.set_nodelay(true) {
+            Ok(()) => match receive(socket, self.side(), judge).await {
+                Ok(greeted) => self.establish(greeted, &from, false).err().map(|error| error.to_string()),
+                Err(error) => Some(error.to_string()),
+            },
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = refused {
@@ -122,9 +124,9 @@ impl Shared {
         }
     }
 
-    async fn connect(&self, to: &Address) -> Result<(TcpStream, FrameReader), TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
         let refused = || TransportError::Refused(to.clone());
-        let mut socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
+        let socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 tracing::debug!(%to, %error, "no connection");
@@ -132,10 +134,16 @@ impl Shared {
             }
             Err(_) => return Err(refused()),
         };
-        let mut frames = hello_reader();
-        match greet(&mut socket, &mut frames, &self.hello, &self.counters).await {
-            Ok(_) => Ok((socket, frames)),
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%to, %error, "no TCP_NODELAY");
+            return Err(refused());
+        }
+        match greet(socket, self.side()).await {
+            Ok(greeted) => Ok(greeted),
             Err(HandshakeError::Rejected(reason)) => Err(TransportError::Rejected(reason)),
+            Err(HandshakeError::Unauthenticated(reason)) => {
+                Err(TransportError::Unauthenticated(format!("{reason} (dialled {to})")))
+            }
             Err(HandshakeError::Crowded) => Err(TransportError::Overloaded(to.clone())),
             Err(error) => {
                 tracing::debug!(%to, %error, "no handshake");
@@ -144,20 +152,19 @@ impl Shared {
         }
     }
 
-    /// Makes a connection of a socket whose handshake is done, with its two tasks.
+    fn side(&self) -> Side<'_> {
+        Side { hello: &self.hello, security: self.security.as_deref(), counters: &self.counters }
+    }
+
+    /// Makes a connection of one whose handshake is done, with its two tasks.
     fn establish(
         self: &Arc<Self>,
-        socket: TcpStream,
-        mut frames: FrameReader,
+        greeted: Greeted,
         peer: &Address,
         dialled: bool,
     ) -> Result<Arc<Connection>, TransportError> {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "no TCP_NODELAY");
-            return Err(TransportError::Refused(peer.clone()));
-        }
+        let Greeted { source, sink, mut frames } = greeted;
         frames.set_len_max(self.frame_max);
-        let (source, sink) = socket.into_split();
         let connection = Arc::new(Connection::new(
             self.serials.fetch_add(1, Relaxed),
             peer.clone(),

@@ -4,15 +4,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::contract::{self, Bounds, Pair};
+use super::super::security::testing::{Authority, secured, with_key, with_tls};
 use super::super::{Answer, Service};
 use super::*;
+use crate::config::Config;
 use crate::data::record::{Format, OpId, Value};
 use crate::ring::record::NodeId;
 use crate::wire::frame::{HEADER_LEN, Header};
 use crate::wire::hello::{Acceptance, HELLO_LEN_MAX};
 use crate::wire::message::{Action, Head, Operation, Request, Response, Topic};
 
-fn options(name: &str) -> TcpOptions {
+pub(super) fn options(name: &str) -> TcpOptions {
     TcpOptions {
         bind: Some("127.0.0.1:0".to_owned()),
         hello: Hello::new("test", NodeId::new(name), 7, false),
@@ -20,15 +22,16 @@ fn options(name: &str) -> TcpOptions {
         max_connections: 64,
         frame_max: 1 << 20,
         connect_timeout: Duration::from_secs(5),
+        security: None,
     }
 }
 
-async fn transport(options: TcpOptions) -> TcpTransport {
+pub(super) async fn transport(options: TcpOptions) -> TcpTransport {
     TcpTransport::bind(options, Env::system()).await.expect("a free port")
 }
 
 /// An address that refuses: its port was free a moment ago.
-async fn nobody() -> Address {
+pub(super) async fn nobody() -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     Address::new(&listener.local_addr().expect("bound").to_string())
 }
@@ -43,6 +46,29 @@ async fn pair(Bounds { buffer_size, frame_max }: Bounds) -> Pair {
     }
 }
 
+/// The same pair, each end with what `security` gives for its name.
+async fn secured_pair(Bounds { buffer_size, frame_max }: Bounds, security: impl Fn(&str) -> Config) -> Pair {
+    let made = async |name| {
+        let security = secured(&security(name));
+        transport(TcpOptions { buffer_size, frame_max, security, ..options(name) }).await
+    };
+    Pair {
+        caller: Arc::new(made("caller").await),
+        callee: Arc::new(made("callee").await),
+        nobody: nobody().await,
+        env: Env::system(),
+    }
+}
+
+async fn key_pair(bounds: Bounds) -> Pair {
+    secured_pair(bounds, |_| with_key("a secret of the cluster")).await
+}
+
+async fn tls_pair(bounds: Bounds) -> Pair {
+    let authority = Authority::new();
+    secured_pair(bounds, |name| with_tls(name, &authority.node(name))).await
+}
+
 macro_rules! contract {
     ($($check:ident)+) => {
         mod contract_over_tcp {
@@ -51,12 +77,24 @@ macro_rules! contract {
                 super::contract::$check(&super::pair).await;
             })+
         }
+        mod contract_over_tcp_with_a_key {
+            $(#[tokio::test]
+            async fn $check() {
+                super::contract::$check(&super::key_pair).await;
+            })+
+        }
+        mod contract_over_tcp_with_tls {
+            $(#[tokio::test]
+            async fn $check() {
+                super::contract::$check(&super::tls_pair).await;
+            })+
+        }
     };
 }
 
 contract::each_check!(contract);
 
-struct Echo;
+pub(super) struct Echo;
 
 impl Service for Echo {
     fn serve(&self, call: Call) -> Answer {
@@ -68,16 +106,16 @@ impl Service for Echo {
     }
 }
 
-fn ask(text: &str) -> Call {
+pub(super) fn ask(text: &str) -> Call {
     let head = Head { ring_id: None, sender: 1, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
     Call { head, body: Request::Describe { topic: Topic::Node, key: Bytes::copy_from_slice(text.as_bytes()) } }
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Env::system().now() + Duration::from_secs(30)
 }
 
-async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(), TransportError> {
+pub(super) async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(), TransportError> {
     let reply = from.call(&to.local_address(), ask(text), soon()).await?;
     match reply.body {
         Response::Described { json } => assert_eq!(json, text),
@@ -87,7 +125,7 @@ async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(),
 }
 
 /// Waits until `count` connections are open at `at`; a hang is a failure.
-async fn connections(at: &TcpTransport, count: u64) {
+pub(super) async fn connections(at: &TcpTransport, count: u64) {
     let reached = async {
         while at.traffic().connections != count {
             tokio::task::yield_now().await;

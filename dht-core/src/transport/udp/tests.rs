@@ -21,6 +21,7 @@ pub(super) fn options(name: &str) -> TcpOptions {
         max_connections: 64,
         frame_max: 1 << 20,
         connect_timeout: Duration::from_secs(5),
+        security: None,
     }
 }
 

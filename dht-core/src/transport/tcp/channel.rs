@@ -1,0 +1,143 @@
+//! The two ends of one connection's bytes: plain, or sealed by a session. Plain bytes take the way that they would
+//! take if there were no other.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::super::security::{Opening, Session};
+use super::outbound::consume;
+
+/// Frames per system call.
+const SLICES_MAX: usize = 64;
+
+/// Where frames go.
+pub(super) struct Sink {
+    socket: OwnedWriteHalf,
+    session: Option<Arc<Session>>,
+}
+
+/// Where frames come from.
+pub(super) struct Source {
+    socket: OwnedReadHalf,
+    opening: Option<Opening>,
+}
+
+/// How much of a batch left.
+pub(super) struct Written {
+    /// Bytes of the batch that need not be written again.
+    pub(super) taken: usize,
+    /// Bytes with the operating system.
+    pub(super) sent: usize,
+    /// The socket takes no more now.
+    pub(super) blocked: bool,
+}
+
+/// Both ends of `socket`; `opening` has the session, and what of it was read already.
+pub(super) fn ends(socket: TcpStream, opening: Option<Opening>) -> (Source, Sink) {
+    let (source, sink) = socket.into_split();
+    let session = opening.as_ref().map(|opening| opening.session().clone());
+    (Source { socket: source, opening }, Sink { socket: sink, session })
+}
+
+impl Sink {
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.socket.as_ref()
+    }
+
+    /// Writes all of `frame`, before there is anybody else who writes; how many bytes that was.
+    pub(super) async fn write_all(&self, frame: Bytes) -> io::Result<usize> {
+        let (mut batch, mut sealed, mut total) = (VecDeque::from([frame]), BytesMut::new(), 0_usize);
+        while !batch.is_empty() || !sealed.is_empty() {
+            self.socket.writable().await?;
+            match self.write(&batch, &mut sealed) {
+                Ok(Written { taken, sent, .. }) => {
+                    total = total.saturating_add(sent);
+                    consume(&mut batch, taken);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Writes from the front of `batch`. `sealed` has what was sealed and not written, which goes first.
+    pub(super) fn write(&self, batch: &VecDeque<Bytes>, sealed: &mut BytesMut) -> io::Result<Written> {
+        let Some(session) = &self.session else {
+            let sent = write_plain(&self.socket, batch)?;
+            return Ok(Written { taken: sent, sent, blocked: false });
+        };
+        let taken = if sealed.is_empty() { session.seal(batch, sealed)? } else { 0 };
+        match self.socket.try_write(sealed) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => {
+                sealed.advance(sent);
+                Ok(Written { taken, sent, blocked: false })
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written { taken, sent: 0, blocked: true }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Source {
+    /// How many bytes the operating system gave for a read of `plain` bytes.
+    pub(super) fn received(&mut self, plain: usize) -> usize {
+        self.opening.as_mut().map_or(plain, Opening::take_read)
+    }
+}
+
+impl AsyncRead for Source {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, opening } = self.get_mut();
+        match opening {
+            None => Pin::new(socket).poll_read(cx, into),
+            Some(opening) => opening.poll_read((*socket).as_ref(), cx, into),
+        }
+    }
+}
+
+fn write_plain(socket: &OwnedWriteHalf, batch: &VecDeque<Bytes>) -> io::Result<usize> {
+    if let [frame] = batch.as_slices().0
+        && batch.len() == 1
+    {
+        return nonzero(socket.try_write(frame)?);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut used = 0;
+    for (slice, frame) in slices.iter_mut().zip(batch) {
+        *slice = IoSlice::new(frame);
+        used += 1;
+    }
+    nonzero(write_vectored(socket, slices.get(..used).unwrap_or_default())?)
+}
+
+/// `writev` raises SIGPIPE when the peer is gone, which ends a program that does not ignore the signal, as C programs
+/// do not; `sendmsg` can be told not to. (The standard library tells `send` the same, so a single write is safe, and on
+/// Apple's systems the runtime tells the socket.)
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    const MSG_NOSIGNAL: i32 = 0x4000;
+    let stream: &TcpStream = socket.as_ref();
+    stream.try_io(tokio::io::Interest::WRITABLE, || {
+        socket2::SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL)
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn write_vectored(socket: &OwnedWriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.try_write_vectored(slices)
+}
+
+/// A socket that takes nothing of something will never take it.
+fn nonzero(written: usize) -> io::Result<usize> {
+    if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+}

@@ -73,6 +73,11 @@ pub(crate) enum Command {
     Locate(LocateArgs),
     /// Show whether a node has joined, and whether the data is fully replicated.
     Health(NodeArgs),
+    /// Make a secret for cluster_key; or an authority and certificates for tls.
+    ///
+    /// Without a command it makes a random key of 256 bits and prints it, or writes it to a file that only its owner can
+    /// read. `dht keygen ca` makes an authority, `dht keygen node` the certificate of one node. Nothing is written over.
+    Keygen(KeygenArgs),
     /// Start a ring of processes, store files in it, kill a node, and prove that nothing is lost.
     ///
     /// Every file is stored through one node and read back through another; then a node is killed (SIGKILL), everything
@@ -91,11 +96,67 @@ pub(crate) struct ServeArgs {
     /// A configuration in TOML or JSON, by the end of its name; see also DHT_* variables.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// A file that holds the cluster_key; only its owner should be able to read it.
+    #[arg(long, value_name = "FILE", conflicts_with = "cluster_key")]
+    pub(crate) cluster_key_file: Option<PathBuf>,
     /// Stop at once when standard input ends, so that no node outlives the program that started it.
     #[arg(long, hide = true)]
     pub(crate) exit_with_stdin: bool,
     #[command(flatten)]
     pub(crate) flags: ConfigFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct KeygenArgs {
+    /// Write the key to this file instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(subcommand)]
+    pub(crate) what: Option<KeygenWhat>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeygenWhat {
+    /// Make an authority: ca.pem, which every node gets, and ca.key, which signs and stays where it is.
+    Ca(AuthorityArgs),
+    /// Make the certificate of one node or client: node.pem, node.key and a copy of ca.pem.
+    Node(NodeKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorityArgs {
+    /// Where to put it; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// How long it is good for.
+    #[arg(long, value_name = "DAYS", default_value_t = 3_650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) days: u32,
+    /// Write over files that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeKeyArgs {
+    /// Where `dht keygen ca` put the authority.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ca: PathBuf,
+    /// The node_id that the certificate is for.
+    #[arg(long, value_name = "NODE_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) node_id: String,
+    /// Where to put the three files; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// How long it is good for.
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) days: u32,
+    /// Write over files that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Which node to talk to.
@@ -107,10 +168,38 @@ pub(crate) struct NodeArgs {
     /// The name of its ring.
     #[arg(long, env = "DHT_CLUSTER_NAME", value_name = "NAME", default_value = "default")]
     pub(crate) cluster_name: String,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
     /// How long to wait for the connection, and then for the answer (1 s more for each MiB over the first): seconds, or
     /// text like 250ms.
     #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration, default_value = "5s")]
     pub(crate) timeout: Duration,
+}
+
+/// What a secured ring wants of whoever talks to it.
+#[derive(Args)]
+pub(crate) struct SecretArgs {
+    /// The ring's secret. A flag is seen by other users of the machine: take the variable, or the file.
+    #[arg(long, env = "DHT_CLUSTER_KEY", value_name = "KEY", hide_env_values = true)]
+    pub(crate) cluster_key: Option<String>,
+    /// A file that holds the ring's secret; it goes before the other two.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster_key_file: Option<PathBuf>,
+    /// Our certificate, PEM; whose it is, it says itself.
+    #[arg(long, env = "DHT_TLS_CERT", value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, env = "DHT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The authorities accepted from the node, PEM.
+    #[arg(long, env = "DHT_TLS_CA", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for SecretArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretArgs(hidden)")
+    }
 }
 
 #[derive(Debug, Args)]

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 
-use dht_core::{Error, ErrorKind, Format, GetOptions, PutOptions, Remote};
+use dht_core::{Config, Error, ErrorKind, Format, GetOptions, PutOptions, Remote, Secret, TlsConfig};
 use serde_json::json;
 
 use crate::args::{DeleteArgs, GetArgs, LevelArgs, NodeArgs, PutArgs};
 use crate::failure::Failure;
 use crate::output;
+use crate::settings;
 use crate::value::{self, Answer, As, Source};
 
 /// Runs `work` with a connection to the node, on a runtime of one thread.
@@ -17,12 +18,26 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let result = runtime.block_on(async {
-        let remote = Remote::connect(&args.node, &args.cluster_name, args.timeout).await?;
+        let remote = Remote::connect_with(&args.node, &secured(args)?, args.timeout).await?;
         work(remote).await
     });
     // The answer is here; whatever the connection still does has no one waiting for it.
     runtime.shutdown_background();
     Ok(result?)
+}
+
+/// What the ring wants to be shown.
+fn secured(args: &NodeArgs) -> Result<Config, Error> {
+    let secrets = &args.secrets;
+    let from_file = secrets.cluster_key_file.as_deref().map(settings::secret_in).transpose()?;
+    let cluster_key = from_file.or_else(|| secrets.cluster_key.as_ref().map(Secret::new));
+    let tls = match (&secrets.tls_cert, &secrets.tls_key, &secrets.tls_ca) {
+        (Some(cert), Some(key), Some(ca)) => Some(TlsConfig { cert: cert.clone(), key: key.clone(), ca: ca.clone() }),
+        _ => None,
+    };
+    let config = Config { cluster_name: args.cluster_name.clone(), cluster_key, tls, ..Config::default() };
+    config.validate()?;
+    Ok(config)
 }
 
 /// The machine does not give what a runtime needs.

@@ -2,7 +2,7 @@
 //!
 //! `args` is what can be typed; `serve` runs a node (`settings` lays flags, variables, file and defaults over each
 //! other); `client`, `atomic`, `scan` and `describe` talk to a running
-//! node; `demo` starts a ring of processes, kills one and proves that
+//! node; `keygen` makes secrets and certificates; `demo` starts a ring of processes, kills one and proves that
 //! nothing is lost. Results go to standard output, everything else to standard error.
 
 mod args;
@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod describe;
 mod failure;
+mod keygen;
 mod output;
 mod scan;
 mod serve;
@@ -84,6 +85,7 @@ fn dispatch(cli: Cli, program: &Program) -> Result<(), Failure> {
         Command::Ring(args) => describe::ring(&args, json),
         Command::Locate(args) => describe::locate(&args, json),
         Command::Health(args) => describe::health(&args, json),
+        Command::Keygen(args) => keygen::run(&args, json),
         Command::Demo(args) => demo::run(args, program, json),
         Command::Completion { shell } => {
             let mut script = Vec::new();

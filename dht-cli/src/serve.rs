@@ -20,7 +20,10 @@ const WORKERS_MAX: usize = 4;
 
 /// `dht serve`.
 pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
-    let config = settings::resolve(args.config.as_deref(), std::env::vars_os(), &args.flags)?;
+    let mut config = settings::resolve(args.config.as_deref(), std::env::vars_os(), &args.flags)?;
+    if let Some(path) = &args.cluster_key_file {
+        config.cluster_key = Some(settings::secret_in(path)?);
+    }
     // Before the runtime, whose threads the configuration decides.
     config.validate()?;
     if config.enable_logging {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
-use dht_core::{Config, Error, ErrorKind, Result};
+use dht_core::{Config, Error, ErrorKind, Result, Secret};
 
 use crate::args::DEFAULT_PORT;
 
@@ -13,8 +13,15 @@ use crate::args::DEFAULT_PORT;
 const NO_KEYS: &[&str] = &["DHT_NODE"];
 
 /// The flags given for keys of the configuration: key and text, in the order of the documentation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ConfigFlags(Vec<(&'static str, String)>);
+
+impl std::fmt::Debug for ConfigFlags {
+    /// Only the keys: one of the texts may be the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}
 
 /// The default, the file, the variables and the flags, laid over each other in this order. Bounds are left to the
 /// start of the node.
@@ -37,6 +44,18 @@ pub(crate) fn resolve(
         config.set(key, text).map_err(in_flag)?;
     }
     Ok(config)
+}
+
+/// The secret that a file holds, without the space around it.
+pub(crate) fn secret_in(path: &Path) -> Result<Secret> {
+    let failed = |reason: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Config, format!("cluster key file {}: {reason}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error).with_source(error))?;
+    match text.trim() {
+        "" => Err(failed(&"empty")),
+        secret => Ok(Secret::new(secret)),
+    }
 }
 
 /// Whether a file that was read as a configuration sets the port; a program that serves has another default.

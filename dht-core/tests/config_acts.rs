@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{
     Config, Consistency, Dht, Env, ErrorKind, Eviction, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
-    Secret, TlsConfig, Value,
+    Value,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -60,9 +60,8 @@ const TESTS: &[(&str, &str)] = &[
     ("data_dir", "a_ring_of_one_goes_on_where_it_was"),
     ("durability", "an_acknowledged_write_is_in_the_file"),
     ("network_protocol", "network_protocol_udp_takes_datagrams_at_the_same_port"),
-    // Refused away from their default.
-    ("cluster_key", "later_keys_are_refused"),
-    ("tls", "later_keys_are_refused"),
+    ("cluster_key", "a_ring_with_a_key_lets_in_who_knows_it"),
+    ("tls", "a_ring_with_certificates_lets_in_who_has_one"),
 ];
 
 #[test]
@@ -71,39 +70,11 @@ fn every_key_has_a_test() {
     let sources = [
         source("tests/config_acts.rs"),
         source("tests/disk.rs"),
+        source("tests/security.rs"),
         source("../dht-sim/tests/config.rs"),
         source("../dht-cli/tests/worker_threads.rs"),
     ];
     check_table(&keys, TESTS, &sources);
-    let mut refused: Vec<&str> = later().iter().map(|(key, _)| *key).collect();
-    let mut listed: Vec<&str> =
-        TESTS.iter().filter(|(_, test)| *test == "later_keys_are_refused").map(|(key, _)| *key).collect();
-    refused.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(refused, listed);
-}
-
-/// The keys of later releases, each away from its default.
-fn later() -> Vec<(&'static str, Config)> {
-    let default = Config::default;
-    vec![
-        ("cluster_key", Config { cluster_key: Some(Secret::new("secret")), ..default() }),
-        ("tls", Config { tls: Some(tls()), ..default() }),
-    ]
-}
-
-fn tls() -> TlsConfig {
-    TlsConfig { cert: "cert.pem".into(), key: "key.pem".into(), ca: "ca.pem".into() }
-}
-
-#[tokio::test]
-async fn later_keys_are_refused() {
-    for (key, config) in later() {
-        let error = Dht::start(config).await.expect_err(key);
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(error.context().starts_with(&format!("{key} = ")), "{error}");
-        assert!(!error.context().contains("secret"), "{error}");
-    }
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ def test_config(settings: dict[str, Any], named: str) -> None:
 
 def test_config_unsupported() -> None:
     with pytest.raises(dht.Unsupported):
-        dht.DHT(cluster_key="k")
+        dht.DHT(cluster_key="k", network_protocol="udp")
 
 
 def test_not_found(alone: dht.DHT) -> None:

@@ -100,6 +100,12 @@ impl Security {
         config.tls.as_ref().map(certificates::only_name).transpose()
     }
 
+    /// How the certificate of `node_id` names it: as a subject alternative name of type URI.
+    #[must_use]
+    pub fn certificate_uri(node_id: &str) -> String {
+        certificates::uri(node_id)
+    }
+
     /// A new session as the side that dialled.
     pub(super) fn dial(&self) -> std::result::Result<rustls::Connection, rustls::Error> {
         // Who answers is shown by its certificate or its proof, never by the name or address that was dialled.

@@ -93,7 +93,7 @@ async fn wrong_configuration_is_an_error_with_its_name() {
         (&["--seeds", "nowhere"], "CONFIG", "seeds"),
         (&["--config", file], "CONFIG", "hash_bits?"),
         (&["--address", "0.0.0.0"], "INSECURE", "allow_insecure"),
-        (&["--cluster-key", "k", "--network-protocol", "udp"], "UNSUPPORTED", "cluster_key"),
+        (&["--cluster-key", "k,k,k"], "CONFIG", "cluster_key"),
         (&["--cluster-key-file", "/nowhere/key"], "CONFIG", "/nowhere/key"),
         (&["--tls-cert", "/nowhere/c", "--tls-key", "k", "--tls-ca", "a"], "CONFIG", "/nowhere/c"),
     ] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{
-    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, NetworkProtocol, PutOptions, Remote,
+    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, PutOptions, Remote,
     Secret, TlsConfig, Value,
 };
 
@@ -42,17 +42,16 @@ async fn values_out_of_bounds_are_refused_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_this_release_cannot_do_is_refused_not_ignored() {
-    let base = || Config { network_protocol: NetworkProtocol::Udp, ..Config::default() };
-    let tls = TlsConfig { cert: "c".into(), key: "k".into(), ca: "a".into() };
-    let later: Vec<(Config, &str)> = vec![
-        (Config { cluster_key: Some(Secret::new("hush-hush")), ..base() }, "cluster_key"),
-        (Config { tls: Some(tls), ..base() }, "tls"),
-    ];
-    for (config, name) in later {
-        let error = refused(Dht::start(config).await, ErrorKind::Unsupported, &[name, "udp"]);
-        assert!(!format!("{error:#} {error:?}").contains("hush-hush"), "a secret is shown");
+async fn certificates_that_cannot_be_used_are_refused_at_start() {
+    let tls = TlsConfig { cert: "/nowhere/c.pem".into(), key: "k".into(), ca: "a".into() };
+    for node_id in ["", "a"] {
+        let config = Config { tls: Some(tls.clone()), node_id: node_id.into(), ..Config::default() };
+        config.validate().unwrap();
+        refused(Dht::start(config).await, ErrorKind::Config, &["tls.cert", "/nowhere/c.pem", "cannot be read"]);
     }
+    let config = Config { cluster_key: Some(Secret::new("hush,hush,hush")), ..Config::default() };
+    let error = refused(Dht::start(config).await, ErrorKind::Config, &["cluster_key = (hidden)"]);
+    assert!(!format!("{error:#} {error:?}").contains("hush"), "a secret is shown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

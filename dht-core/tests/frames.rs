@@ -98,6 +98,8 @@ fn wanted(name: &str) -> &'static str {
         "describe" | "describe.locate" => "described",
         // Answered by a stream, which nobody opened.
         "versions" | "pull" | "collect" => "Unsupported",
+        // A node whose datagrams are not sealed.
+        "seal_key" | "seal_key.known" => "Unsupported",
         other => panic!("{other}: say here what a node answers to it"),
     }
 }

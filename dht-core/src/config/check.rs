@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bounds::{Bound, bound, out_of_bound};
 use super::endpoint;
 use super::text::{ShowDuration, ShowSize, quoted};
-use super::{Config, NetworkProtocol, Routing};
+use super::{Config, Routing};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Config {
@@ -15,12 +15,11 @@ impl Config {
     ///
     /// # Errors
     /// `Config` for a value out of its bound (the text names key, value and bound) or for two that contradict each
-    /// other (with both values); `Unsupported` for what this release cannot do; `Insecure` for a bind that would be open to anyone. The first one found is reported, in this
+    /// other (with both values); `Insecure` for a bind that would be open to anyone. The first one found is reported, in this
     /// order. `address` as a name is judged at start, when it is resolved.
     pub fn validate(&self) -> Result<()> {
         self.check_bounds()?;
         self.check_relations()?;
-        self.check_supported()?;
         self.address.parse().map_or(Ok(()), |ip| self.insecure_bind(ip))
     }
 
@@ -143,19 +142,6 @@ impl Config {
                 ShowSize(memory),
                 ShowSize(self.max_value_size as u64)
             ));
-        }
-        Ok(())
-    }
-
-    fn check_supported(&self) -> Result<()> {
-        let key = match (&self.cluster_key, &self.tls) {
-            (Some(_), _) => "cluster_key",
-            (None, Some(_)) => "tls",
-            (None, None) => return Ok(()),
-        };
-        if self.network_protocol == NetworkProtocol::Udp {
-            let text = format!("network_protocol = udp: datagrams are not sealed in this release; with {key} take tcp");
-            return Err(Error::new(ErrorKind::Unsupported, text));
         }
         Ok(())
     }

@@ -167,11 +167,16 @@ pub struct Config {
     /// `ClockSkew`. An expired record is visible at most this much longer.
     #[serde(with = "text::duration")]
     pub max_clock_offset: Duration,
-    /// Secret shared by all nodes, 1 to 1,024 bytes; default none. Never printed and never serialised. Later release:
-    /// only none now.
+    /// Secret shared by all nodes and clients, 1 to 1,024 bytes, or two of them separated by a comma while it is changed
+    /// (the first is proven first, either is accepted; space around them does not count); default none. With it
+    /// connections are encrypted and both ends prove that they know it. Take a random one, `dht keygen` makes it: a word
+    /// can be guessed. Never printed and never serialised. SECURITY.md tells what it protects, and how to change it.
     #[serde(skip_serializing)]
     pub cluster_key: Option<Secret>,
-    /// Mutual TLS; default none. Later release: only none now.
+    /// Mutual TLS 1.3; default none. Peers must show a certificate that an authority in `ca` stands behind and that is for
+    /// their node_id, which it has as a subject alternative name `URI:dht:<node_id>`. Without a `node_id` this node
+    /// takes the certificate's. Files are read at start and again when they change. May go with `cluster_key`: then both
+    /// are wanted.
     pub tls: Option<TlsConfig>,
     /// Permits a bind to other than loopback without key and TLS; default false. Whoever reaches the port can then
     /// read and write everything: only for networks you trust.

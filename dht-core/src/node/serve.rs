@@ -105,8 +105,8 @@ impl Node {
                 self.now(described.unwrap_or_else(Response::Failure))
             }
             // A transport that carries datagrams keeps these to itself.
-            Request::Collect { .. } => {
-                let context = format!("{} takes no datagrams", self.node_id);
+            Request::Collect { .. } | Request::SealKey { .. } => {
+                let context = format!("{} takes no such datagrams", self.node_id);
                 self.now(Response::Failure(Error::new(ErrorKind::Unsupported, context)))
             }
         }

@@ -129,6 +129,8 @@ fn sums_and_what_is_known_of_positions() {
     assert_eq!(text, "known neighbours: 1 bytes or elements, must be 2");
     let compare = proto::CompareSums { part_len: (1 << 31) + 1, ..Default::default() };
     assert_eq!(refused(proto::Request::CompareSums(compare)), "part_len = 2147483649: must be at most 2^31");
+    let answer = proto::SealKeyAnswer { id: 1, key: vec![0; 31].into() };
+    assert_eq!(reply_refused(proto::Response::SealKey(answer)), "bytes of a key = 31: must be 32, or none");
     let collect = proto::Collect { slot: 1 << 16, ..proto::Collect::default() };
     assert_eq!(refused(proto::Request::Collect(collect)), "slot = 65536: must be at most 65535");
 }

@@ -39,6 +39,7 @@ kinds! { Request:
     Scan => "scan",
     Describe => "describe",
     Collect => "collect",
+    SealKey => "seal_key",
 }
 
 kinds! { Response:
@@ -59,5 +60,6 @@ kinds! { Response:
     Records => "records",
     Scanned => "scanned",
     Described => "described",
+    SealKey => "seal_key",
     Failure => "failure",
 }

@@ -310,7 +310,46 @@ pub enum Request {
     /// The answer to a request that came by datagram, which no datagram can carry: the reply is that answer. For the
     /// transport alone; no service sees it.
     Collect { session: u64, cookie: u64, slot: u16, sequence: u64 },
+    /// A key to seal datagrams to you with; or, of one that is `known` (not 0), whether you know it, too. For the
+    /// transport alone; no service sees it.
+    SealKey { known: u64 },
 }
+
+/// The key that seals datagrams between two nodes. No `Debug` text has it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealingKey([u8; SEALING_KEY_LEN]);
+
+impl SealingKey {
+    /// One that nobody else has.
+    pub(crate) fn random(env: &crate::env::Env) -> Self {
+        let mut key = [0; SEALING_KEY_LEN];
+        for part in key.chunks_mut(8) {
+            part.copy_from_slice(&env.random_u64().to_be_bytes());
+        }
+        Self(key)
+    }
+
+    /// That key.
+    #[must_use]
+    pub(crate) fn new(bytes: [u8; SEALING_KEY_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key itself: not to be printed.
+    #[must_use]
+    pub(crate) fn expose(&self) -> &[u8; SEALING_KEY_LEN] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealingKey(hidden)")
+    }
+}
+
+/// Bytes of a [`SealingKey`].
+pub(crate) const SEALING_KEY_LEN: usize = 32;
 
 /// What a node answers.
 #[derive(Clone, Debug)]
@@ -352,6 +391,8 @@ pub enum Response {
     Scanned { slots: Vec<CompareResult>, records: Vec<(Slot, Record)>, next: Option<ScanFrom> },
     /// JSON text.
     Described { json: String },
+    /// A key and its number; without the key: whether the known one is known, or 0.
+    SealKey { id: u64, key: Option<SealingKey> },
     /// The request as a whole was not done.
     Failure(Error),
 }

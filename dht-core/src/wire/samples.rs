@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
-    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Standing, StoreItem,
-    StoreResult, Topic,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, SealingKey, Standing,
+    StoreItem, StoreResult, Topic,
 };
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
@@ -105,6 +105,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("scan.relay", Request::Scan(scanning(ScanWant::Keys, Some(KeyDigest(u128::MAX)), true))),
         ("describe", Request::Describe { topic: Topic::Health, key: Bytes::new() }),
         ("collect", Request::Collect { session: 5, cookie: 6, slot: 7, sequence: 8 }),
+        ("seal_key", Request::SealKey { known: 0 }),
+        ("seal_key.known", Request::SealKey { known: 9 }),
         ("describe.locate", Request::Describe { topic: Topic::Locate, key: Bytes::from_static(b"key") }),
     ]
 }
@@ -179,6 +181,8 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ),
         ("scanned.last", Response::Scanned { slots: Vec::new(), records: Vec::new(), next: None }),
         ("described", Response::Described { json: r#"{"ready":true}"#.to_owned() }),
+        ("seal_key", Response::SealKey { id: 9, key: Some(SealingKey::new([7; 32])) }),
+        ("seal_key.known", Response::SealKey { id: 9, key: None }),
         ("failure", Response::Failure(failed())),
     ]
 }
@@ -197,6 +201,7 @@ pub(super) fn hellos() -> Vec<(&'static str, Hello)> {
         ("hello.newer", Hello { version_max: 255, ..hello.clone() }),
         ("hello.not_serving", answer(Acceptance::NotServing)),
         ("hello.crowded", answer(Acceptance::Crowded)),
+        ("hello.unauthenticated", Hello::refusal("cluster_key differs")),
         ("hello.rejected", answer(Acceptance::Rejected("cluster_name is \"a\" here and \"b\" there".to_owned()))),
     ]
 }

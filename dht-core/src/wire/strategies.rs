@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 use super::limits::{COUNTER_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
-    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Standing, StoreItem,
-    StoreResult, Topic,
+    Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, SealingKey, Standing,
+    StoreItem, StoreResult, Topic,
 };
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
@@ -92,6 +92,7 @@ fn request() -> BoxedStrategy<Request> {
         }),
         scanning().prop_map(Request::Scan),
         (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),
+        any::<u64>().prop_map(|known| Request::SealKey { known }),
         any::<(u64, u64, u16, u64)>().prop_map(|(session, cookie, slot, sequence)| Request::Collect {
             session,
             cookie,
@@ -152,6 +153,7 @@ fn response() -> BoxedStrategy<Response> {
             }
         ),
         any::<String>().prop_map(|json| Response::Described { json }),
+        any::<(u64, Option<[u8; 32]>)>().prop_map(|(id, key)| Response::SealKey { id, key: key.map(SealingKey::new) }),
         error().prop_map(Response::Failure),
     ]
     .boxed()

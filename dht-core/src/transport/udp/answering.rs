@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 
 use super::super::{Answer, BoxFuture, Call, Reply, Service};
-use super::packet::{DATAGRAM_MAX, Header, PAYLOAD_MAX, PacketKind, SessionId};
+use super::packet::{DATAGRAM_MAX, Header, PacketError, PacketKind, SessionId};
+use super::seal::{Direction, Front, Link, Seal};
 use super::sessions::{Answered, Arrival};
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
@@ -35,7 +36,7 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
     let mut buffer = [0; DATAGRAM_MAX + 1];
     loop {
         match socket.recv_from(&mut buffer).await {
-            Ok((len, from)) => shared.take(from, buffer.get(..len).unwrap_or_default()),
+            Ok((len, from)) => shared.take(from, buffer.get_mut(..len).unwrap_or_default()),
             // Some systems say so of what was sent before. Whoever sent it finds out by itself.
             Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
@@ -54,6 +55,9 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
         let now = shared.env.now();
         shared.sessions().sweep(now);
         shared.peers.sweep(now);
+        if let Some(keys) = &shared.keys {
+            keys.sweep(&shared.env);
+        }
     }
 }
 
@@ -65,9 +69,12 @@ pub(super) struct Collecting {
 
 impl Service for Collecting {
     fn serve(&self, call: Call) -> Answer {
+        let shared = self.shared.upgrade();
+        if let Request::SealKey { known } = call.body {
+            return Answer::Now(seal_key(shared.as_deref(), known, &call.head));
+        }
         let Request::Collect { session, cookie, slot, sequence } = call.body else { return self.service.serve(call) };
         let id = SessionId { number: session, cookie };
-        let shared = self.shared.upgrade();
         let kept = shared.as_ref().and_then(|shared| shared.sessions().collect(id, slot, sequence));
         Answer::Now(kept.map(|reply| *reply).unwrap_or_else(|| {
             let gone = Error::new(ErrorKind::Unreachable, "the answer is not kept any more").unknown_outcome();
@@ -76,10 +83,26 @@ impl Service for Collecting {
     }
 }
 
+/// A key for whoever asks, or whether the `known` one is known here.
+fn seal_key(shared: Option<&Shared>, known: u64, request: &Head) -> Reply {
+    let boot = shared.map_or(0, |shared| shared.boot);
+    let Some((keys, env)) = shared.and_then(|shared| shared.keys.as_ref().zip(Some(&shared.env))) else {
+        return failure(request, boot, Error::new(ErrorKind::Unsupported, "datagrams are not sealed here"));
+    };
+    let body = match known {
+        0 => match keys.issue(env) {
+            Some((id, key)) => Response::SealKey { id, key: Some(key) },
+            None => Response::Failure(Error::new(ErrorKind::Overloaded, "too many peers have keys for datagrams")),
+        },
+        known => Response::SealKey { id: keys.get(known).map_or(0, |_| known), key: None },
+    };
+    answered_by(request, boot, body)
+}
+
 /// One request under way.
 struct Ticket {
     shared: Arc<Shared>,
-    from: SocketAddr,
+    from: Link,
     header: Header,
     /// Of the request.
     head: Head,
@@ -87,25 +110,28 @@ struct Ticket {
 }
 
 impl Shared {
-    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &[u8]) {
+    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &mut [u8]) {
         self.counters.bytes_received(datagram.len());
-        let (header, payload) = match self.format.decode(datagram) {
+        let opened = self.open(from, datagram);
+        let read = opened.and_then(|(seal, plain)| self.format.decode(plain).map(|read| (seal, read)));
+        let (seal, (header, payload)) = match read {
             Ok(read) => read,
             Err(error) => return self.malformed(from, &error),
         };
+        let link = Link { address: from, seal };
         match header.kind {
             PacketKind::Introduce => {
                 if self.service().is_some() {
-                    self.offer(from, &header);
+                    self.offer(&link, &header);
                 }
             }
             PacketKind::Offer => match (SessionId::decode(payload), self.peers.from(from)) {
                 (None, _) => self.malformed(from, &"an offer of another length"),
-                (Some(session), Some(peer)) => drop(peer.offered(from, &header, session, self.env.now())),
+                (Some(session), Some(peer)) => drop(peer.offered(link, &header, session, self.env.now())),
                 (Some(_), None) => {}
             },
-            PacketKind::Request => self.request(from, header, payload),
-            PacketKind::OneWay => self.one_way(from, &header, payload),
+            PacketKind::Request => self.request(link, header, payload),
+            PacketKind::OneWay => self.one_way(&link, &header, payload),
             PacketKind::Reply | PacketKind::Working | PacketKind::TooLarge | PacketKind::Lost => {
                 let expected =
                     self.peers.from(from).is_some_and(|peer| peer.answered(&header, payload, self.env.now()));
@@ -116,25 +142,38 @@ impl Shared {
         }
     }
 
+    /// Where datagrams are sealed, what seals this one, and what it says.
+    fn open<'a>(&self, from: SocketAddr, datagram: &'a mut [u8]) -> Result<(Option<Arc<Seal>>, &'a [u8]), PacketError> {
+        let Some(keys) = &self.keys else { return Ok((None, datagram)) };
+        let front = Front::decode(datagram)?;
+        let seal = match front.direction {
+            Direction::Asks => keys.get(front.key),
+            Direction::Answers => self.peers.from(from).and_then(|peer| peer.seal(front.key)),
+        };
+        let seal = seal.ok_or(PacketError::Key)?;
+        let plain = seal.open(front, datagram, &self.env)?;
+        Ok((Some(seal), plain))
+    }
+
     fn malformed(&self, from: SocketAddr, error: &dyn std::fmt::Display) {
         tracing::debug!(%from, %error, "a datagram is dropped");
         self.counters.network_error();
     }
 
     /// Gives whoever is at `from` a session. Never longer than what it answers: see `ASKING_LEN_MIN`.
-    fn offer(&self, from: SocketAddr, header: &Header) {
+    fn offer(&self, link: &Link, header: &Header) {
         let (session, slot) = {
             let mut sessions = self.sessions();
-            (sessions.offer(from), sessions.slots_max())
+            (sessions.offer(link.address), sessions.slots_max())
         };
         let header = Header { slot, ..header.answered(PacketKind::Offer) };
-        self.transmit(from, &header, &session.encode(), false);
+        self.transmit(link, &header, &session.encode(), false);
     }
 
-    fn request(self: &Arc<Self>, from: SocketAddr, header: Header, payload: &[u8]) {
+    fn request(self: &Arc<Self>, from: Link, header: Header, payload: &[u8]) {
         let Some(service) = self.service() else { return };
-        let arrival = self.sessions().arrived(from, &header, self.env.now());
-        let again = |kind, payload: &[u8]| self.transmit(from, &header.answered(kind), payload, false);
+        let arrival = self.sessions().arrived(from.address, &header, self.env.now());
+        let again = |kind, payload: &[u8]| self.transmit(&from, &header.answered(kind), payload, false);
         match arrival {
             Arrival::Fresh => self.carry_out(from, header, payload, &*service),
             Arrival::Crowded => {
@@ -147,12 +186,13 @@ impl Shared {
             Arrival::Answered(Answered::Large(..)) => again(PacketKind::TooLarge, &[]),
             Arrival::Forgotten => again(PacketKind::Lost, &[]),
             Arrival::Late => {}
-            Arrival::Unknown => self.offer(from, &header),
+            Arrival::Unknown => self.offer(&from, &header),
         }
     }
 
-    fn carry_out(self: &Arc<Self>, from: SocketAddr, header: Header, payload: &[u8], service: &dyn Service) {
+    fn carry_out(self: &Arc<Self>, from: Link, header: Header, payload: &[u8], service: &dyn Service) {
         self.counters.message_received();
+        let source = from.address;
         let mut ticket = Ticket::new(self, from, header);
         let mut call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,
@@ -162,7 +202,7 @@ impl Shared {
                 return ticket.refuse(ErrorKind::Unsupported, &text);
             }
             Err(error) => {
-                self.malformed(from, &error);
+                self.malformed(source, &error);
                 return ticket.give_up();
             }
         };
@@ -199,13 +239,14 @@ impl Shared {
         });
     }
 
-    fn one_way(self: &Arc<Self>, from: SocketAddr, header: &Header, payload: &[u8]) {
+    fn one_way(self: &Arc<Self>, link: &Link, header: &Header, payload: &[u8]) {
         let Some(service) = self.service() else { return };
+        let from = link.address;
         let first = self.sessions().one_way(from, header, self.env.now());
         match first {
             Some(true) => self.counters.message_received(),
             Some(false) => return,
-            None => return self.offer(from, header),
+            None => return self.offer(link, header),
         }
         let call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,
@@ -230,7 +271,7 @@ impl Shared {
 }
 
 impl Ticket {
-    fn new(shared: &Arc<Shared>, from: SocketAddr, header: Header) -> Self {
+    fn new(shared: &Arc<Shared>, from: Link, header: Header) -> Self {
         let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
         Self { shared: shared.clone(), from, header, head, done: false }
     }
@@ -248,7 +289,7 @@ impl Ticket {
     fn give_up(mut self) {
         self.done = true;
         self.shared.sessions().given_up(&self.header);
-        self.shared.transmit(self.from, &self.header.answered(PacketKind::Lost), &[], true);
+        self.shared.transmit(&self.from, &self.header.answered(PacketKind::Lost), &[], true);
     }
 
     /// The service will not answer, as it sees fit.
@@ -259,7 +300,7 @@ impl Ticket {
 
     fn respond(&mut self, reply: Reply) {
         self.done = true;
-        let (answered, kind, payload) = match encode_reply_within(&reply, PAYLOAD_MAX) {
+        let (answered, kind, payload) = match encode_reply_within(&reply, self.shared.payload_max()) {
             Ok(payload) => (Answered::Small(payload.clone()), PacketKind::Reply, payload),
             Err(WireError::TooLong { len, .. }) => {
                 (Answered::Large(Box::new(reply), len), PacketKind::TooLarge, Bytes::new())
@@ -271,7 +312,7 @@ impl Ticket {
             }
         };
         self.shared.sessions().answered(&self.header, answered, self.shared.env.now());
-        self.shared.transmit(self.from, &self.header.answered(kind), &payload, true);
+        self.shared.transmit(&self.from, &self.header.answered(kind), &payload, true);
     }
 }
 
@@ -304,6 +345,10 @@ impl Drop for Serving {
 
 /// A reply that the transport makes itself; it carries the trace of its request.
 fn failure(request: &Head, boot: u64, error: Error) -> Reply {
+    answered_by(request, boot, Response::Failure(error))
+}
+
+fn answered_by(request: &Head, boot: u64, body: Response) -> Reply {
     let head = Head {
         ring_id: None,
         sender: boot,
@@ -312,5 +357,5 @@ fn failure(request: &Head, boot: u64, error: Error) -> Reply {
         attempt: request.attempt,
         view: 0,
     };
-    Reply { head, body: Response::Failure(error) }
+    Reply { head, body }
 }

@@ -7,14 +7,15 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::{Call, Reply, Transport, TransportError};
-use super::packet::{Header, PAYLOAD_MAX, PacketKind};
+use super::packet::{Header, PacketKind};
 use super::peer::{Peer, Place, Told, Way};
 use super::rtt::{RTO_INITIAL, RoundTrip};
+use super::seal::{Direction, Link, Seal};
 use super::shared::Shared;
 use crate::ring::record::Address;
 use crate::wire::codec::{decode_reply, encode_call_within};
 use crate::wire::error::WireError;
-use crate::wire::message::{Head, Request};
+use crate::wire::message::{Head, Request, Response, SealingKey};
 
 /// Attempts of an introduction: 2.4 s together.
 const INTRODUCTIONS: u16 = 4;
@@ -33,7 +34,7 @@ impl Shared {
         call: Call,
         deadline: Instant,
     ) -> Result<Reply, TransportError> {
-        let payload = match encode_call_within(&call, PAYLOAD_MAX) {
+        let payload = match encode_call_within(&call, self.payload_max()) {
             Ok(payload) => payload,
             Err(WireError::TooLong { .. }) => return self.tcp.call(&to, call, deadline).await,
             Err(error) => return Err(TransportError::Rejected(error.to_string())),
@@ -47,11 +48,11 @@ impl Shared {
     /// A message that nobody waits for.
     pub(super) fn tell(&self, to: &Address, call: Call) {
         let way = self.peers.known(to).and_then(|peer| peer.one_way(self.env.now()));
-        match (way, encode_call_within(&call, PAYLOAD_MAX)) {
-            (Some((session, address, sequence)), Ok(payload)) => {
+        match (way, encode_call_within(&call, self.payload_max())) {
+            (Some((session, link, sequence)), Ok(payload)) => {
                 let left_ms = call.head.deadline_ms;
                 let header = Header { kind: PacketKind::OneWay, slot: 0, session, sequence, attempt: 0, left_ms };
-                self.transmit(address, &header, &payload, true);
+                self.transmit(&link, &header, &payload, true);
             }
             _ => self.tcp.send(to, call),
         }
@@ -124,7 +125,7 @@ impl Shared {
             attempt,
             left_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1),
         };
-        self.transmit(place.to, &header, payload, attempt == 0);
+        self.transmit(&place.to, &header, payload, attempt == 0);
     }
 
     /// Gets over TCP the answer that no datagram can carry. The slot is kept meanwhile, and with it the answer.
@@ -161,14 +162,23 @@ impl Shared {
 
     /// The task of an introduction: asks for a session until there is one, or the peer is taken to be mute.
     async fn introduce(self: Arc<Self>, peer: Arc<Peer>, to: Address, nonce: u64) {
+        let seal = match self.sealed_towards(&to, &peer, nonce).await {
+            Ok(seal) => seal,
+            Err(error) => {
+                tracing::debug!(%to, %error, "no key for datagrams");
+                let pause = if matches!(error, TransportError::Refused(_)) { REFUSED_PAUSE } else { MUTE_PAUSE };
+                return peer.mute(nonce, self.env.now() + self.env.jittered(pause));
+            }
+        };
         if let Some(address) = self.socket_address(&to).await
             && self.peers.attach(address, &peer)
         {
+            let link = Link { address, seal };
             for attempt in 0..INTRODUCTIONS {
                 if !peer.introducing(self.env.now(), nonce, attempt) {
                     return;
                 }
-                self.transmit(address, &Header::introduction(nonce, attempt), &[], false);
+                self.transmit(&link, &Header::introduction(nonce, attempt), &[], false);
                 if timeout(RoundTrip::default().timeout(attempt), peer.settled()).await.is_ok() {
                     return;
                 }
@@ -176,6 +186,40 @@ impl Shared {
         }
         tracing::debug!(%to, "takes no datagrams");
         peer.mute(nonce, self.env.now() + self.env.jittered(MUTE_PAUSE));
+    }
+
+    /// Gets a key for datagrams to `to`, where they are sealed.
+    async fn sealed_towards(&self, to: &Address, peer: &Peer, nonce: u64) -> Result<Option<Arc<Seal>>, TransportError> {
+        if self.keys.is_none() {
+            return Ok(None);
+        }
+        let (id, key) = self.seal_key(to, 0).await?;
+        let seal = key.and_then(|key| Seal::new(id, &key, Direction::Asks, &self.env));
+        let seal = seal.ok_or_else(|| TransportError::Broken(to.clone()))?;
+        peer.seal_with(nonce, &seal);
+        Ok(Some(seal))
+    }
+
+    /// Asks over TCP for a key, or whether the `known` one is known there: its number then, or 0.
+    async fn seal_key(&self, to: &Address, known: u64) -> Result<(u64, Option<SealingKey>), TransportError> {
+        let deadline = self.env.now() + self.connect_timeout;
+        let deadline_ms = u32::try_from(self.connect_timeout.as_millis()).unwrap_or(u32::MAX);
+        let head = Head { ring_id: None, sender: self.boot, deadline_ms, trace_id: 0, attempt: 0, view: 0 };
+        let reply = self.tcp.call(to, Call { head, body: Request::SealKey { known } }, deadline).await?;
+        match reply.body {
+            Response::SealKey { id, key } => Ok((id, key)),
+            // It speaks TCP only, or has given away as many as it may.
+            _ => Err(TransportError::Broken(to.clone())),
+        }
+    }
+
+    /// Whether a silent peer is there; where datagrams are sealed, also whether it still has the key: not if it was
+    /// started anew.
+    async fn there(&self, to: &Address, peer: &Peer, deadline: Instant) -> Result<bool, TransportError> {
+        match peer.sealed().filter(|_| self.keys.is_some()) {
+            Some(known) => Ok(self.seal_key(to, known).await?.0 == known),
+            None => self.tcp.reachable(to, deadline).await.map(|()| true),
+        }
     }
 
     /// Looks over TCP whether a silent peer is there. Only that is evidence: anybody can send a datagram, or a message
@@ -187,10 +231,11 @@ impl Shared {
         }
         let (shared, peer, to) = (self.clone(), peer.clone(), to.clone());
         self.tasks.spawn_helper(async move {
-            let outcome = shared.tcp.reachable(&to, now + shared.connect_timeout).await;
+            let outcome = shared.there(&to, &peer, now + shared.connect_timeout).await;
             let now = shared.env.now();
             match outcome {
-                Ok(()) => peer.there(now, now + shared.env.jittered(MUTE_PAUSE)),
+                Ok(false) => peer.forgotten(),
+                Ok(true) => peer.there(now, now + shared.env.jittered(MUTE_PAUSE)),
                 Err(TransportError::Refused(_)) => peer.refused(now + shared.env.jittered(REFUSED_PAUSE)),
                 Err(error) => tracing::trace!(%to, %error, "nothing was learned of a silent peer"),
             }

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 
 use super::packet::{Header, PacketKind, SessionId};
 use super::peer::{Attempt, Peer, Place, Told, Way};
+use super::seal::Link;
 use super::sessions::{Answered, Arrival, Limits, Sessions};
 use super::*;
 
@@ -87,7 +88,7 @@ fn run(increments: usize, seed: u64) -> World {
                 Way::Introduce(nonce) => {
                     let offer = Header { slot: 64, ..Header::introduction(nonce, 0).answered(PacketKind::Offer) };
                     let session = sessions.offer(source);
-                    assert!(peer.offered(source, &offer, session, world.now));
+                    assert!(peer.offered(Link { address: source, seal: None }, &offer, session, world.now));
                 }
                 Way::Wait(_) | Way::Tcp | Way::Blocked(_) => panic!("the callee always answers in time"),
             }
@@ -140,7 +141,7 @@ fn run(increments: usize, seed: u64) -> World {
             }
             Event::Answers(header) if header.kind == PacketKind::Offer => {
                 let session = sessions.offer(source);
-                peer.offered(source, &header, session, now);
+                peer.offered(Link { address: source, seal: None }, &header, session, now);
             }
             Event::Answers(header) => drop(peer.answered(&header, b"", now)),
         }
@@ -190,7 +191,7 @@ fn opened(now: Instant) -> (Arc<Peer>, Place) {
     let (peer, to) = (Arc::new(Peer::new(4, now)), Address::new("127.0.0.1:2"));
     let Way::Introduce(nonce) = peer.way(&to, now, true, || 5) else { panic!("nothing is known") };
     let offer = Header { slot: 4, ..Header::introduction(nonce, 0).answered(PacketKind::Offer) };
-    assert!(peer.offered(source(), &offer, SessionId { number: 9, cookie: 9 }, now));
+    assert!(peer.offered(Link { address: source(), seal: None }, &offer, SessionId { number: 9, cookie: 9 }, now));
     let Way::Datagram(place) = peer.way(&to, now, true, || 6) else { panic!("it is open") };
     assert_eq!(place.attempt(now).map(|attempt| attempt.number), Some(0));
     (peer, place)

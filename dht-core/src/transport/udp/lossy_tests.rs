@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use super::super::security::testing::{secured, with_key};
 use super::packet::{DATAGRAM_MAX, Format, PacketKind};
 use super::tests::{ask, options, transport};
 use super::*;
@@ -25,13 +26,15 @@ struct Faults {
 struct Seen {
     /// The highest attempt of each request.
     attempts: BTreeMap<(u64, u16, u64), u16>,
+    /// Datagrams of the caller, where nothing more can be seen.
+    sealed: usize,
     lost: usize,
     repeated: usize,
     held: usize,
 }
 
 /// Passes what comes to `front` on to `to` and back, and connections to the same port untouched.
-async fn relay(front: UdpSocket, to: SocketAddr, faults: Faults, seed: u64, seen: Arc<Mutex<Seen>>) {
+async fn relay(front: UdpSocket, to: SocketAddr, faults: Faults, seed: u64, sealed: bool, seen: Arc<Mutex<Seen>>) {
     let (env, format) = (Env::simulated(seed, 0), Format::new("test"));
     let mut caller = None;
     let mut held: VecDeque<(usize, Vec<u8>, SocketAddr)> = VecDeque::new();
@@ -49,8 +52,12 @@ async fn relay(front: UdpSocket, to: SocketAddr, faults: Faults, seed: u64, seen
                 }
                 let Some(target) = target else { continue };
                 let mut seen = seen.lock().expect("no panic");
-                let (header, _) = format.decode(&bytes).expect("well formed");
-                if header.kind == PacketKind::Request {
+                if sealed {
+                    assert!(format.decode(&bytes).is_err(), "a datagram that is not sealed");
+                    seen.sealed += usize::from(target == to);
+                } else if let (header, _) = format.decode(&bytes).expect("well formed")
+                    && header.kind == PacketKind::Request
+                {
                     let id = (header.session.number, header.slot, header.sequence);
                     let highest = seen.attempts.entry(id).or_default();
                     *highest = header.attempt.max(*highest);
@@ -106,7 +113,13 @@ impl Service for Tally {
 
 /// `calls` calls, 32 at a time; how many of them had no answer within five attempts.
 async fn late(calls: usize, faults: Faults, seed: u64) -> usize {
-    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    through(calls, faults, seed, None).await
+}
+
+async fn through(calls: usize, faults: Faults, seed: u64, key: Option<&str>) -> usize {
+    let security = key.and_then(|key| secured(&with_key(key)));
+    let made = |name| transport(TcpOptions { security: security.clone(), ..options(name) });
+    let (a, b) = (made("a").await, made("b").await);
     let tally = Arc::new(Tally::default());
     b.accept(tally.clone());
     let target: SocketAddr = b.local_address().as_str().parse().expect("an address");
@@ -116,7 +129,7 @@ async fn late(calls: usize, faults: Faults, seed: u64) -> usize {
     let front = UdpSocket::bind(address).await.expect("the port is free for datagrams, too");
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(relay(front, target, faults, seed, seen.clone()));
+    tasks.spawn(relay(front, target, faults, seed, key.is_some(), seen.clone()));
     tasks.spawn(async move {
         loop {
             let (mut near, _) = listener.accept().await.expect("no error");
@@ -143,7 +156,7 @@ async fn late(calls: usize, faults: Faults, seed: u64) -> usize {
     let seen = seen.lock().expect("no panic");
     let busy = |wanted: usize, happened: usize| wanted == 0 || happened > calls * wanted / 1_000;
     assert!(busy(faults.lost, seen.lost) && busy(faults.repeated, seen.repeated) && busy(faults.held, seen.held));
-    assert!(seen.attempts.len() > calls * 9 / 10, "most calls must have been datagrams");
+    assert!(seen.attempts.len().max(seen.sealed) > calls * 9 / 10, "most calls must have been datagrams");
     seen.attempts.values().filter(|attempt| **attempt >= 5).count()
 }
 
@@ -168,4 +181,10 @@ async fn of_calls_with_twenty_percent_loss_each_way_99_in_100_need_five_attempts
 #[tokio::test]
 async fn nothing_is_carried_out_twice_through_loss_repetition_and_disorder() {
     late(10_000, Faults { lost: 100, repeated: 200, held: 200 }, 4).await;
+}
+
+#[tokio::test]
+async fn sealed_nothing_is_carried_out_twice_through_loss_repetition_and_disorder() {
+    let faults = Faults { lost: 100, repeated: 200, held: 200 };
+    through(10_000, faults, 5, Some("a secret of the cluster")).await;
 }

@@ -20,6 +20,7 @@ mod packet;
 mod peer;
 mod peers;
 mod rtt;
+mod seal;
 mod sessions;
 mod shared;
 mod window;
@@ -28,6 +29,8 @@ mod window;
 mod increments_tests;
 #[cfg(test)]
 mod lossy_tests;
+#[cfg(test)]
+mod sealed_tests;
 #[cfg(test)]
 mod tests;
 

@@ -111,6 +111,12 @@ pub(super) enum PacketError {
     Payload { payload: usize, len: usize },
     #[error("asks in {0} bytes, must be at least {ASKING_LEN_MIN}")]
     Short(usize),
+    #[error("is sealed with an unknown key")]
+    Key,
+    #[error("the seal is broken")]
+    Seal,
+    #[error("came before, or too late to tell")]
+    Replayed,
 }
 
 /// How the nodes of one cluster write datagrams.
@@ -219,6 +225,11 @@ impl Header {
 }
 
 impl Datagram {
+    /// The first `len` of these bytes.
+    pub(super) fn of(bytes: [u8; DATAGRAM_MAX], len: usize) -> Self {
+        Self { bytes, len }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }

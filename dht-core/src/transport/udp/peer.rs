@@ -12,7 +12,6 @@
 //! higher sequence than the one before. So the other side needs to remember one answer per slot, and knows by the
 //! sequence alone what it has carried out before. Invariant: a slot is in `free`, or somebody holds a [`Place`] in it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio::time::Instant;
 use super::super::TransportError;
 use super::packet::{Header, PacketKind, SessionId};
 use super::rtt::RoundTrip;
+use super::seal::{Link, Seal};
 use crate::ring::record::Address;
 
 /// A session that was not used for so long is not used again: well before the other side forgets it.
@@ -53,6 +53,8 @@ struct State {
     path: Path,
     /// Kept while the peer is mute: an answer may still come.
     session: Option<Session>,
+    /// Of the session, or of the introduction under way.
+    seal: Option<Arc<Seal>>,
     round_trip: RoundTrip,
     slots: Vec<Slot>,
     free: Vec<u16>,
@@ -81,10 +83,10 @@ enum Path {
     },
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Session {
     id: SessionId,
-    to: SocketAddr,
+    to: Link,
     /// Slots that the peer has.
     slots_max: usize,
 }
@@ -123,7 +125,7 @@ pub(super) enum Way {
 pub(super) struct Place {
     peer: Arc<Peer>,
     pub(super) session: SessionId,
-    pub(super) to: SocketAddr,
+    pub(super) to: Link,
     pub(super) slot: u16,
     pub(super) sequence: u64,
     pub(super) told: oneshot::Receiver<Told>,
@@ -146,6 +148,7 @@ impl Peer {
         let state = State {
             path: Path::Unknown,
             session: None,
+            seal: None,
             round_trip: RoundTrip::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -167,7 +170,7 @@ impl Peer {
         }
         state.forget_unused(now);
         state.used = now;
-        match (&state.path, state.session) {
+        match (&state.path, state.session.clone()) {
             (Path::Open, Some(session)) => match state.take_slot(self.window_max.min(session.slots_max)) {
                 Some((slot, sequence, told)) => Way::Datagram(Place {
                     peer: self.clone(),
@@ -197,10 +200,10 @@ impl Peer {
     }
 
     /// Session, address and number for a one-way message, if datagrams reach the peer.
-    pub(super) fn one_way(&self, now: Instant) -> Option<(SessionId, SocketAddr, u64)> {
+    pub(super) fn one_way(&self, now: Instant) -> Option<(SessionId, Link, u64)> {
         let mut state = self.lock();
         state.forget_unused(now);
-        let (Path::Open, Some(session)) = (&state.path, state.session) else { return None };
+        let (Path::Open, Some(session)) = (&state.path, state.session.clone()) else { return None };
         state.used = now;
         state.one_ways += 1;
         Some((session.id, session.to, state.one_ways))
@@ -215,6 +218,38 @@ impl Peer {
             }
             _ => false,
         }
+    }
+
+    /// The introduction with that nonce has got this key.
+    pub(super) fn seal_with(&self, wanted: u64, seal: &Arc<Seal>) {
+        let mut state = self.lock();
+        if matches!(state.path, Path::Introducing { nonce, .. } if nonce == wanted) {
+            state.seal = Some(seal.clone());
+        }
+    }
+
+    /// The key of that number, if it is the present one.
+    pub(super) fn seal(&self, id: u64) -> Option<Arc<Seal>> {
+        self.lock().seal.clone().filter(|seal| seal.id() == id)
+    }
+
+    /// The number of the present key.
+    pub(super) fn sealed(&self) -> Option<u64> {
+        self.lock().seal.as_ref().map(|seal| seal.id())
+    }
+
+    /// The peer does not know the session's key any more: what it was asked has no answer, and the next one asks for
+    /// another key.
+    pub(super) fn forgotten(&self) {
+        let broken = {
+            let mut state = self.lock();
+            if !matches!(state.path, Path::Introducing { .. }) {
+                state.path = Path::Unknown;
+                state.seal = None;
+            }
+            state.forget_session()
+        };
+        tell_all(broken);
     }
 
     /// Done when no introduction is under way.
@@ -256,7 +291,7 @@ impl Peer {
     }
 
     /// An offer of a session came from `from`.
-    pub(super) fn offered(&self, from: SocketAddr, header: &Header, id: SessionId, now: Instant) -> bool {
+    pub(super) fn offered(&self, from: Link, header: &Header, id: SessionId, now: Instant) -> bool {
         let broken = {
             let mut state = self.lock();
             match state.path {
@@ -268,7 +303,7 @@ impl Peer {
                     }
                 }
                 // It answers a request of a session that the peer does not know any more.
-                _ if state.session.is_some_and(|known| known.id == header.session) => {}
+                _ if state.session.as_ref().is_some_and(|known| known.id == header.session) => {}
                 _ => return false,
             }
             let broken = state.forget_session();
@@ -286,7 +321,7 @@ impl Peer {
     pub(super) fn answered(&self, header: &Header, payload: &[u8], now: Instant) -> bool {
         let told = {
             let mut state = self.lock();
-            if state.session.is_none_or(|known| known.id != header.session) {
+            if state.session.as_ref().is_none_or(|known| known.id != header.session) {
                 return false;
             }
             let Some(slot) = state.slots.get_mut(usize::from(header.slot)) else { return false };
@@ -376,9 +411,12 @@ impl Peer {
 impl State {
     fn forget_unused(&mut self, now: Instant) {
         let unused = now.saturating_duration_since(self.used) >= UNUSED_MAX;
-        if unused && matches!(self.path, Path::Open) && self.free.len() == self.slots.len() {
+        let (spent, worn_out) = self.seal.as_ref().map_or((false, false), |seal| seal.spent());
+        let quiet = self.free.len() == self.slots.len();
+        if matches!(self.path, Path::Open) && (worn_out || quiet && (unused || spent)) {
             self.path = Path::Unknown;
-            self.forget_session();
+            self.seal = None;
+            tell_all(self.forget_session());
         }
     }
 
@@ -437,7 +475,7 @@ impl Place {
 impl State {
     /// Whether the slot is still that request's.
     fn has(&self, place: &Place) -> bool {
-        let same_session = self.session.is_some_and(|session| session.id == place.session);
+        let same_session = self.session.as_ref().is_some_and(|session| session.id == place.session);
         same_session && self.slots.get(usize::from(place.slot)).is_some_and(|slot| slot.sequence == place.sequence)
     }
 }

@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use super::super::tcp::counters::Counters;
 use super::super::tcp::tasks::Tasks;
 use super::super::{Service, TcpOptions, TcpTransport};
-use super::packet::{Format, Header};
+use super::packet::{Format, Header, PAYLOAD_MAX};
 use super::peers::Peers;
+use super::seal::{Keys, Link, SEAL_LEN};
 use super::sessions::{Limits, Sessions};
 use crate::env::Env;
 use crate::ring::record::Address;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) boot: u64,
     pub(super) connect_timeout: Duration,
     pub(super) format: Format,
+    /// Given to those who ask; `None`: nothing is sealed.
+    pub(super) keys: Option<Keys>,
     sessions: Mutex<Sessions>,
     limits: Limits,
     local: SocketAddr,
@@ -61,6 +64,7 @@ impl Shared {
             boot: options.hello.boot,
             connect_timeout: options.connect_timeout,
             format: Format::new(&options.hello.cluster_name),
+            keys: options.security.is_some().then(Keys::default),
             sessions: Mutex::new(Sessions::new(key(&env), limits)),
             limits,
             local: socket.local_addr()?,
@@ -92,9 +96,17 @@ impl Shared {
 
     /// Sends a datagram. What the system does not take now is lost, as on the way: whoever asked asks again.
     /// `message`: it counts as one, being no repetition.
-    pub(super) fn transmit(&self, to: SocketAddr, header: &Header, payload: &[u8], message: bool) {
-        let Some(datagram) = self.format.encode(header, payload) else {
-            tracing::error!(%to, len = payload.len(), "too long for a datagram");
+    pub(super) fn transmit(&self, link: &Link, header: &Header, payload: &[u8], message: bool) {
+        let to = link.address;
+        let plain = self.format.encode(header, payload);
+        let datagram = match (&link.seal, &self.keys) {
+            (Some(seal), _) => plain.and_then(|plain| seal.close(&plain)),
+            (None, None) => plain,
+            // Nothing leaves here that can be read on the way.
+            (None, Some(_)) => None,
+        };
+        let Some(datagram) = datagram else {
+            tracing::error!(%to, len = payload.len(), "no datagram can be made");
             return;
         };
         let socket = self.socket.load();
@@ -103,6 +115,11 @@ impl Shared {
         if let Err(error) = socket.try_send_to(datagram.as_bytes(), to) {
             tracing::trace!(%to, %error, "a datagram is lost");
         }
+    }
+
+    /// Bytes of payload that a datagram has room for.
+    pub(super) fn payload_max(&self) -> usize {
+        if self.keys.is_some() { PAYLOAD_MAX - SEAL_LEN } else { PAYLOAD_MAX }
     }
 
     /// Where datagrams to that address go, as the socket wants it.
@@ -126,6 +143,9 @@ impl Shared {
         self.socket.store(None);
         self.tasks.close();
         self.peers.close();
+        if let Some(keys) = &self.keys {
+            keys.clear();
+        }
         *self.sessions() = Sessions::new(key(&self.env), self.limits);
         // The service may own this transport: let go of it.
         self.service.store(None);

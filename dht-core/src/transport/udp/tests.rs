@@ -6,8 +6,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::super::contract::{self, Bounds, Pair};
+use super::super::security::testing::{secured, with_key};
 use super::super::{Answer, Hello};
 use super::packet::{ASKING_LEN_MIN, Format, HEADER_LEN, Header, PAYLOAD_MAX, PacketKind, SessionId};
+use super::seal::Link;
 use super::*;
 use crate::ring::record::NodeId;
 use crate::wire::message::{Head, Request, Response, Topic};
@@ -45,6 +47,18 @@ async fn pair(Bounds { buffer_size, frame_max }: Bounds) -> Pair {
     }
 }
 
+/// The same pair, its connections secured and its datagrams sealed.
+async fn sealed_pair(Bounds { buffer_size, frame_max }: Bounds) -> Pair {
+    let security = secured(&with_key("a secret of the cluster"));
+    let sealed = |name| TcpOptions { buffer_size, frame_max, security: security.clone(), ..options(name) };
+    Pair {
+        caller: Arc::new(transport(sealed("caller")).await),
+        callee: Arc::new(transport(sealed("callee")).await),
+        nobody: nobody().await,
+        env: Env::system(),
+    }
+}
+
 /// One end speaks only TCP.
 async fn mixed_pair(bounds: Bounds) -> Pair {
     let Bounds { buffer_size, frame_max } = bounds;
@@ -59,6 +73,13 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $check() {
                 super::contract::$check(&super::pair).await;
+            })+
+        }
+
+        mod contract_over_sealed_udp {
+            $(#[tokio::test]
+            async fn $check() {
+                super::contract::$check(&super::sealed_pair).await;
             })+
         }
 
@@ -98,11 +119,11 @@ pub(super) fn ask(text: &str) -> Call {
     Call { head, body: Request::Describe { topic: Topic::Node, key: Bytes::copy_from_slice(text.as_bytes()) } }
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Env::system().now() + Duration::from_secs(30)
 }
 
-async fn asked(from: &impl Transport, to: &impl Transport, text: &str) -> Result<String, TransportError> {
+pub(super) async fn asked(from: &impl Transport, to: &impl Transport, text: &str) -> Result<String, TransportError> {
     let reply = from.call(&to.local_address(), ask(text), soon()).await?;
     match reply.body {
         Response::Described { json } => Ok(json),
@@ -287,7 +308,8 @@ async fn answers_that_are_forged_change_nothing() {
         let payload = if kind == PacketKind::Offer { &[0; 16][..] } else { &reply };
         let datagram = Format::new("test").encode(&header, payload).expect("short");
         forger.send_to(datagram.as_bytes(), a.local_address().as_str()).await.expect("sent");
-        b.shared.transmit(a.local_address().as_str().parse().expect("an address"), &header, payload, false);
+        let link = Link { address: a.local_address().as_str().parse().expect("an address"), seal: None };
+        b.shared.transmit(&link, &header, payload, false);
     }
     b.accept(Arc::new(Echo::default()));
     // This one's answer comes after all that was forged.

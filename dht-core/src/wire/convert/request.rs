@@ -86,6 +86,7 @@ impl From<&Request> for proto::Request {
             Request::Describe { topic, key } => {
                 Self::Describe(proto::Describe { topic: topic_number(*topic), key: key.clone() })
             }
+            Request::SealKey { known } => Self::SealKey(proto::SealKey { known: *known }),
             Request::Collect { session, cookie, slot, sequence } => Self::Collect(proto::Collect {
                 session: *session,
                 cookie: *cookie,
@@ -171,6 +172,7 @@ impl TryFrom<proto::Request> for Request {
             proto::Request::Describe(describe) => {
                 Self::Describe { topic: topic(describe.topic)?, key: key(describe.key)? }
             }
+            proto::Request::SealKey(proto::SealKey { known }) => Self::SealKey { known },
             proto::Request::Collect(proto::Collect { session, cookie, slot, sequence }) => {
                 let wide = WireError::OutOfRange { what: "slot", value: slot.into(), wanted: "at most 65535" };
                 Self::Collect { session, cookie, slot: u16::try_from(slot).map_err(|_| wide)?, sequence }

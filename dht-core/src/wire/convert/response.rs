@@ -11,7 +11,9 @@ use super::ring::{lists, lists_message, slot, slot_lists, slots_bytes};
 use super::{Result, all, each, parts, required, ring_id, ring_id_halves};
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, SLOTS_MAX};
-use crate::wire::message::{CompareResult, Neighbours, Pointer, Response, ScanFrom, Standing};
+use crate::wire::message::{
+    CompareResult, Neighbours, Pointer, Response, SEALING_KEY_LEN, ScanFrom, SealingKey, Standing,
+};
 use crate::wire::proto;
 
 impl From<&Response> for proto::Response {
@@ -86,7 +88,21 @@ impl From<&Response> for proto::Response {
                 next_after: digest_bytes(next.and_then(|from| from.after)),
             }),
             Response::Described { json } => Self::Described(proto::Described { json: json.clone() }),
+            Response::SealKey { id, key } => Self::SealKey(proto::SealKeyAnswer {
+                id: *id,
+                key: key.as_ref().map_or_else(Bytes::new, |key| Bytes::copy_from_slice(key.expose())),
+            }),
             Response::Failure(error) => Self::Failure(error.into()),
+        }
+    }
+}
+
+fn sealing_key(bytes: &Bytes) -> Result<Option<SealingKey>> {
+    match <[u8; SEALING_KEY_LEN]>::try_from(bytes.as_ref()) {
+        Ok(key) => Ok(Some(SealingKey::new(key))),
+        Err(_) if bytes.is_empty() => Ok(None),
+        Err(_) => {
+            Err(WireError::OutOfRange { what: "bytes of a key", value: bytes.len() as u64, wanted: "32, or none" })
         }
     }
 }
@@ -152,6 +168,7 @@ impl TryFrom<proto::Response> for Response {
                 }
             }
             proto::Response::Described(described) => Self::Described { json: described.json },
+            proto::Response::SealKey(answer) => Self::SealKey { id: answer.id, key: sealing_key(&answer.key)? },
             proto::Response::Failure(error) => Self::Failure(error.try_into()?),
         })
     }

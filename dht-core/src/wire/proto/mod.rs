@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(crate) view: u64,
     #[prost(
         oneof = "Request",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 42"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 42, 43"
     )]
     pub(crate) body: Option<Request>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Reply {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
-    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35")]
+    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 43")]
     pub(crate) body: Option<Response>,
 }
 
@@ -98,6 +98,8 @@ pub(crate) enum Request {
     Scan(Scan),
     #[prost(message, tag = "42")]
     Collect(Collect),
+    #[prost(message, tag = "43")]
+    SealKey(SealKey),
 }
 
 /// What is answered; where a tag is a request's too, this answers it.
@@ -139,4 +141,6 @@ pub(crate) enum Response {
     ComparedSums(ComparedSums),
     #[prost(message, tag = "35")]
     Scanned(Scanned),
+    #[prost(message, tag = "43")]
+    SealKey(SealKeyAnswer),
 }

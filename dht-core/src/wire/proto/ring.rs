@@ -217,6 +217,28 @@ pub(crate) struct Collect {
 }
 
 #[derive(prost::Message)]
+pub(crate) struct SealKey {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) known: u64,
+}
+
+/// Has no `Debug` of its own: the key must not be shown.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+pub(crate) struct SealKeyAnswer {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) id: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) key: Bytes,
+}
+
+impl std::fmt::Debug for SealKeyAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealKeyAnswer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[derive(prost::Message)]
 pub(crate) struct Described {
     #[prost(string, tag = "1")]
     pub(crate) json: String,

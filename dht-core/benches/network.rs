@@ -1,17 +1,22 @@
 //! What a remote call costs beyond the system calls under it: a get of 100 bytes from a node that does not hold the key,
-//! over datagrams and over TCP, beside a bare tokio ping-pong of messages of the same lengths on the same two threads.
+//! over datagrams and over TCP, plain, with a cluster_key and with certificates, beside a bare tokio ping-pong of messages of the same lengths on the same two threads.
 //! For both ends on one processor, on two, and wherever the scheduler puts them: waking a thread on another processor
 //! costs more than all the rest, so only figures of one placement compare.
 //!
 //! `cargo bench -p dht-core --bench network`; a plain program, which prints a table. Needs Linux and `taskset`.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc;
 
-use dht_core::{Config, Consistency, Dht, Env, GetOptions, NetworkProtocol, PutOptions};
+use authority::{Authority, Files};
+use dht_core::{Config, Consistency, Dht, Env, GetOptions, NetworkProtocol, PutOptions, Secret, TlsConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
+
+#[path = "../tests/common/authority.rs"]
+mod authority;
 
 const VALUE_LEN: usize = 100;
 const KEY: &str = "user:00001234:profile";
@@ -20,7 +25,7 @@ const OPERATIONS: usize = 1_000;
 
 /// What the other thread has.
 struct Far {
-    nodes: [String; 2],
+    nodes: Vec<String>,
     udp: std::net::SocketAddr,
     tcp: std::net::SocketAddr,
     thread: String,
@@ -30,13 +35,17 @@ fn main() {
     // `cargo test --benches` only wants to know that it runs.
     let (rounds, operations) =
         if std::env::args().any(|arg| arg == "--bench") { (ROUNDS, OPERATIONS) } else { (1, 20) };
+    let authority = Arc::new(Authority::new());
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     #[expect(clippy::disallowed_methods, reason = "a benchmark of two threads")]
-    let far = std::thread::spawn(move || runtime().block_on(serve(tell, stopped)));
+    let far = {
+        let authority = authority.clone();
+        std::thread::spawn(move || runtime().block_on(serve(&authority, tell, stopped)))
+    };
     let there = told.recv().expect("the other thread listens");
     runtime().block_on(async {
-        let mut near = Near::new(&there).await;
+        let mut near = Near::new(&there, &authority).await;
         near.measure(&there, rounds, operations).await;
         for node in &near.nodes {
             node.stop().await;
@@ -50,21 +59,58 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Both protocols, in the order of everything here.
-const PROTOCOLS: [NetworkProtocol; 2] = [NetworkProtocol::Udp, NetworkProtocol::Tcp];
+/// How a node is spoken to.
+#[derive(Clone, Copy)]
+struct Way {
+    name: &'static str,
+    protocol: NetworkProtocol,
+    security: Security,
+    /// The way to compare with: the same without security.
+    plain: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Security {
+    None,
+    Key,
+    Tls,
+}
+
+/// All ways, in the order of everything here.
+const WAYS: [Way; 5] = [
+    Way { name: "UDP", protocol: NetworkProtocol::Udp, security: Security::None, plain: 0 },
+    Way { name: "UDP key", protocol: NetworkProtocol::Udp, security: Security::Key, plain: 0 },
+    Way { name: "TCP", protocol: NetworkProtocol::Tcp, security: Security::None, plain: 2 },
+    Way { name: "TCP key", protocol: NetworkProtocol::Tcp, security: Security::Key, plain: 2 },
+    Way { name: "TCP TLS", protocol: NetworkProtocol::Tcp, security: Security::Tls, plain: 2 },
+];
+
+impl Way {
+    fn config(self, node_id: &str, authority: &Authority) -> Config {
+        let config = Config { network_protocol: self.protocol, ..Config::default() };
+        match self.security {
+            Security::None => config,
+            Security::Key => Config { cluster_key: Some(Secret::new("a secret of this benchmark")), ..config },
+            Security::Tls => {
+                let Files { cert, key, ca } = authority.node(node_id);
+                Config { tls: Some(TlsConfig { cert, key, ca }), ..config }
+            }
+        }
+    }
+}
 
 /// The other thread: a node of each kind with the key, and two echoes.
-async fn serve(tell: mpsc::Sender<Far>, stopped: oneshot::Receiver<()>) {
+async fn serve(authority: &Authority, tell: mpsc::Sender<Far>, stopped: oneshot::Receiver<()>) {
     let mut nodes = Vec::new();
-    for network_protocol in PROTOCOLS {
-        let node = Dht::start(Config { network_protocol, ..Config::default() }).await.expect("it starts");
+    for way in WAYS {
+        let node = Dht::start(way.config("far", authority)).await.expect("it starts");
         node.put_bytes(KEY, vec![7; VALUE_LEN], PutOptions::default()).await.expect("kept");
         nodes.push(node);
     }
     let udp = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let far = Far {
-        nodes: [nodes[0].address(), nodes[1].address()],
+        nodes: nodes.iter().map(Dht::address).collect(),
         udp: udp.local_addr().expect("bound"),
         tcp: listener.local_addr().expect("bound"),
         thread: this_thread(),
@@ -111,16 +157,16 @@ struct Near {
     nodes: Vec<Dht>,
     udp: UdpSocket,
     tcp: TcpStream,
-    /// Bytes of one get there and back, per protocol.
+    /// Bytes of one get there and back, per way.
     lens: Vec<(usize, usize)>,
 }
 
 impl Near {
-    async fn new(far: &Far) -> Self {
+    async fn new(far: &Far, authority: &Authority) -> Self {
         let (mut nodes, mut lens) = (Vec::new(), Vec::new());
-        for (network_protocol, address) in PROTOCOLS.into_iter().zip(&far.nodes) {
+        for (way, address) in WAYS.into_iter().zip(&far.nodes) {
             let seeds = vec![address.clone()];
-            let config = Config { network_protocol, seeds, virtual_nodes: Some(0), ..Config::default() };
+            let config = Config { seeds, virtual_nodes: Some(0), ..way.config("near", authority) };
             let node = Dht::start(config).await.expect("it starts");
             node.wait_ready(std::time::Duration::from_secs(30)).await.expect("ready");
             lens.push(message_lens(&node).await);
@@ -140,28 +186,36 @@ impl Near {
                 let ran = Command::new("taskset").args(["-p", "-c", cpu, thread]).output();
                 assert!(ran.is_ok_and(|ran| ran.status.success()), "taskset -p -c {cpu} {thread}");
             }
-            let mut rows = [const { Vec::new() }; 4];
+            let mut rows = [const { (Vec::new(), Vec::new()) }; WAYS.len()];
             // The first round only warms up.
             for round in 0..=rounds {
-                let (udp, tcp) = (self.lens[0], self.lens[1]);
-                let measured = [
-                    get(&self.nodes[0], operations).await,
-                    datagrams(&self.udp, far.udp, udp, operations).await,
-                    get(&self.nodes[1], operations).await,
-                    stream(&mut self.tcp, tcp, operations).await,
-                ];
-                if round > 0 {
-                    rows.iter_mut().zip(measured).for_each(|(row, us)| row.push(us));
+                for (at, way) in WAYS.into_iter().enumerate() {
+                    let lens = self.lens[at];
+                    let dht = get(&self.nodes[at], operations).await;
+                    let bare = match way.protocol {
+                        NetworkProtocol::Udp => datagrams(&self.udp, far.udp, lens, operations).await,
+                        _ => stream(&mut self.tcp, lens, operations).await,
+                    };
+                    if round > 0 {
+                        rows[at].0.push(dht);
+                        rows[at].1.push(bare);
+                    }
                 }
             }
-            for (at, name) in [(0, "UDP"), (2, "TCP")] {
-                let ratios: Vec<f64> = rows[at].iter().zip(&rows[at + 1]).map(|(dht, bare)| dht / bare).collect();
-                let (there, back) = self.lens[at / 2];
+            for (at, way) in WAYS.into_iter().enumerate() {
+                let (dht, bare) = &rows[at];
+                let ratios = |others: &[f64]| spread(&dht.iter().zip(others).map(|(a, b)| a / b).collect::<Vec<_>>());
+                let (there, back) = self.lens[at];
+                let to_plain = match way.plain == at {
+                    true => String::new(),
+                    false => format!("   to plain {}", ratios(&rows[way.plain].0)),
+                };
                 println!(
-                    "{placement:<9} {name}, {there} and {back} bytes   dht {}   bare {}   ratio {}",
-                    spread(&rows[at]),
-                    spread(&rows[at + 1]),
-                    spread(&ratios)
+                    "{placement:<9} {:<8} {there} and {back} bytes   dht {}   bare {}   ratio {}{to_plain}",
+                    way.name,
+                    spread(dht),
+                    spread(bare),
+                    ratios(bare),
                 );
             }
         }

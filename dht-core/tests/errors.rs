@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{
-    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, PutOptions, Remote,
-    Secret, TlsConfig, Value,
+    Config, Consistency, Dht, Durability, ErrorKind, GetOptions, HashFunction, PutOptions, Remote, Secret, TlsConfig,
+    Value,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

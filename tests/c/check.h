@@ -73,6 +73,7 @@ void forks(void);
 void processes(void);
 void pipes(void);
 void wrong(void);
+void secured(void);
 void vectors(void);
 
 #endif

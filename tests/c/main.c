@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
         {"processes", processes}, {"pipes", pipes},       {"forks", forks},       {"life", life},       {"data", data},
         {"atomic", atomic},       {"batches", batches},   {"scans", scans},       {"nulls", nulls},
         {"topology", topology},   {"threads", threads},   {"vectors", vectors},   {"wrong", wrong},
-        {"cycles", cycles},
+        {"secured", secured},     {"cycles", cycles},
     };
     size_t i, run = 0;
     for (i = 0; i < sizeof themes / sizeof themes[0]; i++) {

@@ -143,11 +143,6 @@ def test_config(settings: dict[str, Any], named: str) -> None:
         assert "line 1" not in str(caught.value)
 
 
-def test_config_unsupported() -> None:
-    with pytest.raises(dht.Unsupported):
-        dht.DHT(cluster_key="k", network_protocol="udp")
-
-
 def test_not_found(alone: dht.DHT) -> None:
     with pytest.raises(KeyError) as caught:
         alone["none"]

@@ -33,6 +33,7 @@ pub const DATA: &[(&str, &str)] = &[
     ("former_owner_decides", "who lost a slot while an operation waited still decides it"),
     ("retry_blind", "a retry does not look for its operation id"),
     ("retry_forgotten", "replicas do not remember what they stored for other owners"),
+    ("list_change_forgotten", "a retry is carried out although those who remember its first try may be gone"),
     ("lower_version_taken", "a replica takes a lower version"),
     ("tombstone_early", "tombstones are forgotten at the next sweep"),
     ("expired_lives", "what has expired is still told"),

@@ -33,6 +33,18 @@ use crate::wire::message::{Action, OpResult, Operation, PutOutcome, Request, Res
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
+/// Few calls last longer: a retry whose first try was so long ago is looked for among what the present replicas remember.
+const CALL_USUAL_MAX: Duration = Duration::from_secs(60);
+
+/// How often operations were tried.
+#[derive(Clone, Copy)]
+struct Tries {
+    /// From 0 on.
+    attempt: u32,
+    /// The same for their owner, but 0 while certainly none of them was carried out.
+    told: u32,
+}
+
 /// Where an operation goes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum To {
@@ -58,9 +70,11 @@ impl Node {
                 break;
             }
             let mut failed = false;
-            for (index, result) in self.attempt(operations, &pending, level, deadline, attempt).await {
+            let in_doubt = |i: &usize| doubtful(results[*i].as_ref());
+            let tries = Tries { attempt, told: if pending.iter().any(in_doubt) { attempt } else { 0 } };
+            for (index, result) in self.attempt(operations, &pending, level, deadline, tries).await {
                 let earlier = results[index].take();
-                let doubt = matches!(&earlier, Some(OpResult::Failed(error)) if error.maybe_applied());
+                let doubt = doubtful(earlier.as_ref());
                 failed |= matches!(&result, OpResult::Failed(error) if error.kind() != ErrorKind::NotJoined);
                 results[index] = Some(match result {
                     // What an earlier attempt may have done, a later refusal does not undo.
@@ -95,7 +109,7 @@ impl Node {
         pending: &[usize],
         level: Consistency,
         deadline: Instant,
-        attempt: u32,
+        tries: Tries,
     ) -> Vec<(usize, OpResult)> {
         let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
@@ -128,8 +142,8 @@ impl Node {
             running.push(async move {
                 let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
                 let answers = match to {
-                    To::Here => self.coordinate(batch, level, deadline, attempt).await,
-                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, attempt).await,
+                    To::Here => self.coordinate(batch, level, deadline, tries.told).await,
+                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
                 };
                 indices.into_iter().zip(answers).collect::<Vec<_>>()
             });
@@ -164,7 +178,7 @@ impl Node {
         operations: Vec<Operation>,
         level: Consistency,
         deadline: Instant,
-        attempt: u32,
+        tries: Tries,
     ) -> Vec<OpResult> {
         let count = operations.len();
         let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
@@ -172,10 +186,10 @@ impl Node {
         // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
         // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
         let now = self.env.now();
-        let tries_left = self.config.max_retries.saturating_sub(attempt) + 1;
+        let tries_left = self.config.max_retries.saturating_sub(tries.attempt) + 1;
         let share = deadline.saturating_duration_since(now) / tries_left;
         let until = if bytes > 64 << 10 { deadline } else { now + share };
-        match self.call(peer, request, until, attempt).await {
+        match self.call(peer, request, until, tries.told).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {
                 self.learn(&records);
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
@@ -281,7 +295,7 @@ impl Node {
         let (mut applied, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
             let operation = &operations[index];
-            match self.prepare(operation, again, stored_as.get(&operation.id).copied()) {
+            match self.prepare(operation, again, attempt > 0, stored_as.get(&operation.id).copied()) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     self.recent.applied(operation.id, replayed.unwrap_or(record.version), &effect);
                     applied.push((index, effect, replayed));
@@ -385,8 +399,8 @@ impl Node {
     }
 
     /// Stamps what one operation comes to and keeps its record here. `again`: what was prepared before met a higher
-    /// version. `stored_as`: a replica stored it for another owner.
-    fn prepare(&self, operation: &Operation, again: bool, stored_as: Option<Version>) -> Result<Prepared> {
+    /// version. `retry`: an earlier try may have been carried out. `stored_as`: a replica stored it for another owner.
+    fn prepare(&self, operation: &Operation, again: bool, retry: bool, stored_as: Option<Version>) -> Result<Prepared> {
         let slot = self.slot_of(&operation.key);
         loop {
             let present = self.store.get(slot, operation.map, &operation.key)?;
@@ -402,6 +416,8 @@ impl Node {
                 && version < record.version
             {
                 return overwritten(operation, version, record);
+            } else if retry && !again && self.may_have_missed(slot, present.as_ref()) {
+                return Err(applied_before("whether it was"));
             }
             let (value, expires_at_ms, effect) = match decide(&operation.action, present.as_ref(), now_ms)? {
                 Decision::Write { value, expires_at_ms, effect } => (value, expires_at_ms, effect),
@@ -420,6 +436,16 @@ impl Node {
                 // Another owner's write came in between: decide on what it left.
                 Merged::Kept(present) => self.stamp_above(present).map(|_| ())?,
             }
+        }
+    }
+
+    /// A retry of an operation on this record may have been carried out without any of the present replicas knowing: the
+    /// list has changed since, so that those who remember it may be gone, and the record only tells of its newest ones.
+    fn may_have_missed(&self, slot: Slot, present: Option<&Record>) -> bool {
+        let full = present.is_some_and(|record| record.operations.len() >= OPERATIONS_MAX);
+        full && !planted!("list_change_forgotten") && {
+            let changed_at = self.state().table.get(slot).and_then(|s| s.changed_at);
+            changed_at.is_some_and(|at| self.env.now() < at + CALL_USUAL_MAX)
         }
     }
 
@@ -496,7 +522,7 @@ impl Node {
         if !self.readable.get(self.slot_of(&operation.key)) {
             return None;
         }
-        let prepared = self.prepare(operation, false, None);
+        let prepared = self.prepare(operation, false, false, None);
         // Somebody may have joined since the first look, and have copied the slot before the record was in it. Whoever
         // copies it after this look finds the record: the store's lock orders the two.
         if !self.alone() {
@@ -580,7 +606,7 @@ fn overwritten(operation: &Operation, version: Version, present: &Record) -> Res
 }
 
 fn applied_before(what: &str) -> Error {
-    let context = format!("the write was applied before its retry: {what} is not known");
+    let context = format!("the write was tried before: {what} is not known");
     Error::new(ErrorKind::Quorum, context).unknown_outcome()
 }
 
@@ -644,9 +670,14 @@ fn worth_retrying(result: &OpResult) -> bool {
     }
 }
 
+/// It failed, and may have been applied.
+fn doubtful(result: Option<&OpResult>) -> bool {
+    matches!(result, Some(OpResult::Failed(error)) if error.maybe_applied())
+}
+
 fn settle(results: &mut [Option<OpResult>], which: &[usize], error: &Error) {
     for &index in which {
-        let doubt = matches!(&results[index], Some(OpResult::Failed(before)) if before.maybe_applied());
+        let doubt = doubtful(results[index].as_ref());
         let error = if doubt { error.clone().unknown_outcome() } else { error.clone() };
         results[index] = Some(OpResult::Failed(error));
     }

@@ -22,7 +22,8 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
-    ("retry_forgotten", "histories_calm", 22),
+    ("retry_forgotten", "histories_calm", 54),
+    ("list_change_forgotten", "histories_full", 41),
     ("copy_short", "histories_calm", 32),
 ];
 

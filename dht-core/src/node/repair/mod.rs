@@ -3,6 +3,7 @@
 
 mod anti_entropy;
 mod catch_up;
+mod gather;
 mod hand_over;
 mod hold;
 mod read_repair;

@@ -34,6 +34,8 @@ pub const DATA: &[(&str, &str)] = &[
     ("retry_blind", "a retry does not look for its operation id"),
     ("retry_forgotten", "replicas do not remember what they stored for other owners"),
     ("list_change_forgotten", "a retry is carried out although those who remember its first try may be gone"),
+    ("dirty_told", "a failed swap tells a value that only its owner has"),
+    ("denied_elsewhere", "that nothing was done is told although another owner may have done it"),
     ("lower_version_taken", "a replica takes a lower version"),
     ("tombstone_early", "tombstones are forgotten at the next sweep"),
     ("expired_lives", "what has expired is still told"),

@@ -16,6 +16,7 @@ use crate::ring::list::{Agreement, ListId, Standing};
 use crate::ring::slot::Slot;
 use crate::store::{Merged, Ticket};
 use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
+use crate::wire::limits::ITEMS_MAX;
 use crate::wire::message::{
     CompareItem, CompareResult, FetchItem, FetchResult, PullItem, Request, Response, StoreItem, StoreResult,
 };
@@ -355,7 +356,7 @@ impl Pulling {
     fn part(&mut self) -> Result<Vec<(Slot, Record)>> {
         let mut part = Vec::new();
         let mut bytes = 0;
-        while bytes < BATCH_BYTES && self.at < self.items.len() {
+        while bytes < BATCH_BYTES && part.len() < ITEMS_MAX && self.at < self.items.len() {
             let store = &self.node.store;
             let item = &mut self.items[self.at];
             if item.digests.is_empty() {
@@ -366,7 +367,8 @@ impl Pulling {
                 (self.at, self.from) = (self.at + 1, 0);
                 continue;
             }
-            let (records, dealt_with) = store.records(item.slot, rest, BATCH_BYTES - bytes)?;
+            let some = &rest[..rest.len().min(ITEMS_MAX - part.len())];
+            let (records, dealt_with) = store.records(item.slot, some, BATCH_BYTES - bytes)?;
             self.from += dealt_with.max(1);
             bytes += records.iter().map(Record::payload_len).sum::<usize>();
             // Small records cost more than their payload on the way.

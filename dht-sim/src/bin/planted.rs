@@ -23,7 +23,6 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
     ("retry_forgotten", "histories_calm", 54),
-    ("list_change_forgotten", "histories_full", 41),
     ("dirty_told", "histories_calm", 2454),
     ("denied_elsewhere", "histories_full", 1286),
     ("copy_short", "histories_calm", 32),

@@ -175,7 +175,13 @@ impl Node {
     pub(super) fn standing_for(&self, slot: Slot, theirs: ListId) -> (ListId, Standing) {
         let mut state = self.state();
         match state.table.agree(slot, theirs, false) {
-            Agreement::Stale(list) => (list, Standing::Outsider),
+            Agreement::Stale(list) => {
+                // Somebody of this list has seen it change once more: the repair finds out who, and why.
+                if list.members == theirs.members && list.counter < theirs.counter && state.dirty.insert(slot) {
+                    self.repair_wanted.notify_one();
+                }
+                (list, Standing::Outsider)
+            }
             Agreement::Same { counts } => {
                 let unknown = ListId { counter: 0, members: theirs.members, epoch: 0 };
                 let standing = if counts { Standing::CaughtUp } else { Standing::Newcomer };

@@ -55,6 +55,7 @@ pub const OPEN: &[(&str, &str)] = &[
     ("stale_list_taken", "a replica takes writes of any list"),
     ("decide_once", "what depends on the present value is not decided again after a restamp"),
     ("list_change_forgotten", "a retry is carried out although those who remember its first try may be gone"),
+    ("graves_ignored", "tombstones are forgotten although somebody may come back with the value"),
     ("late_attempt", "an attempt that comes twice is carried out although the first found nothing to do"),
     ("no_read_repair", "replicas that differ are not repaired before the answer"),
     ("clock_of_its_own", "versions of others do not move the clock that stamps"),

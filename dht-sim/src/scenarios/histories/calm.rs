@@ -24,7 +24,8 @@ pub const SCENARIO: Scenario = Scenario {
 
 const SLOT_BITS: u8 = 6;
 /// To form, and to heal after each fault.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Re-replication may be held for a minute of it: a few crashes one after the other are the loss of many nodes at once.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// A ring of that many, and one message in a hundred lost, does not suspect a node that lives: three others are asked
 /// before.
 const NODES_MIN: usize = 6;

@@ -145,6 +145,7 @@ struct State {
     no_room: bool,
     local_health: probe::LocalHealth,
     mass_loss: mass_loss::MassLoss,
+    graves: repair::Graves,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -215,6 +216,7 @@ impl Node {
             no_room: false,
             local_health: probe::LocalHealth::default(),
             mass_loss: mass_loss::MassLoss::default(),
+            graves: repair::Graves::default(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };

@@ -1,0 +1,86 @@
+//! Three `dht serve` processes, and a client in this one.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dht_core::{Config, Consistency, Dht, GetOptions, PutOptions, Value};
+
+use crate::load::{key, run};
+use crate::processes::Processes;
+use crate::{KEYS, VALUE_LEN};
+
+pub(crate) struct Ring {
+    client: Dht,
+    _nodes: Processes,
+}
+
+impl Ring {
+    pub(crate) async fn start() -> Self {
+        let mut nodes = Processes::new("ours");
+        let cluster_name = format!("bench-{}", std::process::id());
+        let mut seeds: Vec<String> = Vec::new();
+        for _ in 0..3 {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dht"));
+            command.args(["serve", "--port", "0", "--cluster-name", &cluster_name]).stdout(Stdio::piped());
+            if let Some(seed) = seeds.first() {
+                command.args(["--seeds", seed]);
+            }
+            let node = nodes.start(&mut command).expect("it was built with this");
+            let mut line = String::new();
+            let out = node.stdout.take().expect("piped");
+            BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+            let said: serde_json::Value = serde_json::from_str(&line).expect("JSON, as its output is no terminal");
+            seeds.push(said["address"].as_str().expect("an address").to_owned());
+        }
+        let config = Config { cluster_name, seeds, virtual_nodes: Some(0), ..Config::default() };
+        let client = Dht::start(config).await.expect("it starts");
+        client.wait_ready(Duration::from_secs(60)).await.expect("the ring is there");
+        Self { client, _nodes: nodes }
+    }
+
+    pub(crate) async fn puts(&self, length: Duration) -> f64 {
+        run(length, |_| {
+            let client = self.client.clone();
+            move |n| {
+                let client = client.clone();
+                async move {
+                    let value = Bytes::from(vec![b'v'; VALUE_LEN]);
+                    client.put_bytes(key(n), value, PutOptions::default()).await.expect("a quorum has it");
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn fill(&self) {
+        let keys: Vec<usize> = (0..KEYS).collect();
+        for part in keys.chunks(1_000) {
+            let entries = part.iter().map(|n| (key(*n), Value::from_bytes(vec![b'v'; VALUE_LEN])));
+            let results = self.client.put_many(entries, PutOptions::default()).await.expect("it serves");
+            for result in results {
+                result.expect("a quorum has it");
+            }
+        }
+    }
+
+    pub(crate) async fn gets(&self, length: Duration) -> f64 {
+        let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
+        run(length, |_| {
+            let client = self.client.clone();
+            move |n| {
+                let client = client.clone();
+                async move {
+                    let found = client.get_bytes(key(n), one).await.expect("it answers");
+                    assert_eq!(found.map(|value| value.len()), Some(VALUE_LEN));
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn stop(&self) {
+        self.client.stop().await;
+    }
+}

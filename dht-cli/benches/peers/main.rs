@@ -64,7 +64,9 @@ async fn compare(rounds: usize, length: Duration, peers: bool) {
         Ok(rate) => puts.add("OpenDHT, 3 nodes, own Python binding", rate),
         Err(why) => println!("OpenDHT is not measured: {why}"),
     }
-    println!("{CALLERS} callers, values of {VALUE_LEN} bytes; calls per second, median of {rounds} rounds (least to most)\n");
+    println!(
+        "{CALLERS} callers, values of {VALUE_LEN} bytes; calls per second, median of {rounds} rounds (least to most)\n"
+    );
     for (title, rates) in [("writes", &puts), ("reads", &gets)] {
         println!("| {title} | per second | ours in relation |\n|---|---|---|");
         for (name, rate) in rates.all() {

@@ -342,8 +342,8 @@ impl Node {
 
     /// Derives the view from the members and switches to it: view, replica lists and readable bits.
     fn refresh(&self, state: &mut State) {
-        let after = Arc::new(state.members.view());
         let before = self.view.load_full();
+        let after = Arc::new(state.members.view_after(&before));
         let missed = state.members.take_missed();
         let replicas = self.replicas();
         let switch = Switch {
@@ -363,12 +363,16 @@ impl Node {
             self.repair_wanted.notify_one();
             self.stabilize_wanted.notify_one();
         }
+        // Whoever only came takes nothing from Chord's pointers.
+        let lost = moved && before.positions_lost(&after);
         let State { vnodes, members, fingers, .. } = state;
         let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
-        for vnode in vnodes.iter_mut() {
-            vnode.retain(keeps);
+        if lost {
+            for vnode in vnodes.iter_mut() {
+                vnode.retain(keeps);
+            }
+            fingers.retain(keeps);
         }
-        fingers.retain(keeps);
         self.view.store(after);
         self.progress.step();
     }

@@ -242,6 +242,11 @@ impl Members {
         RingView::derive(self.ids, self.slots, self.all.values().map(|k| &k.member))
     }
 
+    /// The same, from the view `before` the last changes.
+    pub(crate) fn view_after(&self, before: &RingView) -> RingView {
+        RingView::derive_after(Some(before), self.ids, self.slots, self.all.values().map(|k| &k.member))
+    }
+
     /// The view as it would be if this node were active.
     pub(crate) fn prospective_view(&self) -> RingView {
         self.view_with(self.own())

@@ -72,6 +72,7 @@ use crate::ring::list::{SlotTable, Switch};
 use crate::ring::members::{Known, Members};
 use crate::ring::params::{RingConfig, RingParams};
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::shared::SharedRing;
 use crate::ring::slot::{Slot, SlotSpace};
 use crate::ring::view::RingView;
 use crate::ring::vnode::{Pointer, VNode};
@@ -167,6 +168,8 @@ pub(crate) struct Parts {
     pub(crate) boot: u64,
     /// What others dial.
     pub(crate) address: Address,
+    /// What this node keeps in common with others of this process.
+    pub(crate) shared: Option<Arc<SharedRing>>,
 }
 
 impl Node {
@@ -198,6 +201,7 @@ impl Node {
         };
         let me = come_back::own_record(me, former.as_ref());
         let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
+        members.share(parts.shared);
         members.limit(config.max_table_nodes);
         let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
         let view = members.view();
@@ -239,7 +243,7 @@ impl Node {
             hlc,
             sequence: AtomicU64::new(1),
             state: Mutex::new(state),
-            view: ArcSwap::from_pointee(view),
+            view: ArcSwap::from(Arc::new(view)),
             ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),
             readable: readable::Readable::new(slots.count()),
             recent: recent::Recent::default(),
@@ -343,7 +347,7 @@ impl Node {
     /// Derives the view from the members and switches to it: view, replica lists and readable bits.
     fn refresh(&self, state: &mut State) {
         let before = self.view.load_full();
-        let after = Arc::new(state.members.view_after(&before));
+        let after = state.members.view_after(&before);
         let missed = state.members.take_missed();
         let replicas = self.replicas();
         let switch = Switch {

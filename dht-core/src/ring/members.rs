@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::choice::choose;
 use super::id::{Id, IdSpace};
 use super::record::{Address, Member, NodeId, NodeRecord, NodeState, Verdict};
+use super::shared::SharedRing;
 use super::slot::SlotSpace;
 use super::view::{RingView, positions_of};
 use super::vnode::Pointer;
@@ -75,6 +76,7 @@ pub(crate) struct Members {
     len_max: usize,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
     missed: Vec<Arc<Member>>,
+    shared: Option<Arc<SharedRing>>,
     pub(crate) joined: u64,
     pub(crate) left: u64,
 }
@@ -95,11 +97,17 @@ impl Members {
             outbids: 0,
             len_max: usize::MAX,
             missed: Vec::new(),
+            shared: None,
             joined: 0,
             left: 0,
         };
         members.insert(me, now);
         members
+    }
+
+    /// From now on equal records and views are kept once with all that share this.
+    pub(crate) fn share(&mut self, shared: Option<Arc<SharedRing>>) {
+        self.shared = shared;
     }
 
     /// From now on gone nodes are remembered only where so many records leave room for them.
@@ -243,8 +251,12 @@ impl Members {
     }
 
     /// The same, from the view `before` the last changes.
-    pub(crate) fn view_after(&self, before: &RingView) -> RingView {
-        RingView::derive_after(Some(before), self.ids, self.slots, self.all.values().map(|k| &k.member))
+    pub(crate) fn view_after(&self, before: &RingView) -> Arc<RingView> {
+        let all = || self.all.values().map(|known| &known.member);
+        let derive = || RingView::derive_after(Some(before), self.ids, self.slots, all());
+        let Some(shared) = &self.shared else { return Arc::new(derive()) };
+        let (fingerprint, members) = RingView::placed(all());
+        shared.view(self.slots, &members, fingerprint, derive)
     }
 
     /// The view as it would be if this node were active.
@@ -395,12 +407,16 @@ impl Members {
 
     fn member(&self, record: NodeRecord) -> Arc<Member> {
         let before = self.all.get(&record.node_id).map(|k| &k.member);
-        let same = |m: &&Arc<Member>| m.record.vnodes == record.vnodes && m.record.choices == record.choices;
-        let positions = match before.filter(same) {
+        let positions = |record: &NodeRecord| match before
+            .filter(|m| m.record.vnodes == record.vnodes && m.record.choices == record.choices)
+        {
             Some(member) => member.positions.clone(),
-            None => positions_of(&self.cluster, self.ids, &record),
+            None => positions_of(&self.cluster, self.ids, record),
         };
-        Arc::new(Member { record, positions })
+        match &self.shared {
+            Some(shared) => shared.member(record, positions),
+            None => Arc::new(Member { positions: positions(&record), record }),
+        }
     }
 }
 

@@ -63,17 +63,8 @@ impl RingView {
         slots: SlotSpace,
         all: impl Iterator<Item = &'a Arc<Member>>,
     ) -> Self {
-        let mut fingerprint = 0u64;
-        let mut members = Vec::new();
-        for member in all {
-            // A client knows itself, but is no member.
-            if member.record.present() && member.record.vnodes > 0 {
-                fingerprint = fingerprint.wrapping_add(member.record.fingerprint());
-            }
-            if member.record.placed() && member.record.vnodes > 0 {
-                members.push(member.clone());
-            }
-        }
+        let (fingerprint, members) = Self::placed(all);
+        let mut members: Vec<Arc<Member>> = members.into_iter().cloned().collect();
         // Mostly they come in order.
         if !members.is_sorted_by(|a, b| a.record.node_id <= b.record.node_id) {
             members.sort_by(|a, b| a.record.node_id.cmp(&b.record.node_id));
@@ -83,6 +74,31 @@ impl RingView {
         let (radix_slots, radix) = radix_index(ids, &positions);
         let zones = Zones::of(&members, &positions);
         Self { ids, slots, members, positions, radix, radix_slots, zones, fingerprint }
+    }
+
+    /// What a view is made of: the sum over those that are present, and those that have a place in the order in which they
+    /// come.
+    pub(super) fn placed<'a>(all: impl Iterator<Item = &'a Arc<Member>>) -> (u64, Vec<&'a Arc<Member>>) {
+        let mut fingerprint = 0u64;
+        let mut members = Vec::new();
+        for member in all {
+            // A client knows itself, but is no member.
+            if member.record.present() && member.record.vnodes > 0 {
+                fingerprint = fingerprint.wrapping_add(member.record.fingerprint());
+            }
+            if member.record.placed() && member.record.vnodes > 0 {
+                members.push(member);
+            }
+        }
+        (fingerprint, members)
+    }
+
+    /// True if it was derived from these very members, ascending, and has that fingerprint.
+    pub(super) fn is_of(&self, slots: SlotSpace, members: &[&Arc<Member>], fingerprint: u64) -> bool {
+        self.slots == slots
+            && self.fingerprint == fingerprint
+            && self.members.len() == members.len()
+            && self.members.iter().zip(members).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
     /// What stands for the whole set of present records, joining and leaving ones included.

@@ -188,11 +188,12 @@ impl Members {
         }
     }
 
-    /// Suspects whose time is up: after `refused_max` if the address refuses, else after `silent_max`.
+    /// Suspects whose time is up: after `refused_max` if the address refuses, else after `silent_max`; since they were
+    /// suspected, or since they last answered: then what they refute it by is on its way.
     pub(crate) fn overdue(&self, now: Instant, refused_max: Duration, silent_max: Duration) -> Vec<(NodeId, u64)> {
         let due = |known: &&Known| {
             let limit = if known.refused { refused_max } else { silent_max };
-            now >= known.since + limit
+            now >= known.heard.map_or(known.since, |heard| heard.max(known.since)) + limit
         };
         self.suspects().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
     }
@@ -350,6 +351,11 @@ impl Members {
     /// The others that are present and suspected, ascending.
     pub(crate) fn suspects(&self) -> impl Iterator<Item = &Known> {
         self.suspects.iter().filter_map(|node_id| self.all.get(node_id))
+    }
+
+    /// Those of them that have not answered this node since.
+    pub(crate) fn unheard_suspects(&self) -> impl Iterator<Item = &Known> {
+        self.suspects().filter(|known| known.heard.is_none_or(|heard| heard < known.since))
     }
 
     /// The graveyard.

@@ -21,6 +21,7 @@ use crate::node::{FormedRing, Inspection, Node, Parts, Phase, Pointers, no_resul
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
+use crate::ring::shared::SharedRing;
 use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
 use crate::store::{DiskStore, MemoryStore, Store};
 use crate::transport::{Hello, Security, TcpOptions, TcpTransport, Transport, UdpTransport};
@@ -74,6 +75,8 @@ pub struct Foundation {
     pub address: Address,
     /// Drawn anew at every start.
     pub boot: u64,
+    /// What this node keeps in common with others of this process.
+    pub shared: Option<Arc<SharedRing>>,
 }
 
 impl Dht {
@@ -108,7 +111,7 @@ impl Dht {
             NetworkProtocol::Udp => Arc::new(UdpTransport::bind(options, env.clone()).await?),
         };
         let address = crate::transport::advertised(&config, &transport.local_address()).await?;
-        let foundation = Foundation { transport, store, env, address, boot };
+        let foundation = Foundation { transport, store, env, address, boot, shared: None };
         Self::start_with(config, foundation).await
     }
 
@@ -154,9 +157,9 @@ impl Dht {
     /// A node in no ring, without tasks.
     fn on(config: Config, foundation: Foundation) -> Result<Self> {
         config.validate()?;
-        let Foundation { transport, store, env, address, boot } = foundation;
+        let Foundation { transport, store, env, address, boot, shared } = foundation;
         let node_id = NodeId::new(&remember::name(&config, &env, &*store)?);
-        let node = Node::new(config, Parts { transport, store, env, node_id, boot, address })?;
+        let node = Node::new(config, Parts { transport, store, env, node_id, boot, address, shared })?;
         Ok(Self(Arc::new(Handle { node, runtime: tokio::runtime::Handle::current() })))
     }
 

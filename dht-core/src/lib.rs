@@ -77,6 +77,8 @@ pub use ring::id::Id;
 #[doc(hidden)]
 pub use ring::record::{Address, NodeId};
 #[doc(hidden)]
+pub use ring::shared::SharedRing;
+#[doc(hidden)]
 pub use ring::vnode::Pointer;
 pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
 #[doc(hidden)]

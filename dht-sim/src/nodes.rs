@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dht_core::store::{MemoryStore, Store};
-use dht_core::{Config, Dht, Env, Error, FormedRing, Foundation};
+use dht_core::{Config, Dht, Env, Error, FormedRing, Foundation, SharedRing};
 use tokio::task::JoinSet;
 
 use crate::network::Crash;
@@ -19,6 +19,8 @@ pub struct Nodes {
     /// How often each number was started: each start draws other numbers, as a new process does.
     starts: BTreeMap<usize, u32>,
     clocks: BTreeMap<usize, Clock>,
+    /// So that a large ring costs what differs between its nodes.
+    shared: Arc<SharedRing>,
 }
 
 /// The nodes that run, for whoever watches them while they come and go.
@@ -89,7 +91,8 @@ impl Nodes {
     /// No node yet; all will have `config`, but for their names and seeds.
     pub fn new(world: World, config: Config) -> Self {
         let running = Registry::default();
-        Self { world, config, running, starts: BTreeMap::new(), clocks: BTreeMap::new() }
+        let (starts, clocks) = (BTreeMap::new(), BTreeMap::new());
+        Self { world, config, running, starts, clocks, shared: Arc::default() }
     }
 
     /// From its next start on the clock of node `number` is that wrong.
@@ -177,6 +180,7 @@ impl Nodes {
             boot: env.random_u64().max(1),
             env,
             address,
+            shared: Some(self.shared.clone()),
         }
     }
 

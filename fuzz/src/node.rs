@@ -140,7 +140,7 @@ impl Serving {
         let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
         let address = transport.local_address();
         let store = Arc::new(MemoryStore::new(1 << config.slot_bits));
-        let foundation = Foundation { transport: Arc::new(Deaf(transport)), store, env, address, boot: 7 };
+        let foundation = Foundation { transport: Arc::new(Deaf(transport)), store, env, address, boot: 7, shared: None };
         let node = Dht::start_with(config, foundation).await.expect("it starts");
         let mut good = TcpStream::connect(node.address()).await.expect("it listens");
         good.write_all(&hello()).await.expect("sent");

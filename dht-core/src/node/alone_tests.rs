@@ -110,7 +110,8 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
     let address = transport.local_address();
     let store = MemoryStore::new(crate::ring::params::slot_count(&config).expect("valid"));
     let store = Arc::new(Holding { store, step: Mutex::new(Step::Before), changed: Condvar::new() });
-    let foundation = Foundation { transport: Arc::new(transport), store: store.clone(), env, address, boot: 7 };
+    let foundation =
+        Foundation { transport: Arc::new(transport), store: store.clone(), env, address, boot: 7, shared: None };
     let first = Dht::start_with(config, foundation).await.expect("it starts");
 
     let putting = tokio::spawn({

@@ -95,8 +95,10 @@ pub(crate) async fn fix_fingers(node: Arc<Node>) {
             let deadline = node.env.now() + node.config.request_timeout;
             // A finger that cannot be found now is left as it is; it is only a short cut.
             if let Ok(owner) = node.find_successor(start, deadline, &mut ()).await {
-                let owner = Some(owner).filter(|p| p.node_id != node.node_id);
-                if node.state().fingers.set(index, k, owner) {
+                let mut state = node.state();
+                // It may have gone while the walk went on.
+                let owner = Some(owner).filter(|p| p.node_id != node.node_id && state.members.has_position(p));
+                if state.fingers.set(index, k, owner) {
                     node.stats.finger_table_updates.add(1);
                 }
             }

@@ -249,7 +249,8 @@ pub(crate) async fn exchange(node: Arc<Node>) {
     loop {
         node.gossip_wanted.notified().await;
         loop {
-            let pause = node.state().news.pause(node.env.now());
+            let nodes = node.view().members().len();
+            let pause = node.state().news.pause(nodes, node.env.now());
             if !pause.is_zero() {
                 tokio::time::sleep(node.env.jittered(pause)).await;
             }

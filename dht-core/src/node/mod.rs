@@ -72,6 +72,7 @@ use crate::ring::list::{SlotTable, Switch};
 use crate::ring::members::{Known, Members};
 use crate::ring::params::{RingConfig, RingParams};
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::shared::SharedRing;
 use crate::ring::slot::{Slot, SlotSpace};
 use crate::ring::view::RingView;
 use crate::ring::vnode::{Pointer, VNode};
@@ -168,6 +169,8 @@ pub(crate) struct Parts {
     pub(crate) boot: u64,
     /// What others dial.
     pub(crate) address: Address,
+    /// What this node keeps in common with others of this process.
+    pub(crate) shared: Option<Arc<SharedRing>>,
 }
 
 impl Node {
@@ -199,6 +202,7 @@ impl Node {
         };
         let me = come_back::own_record(me, former.as_ref());
         let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
+        members.share(parts.shared);
         members.limit(config.max_table_nodes);
         let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
         let view = members.view();
@@ -241,7 +245,7 @@ impl Node {
             hlc,
             sequence: AtomicU64::new(1),
             state: Mutex::new(state),
-            view: ArcSwap::from_pointee(view),
+            view: ArcSwap::from(Arc::new(view)),
             ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),
             readable: readable::Readable::new(slots.count()),
             recent: recent::Recent::default(),
@@ -344,8 +348,8 @@ impl Node {
 
     /// Derives the view from the members and switches to it: view, replica lists and readable bits.
     fn refresh(&self, state: &mut State) {
-        let after = Arc::new(state.members.view());
         let before = self.view.load_full();
+        let after = state.members.view_after(&before);
         let missed = state.members.take_missed();
         let replicas = self.replicas();
         let switch = Switch {
@@ -365,12 +369,16 @@ impl Node {
             self.repair_wanted.notify_one();
             self.stabilize_wanted.notify_one();
         }
+        // Whoever only came takes nothing from Chord's pointers.
+        let lost = moved && before.positions_lost(&after);
         let State { vnodes, members, fingers, .. } = state;
         let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
-        for vnode in vnodes.iter_mut() {
-            vnode.retain(keeps);
+        if lost {
+            for vnode in vnodes.iter_mut() {
+                vnode.retain(keeps);
+            }
+            fingers.retain(keeps);
         }
-        fingers.retain(keeps);
         self.view.store(after);
         self.progress.step();
     }

@@ -16,6 +16,9 @@ pub(super) const DISAGREEING_MAX: usize = 256;
 /// forms exchanges at once, one that churns at this rate, whatever its size.
 const RATE: f64 = 512.0;
 const SAVED_MAX: f64 = 256.0 * 1024.0;
+/// The same in larger rings, for each node: an exchange with the other side of a split that has healed tells all of one
+/// side or of the other, some 120 bytes a node with the digests, and a few partners are needed.
+const SAVED_PER_NODE: f64 = 1024.0;
 
 /// See the module.
 #[derive(Default)]
@@ -99,33 +102,29 @@ impl News {
 
     /// An exchange cost that many bytes.
     pub(crate) fn spent(&mut self, bytes: usize) {
-        self.allowance.saved -= bytes as f64;
+        self.allowance.owed += bytes as f64;
     }
 
-    /// How long the next exchange has to wait.
-    pub(crate) fn pause(&mut self, now: Instant) -> Duration {
-        self.allowance.pause(now)
+    /// How long the next exchange has to wait, in a ring of so many nodes.
+    pub(crate) fn pause(&mut self, nodes: usize, now: Instant) -> Duration {
+        self.allowance.pause(SAVED_MAX.max(SAVED_PER_NODE * nodes as f64), now)
     }
 }
 
 /// A token bucket that may be overdrawn: what an exchange costs is known afterwards.
+#[derive(Default)]
 struct Allowance {
-    saved: f64,
+    /// What exchanges have cost and time has not paid for yet.
+    owed: f64,
     at: Option<Instant>,
 }
 
-impl Default for Allowance {
-    fn default() -> Self {
-        Self { saved: SAVED_MAX, at: None }
-    }
-}
-
 impl Allowance {
-    fn pause(&mut self, now: Instant) -> Duration {
+    fn pause(&mut self, owed_max: f64, now: Instant) -> Duration {
         let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.at = Some(now);
-        self.saved = (self.saved + passed.as_secs_f64() * RATE).min(SAVED_MAX);
-        if self.saved >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.saved / RATE) }
+        self.owed = (self.owed - passed.as_secs_f64() * RATE).max(0.0);
+        Duration::from_secs_f64((self.owed - owed_max).max(0.0) / RATE)
     }
 }
 
@@ -185,10 +184,11 @@ mod tests {
     async fn exchanges_are_free_until_the_savings_are_spent_then_rated() {
         let env = Env::simulated(1, 0);
         let mut news = News::default();
-        assert_eq!(news.pause(env.now()), Duration::ZERO);
+        assert_eq!(news.pause(10, env.now()), Duration::ZERO);
         news.spent(SAVED_MAX as usize + 1024);
-        assert_eq!(news.pause(env.now()), Duration::from_secs(2));
+        assert_eq!(news.pause(10, env.now()), Duration::from_secs(2));
+        assert_eq!(news.pause(1_000, env.now()), Duration::ZERO, "a large ring has more to tell");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(news.pause(env.now()), Duration::ZERO);
+        assert_eq!(news.pause(10, env.now()), Duration::ZERO);
     }
 }

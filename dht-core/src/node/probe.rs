@@ -144,10 +144,17 @@ impl Node {
 
     async fn probe(&self, peer: &Peer) {
         self.stats.heartbeats_sent.add(1);
-        let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + self.state().local_health.score());
+        let (patience, suspected) = {
+            let state = self.state();
+            let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + state.local_health.score());
+            (patience, state.members.suspects().any(|known| known.record().node_id == peer.node_id))
+        };
         if self.ping(peer, patience).await {
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
+            if suspected {
+                self.probe_another_suspect();
+            }
             return;
         }
         let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
@@ -162,6 +169,22 @@ impl Node {
         if !alive {
             self.suspect(peer, false);
         }
+    }
+
+    /// Where one suspect answers, many may: a split has healed. So each that does is followed by another at once, instead
+    /// of some every heartbeat, until one does not answer or all have: in a ring of a thousand the rest would be given up
+    /// before their turn.
+    fn probe_another_suspect(&self) {
+        let next = {
+            let state = self.state();
+            let unheard: Vec<&super::Known> =
+                state.members.unheard_suspects().filter(|k| !state.probing.contains(&k.record().node_id)).collect();
+            if unheard.is_empty() {
+                return;
+            }
+            Peer::from(unheard[self.env.random_below(unheard.len())].record())
+        };
+        self.probe_soon(&next);
     }
 
     /// Whether `peer` answered, as the boot that is known.

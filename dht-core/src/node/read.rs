@@ -327,6 +327,10 @@ impl Node {
                         stale.entry(from.clone()).or_default().push(reading.slot);
                     }
                 }
+                // What a replica said before tells more than that the time was over when it was asked for the last time.
+                FetchResult::Failed(error) if error.kind() == ErrorKind::Timeout => {
+                    reading.failure.get_or_insert(error);
+                }
                 FetchResult::Failed(error) => reading.failure = Some(error),
             }
             short |= !reading.done;

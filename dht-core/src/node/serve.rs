@@ -213,7 +213,13 @@ impl Node {
         self.learn(records);
         let mut state = self.state();
         let nodes = self.view.load().members().len();
-        Response::Pong { records: state.news.take(nodes) }
+        let mut answer = state.news.take(nodes);
+        // Whoever doubts this node hears of its refutation, however long ago that was.
+        let own = state.members.own();
+        if records.iter().any(|told| told.node_id == self.node_id && own.supersedes(told)) && !answer.contains(own) {
+            answer.push(own.clone());
+        }
+        Response::Pong { records: answer }
     }
 
     fn serve_store(&self, items: Vec<StoreItem>, repair: bool) -> Response {

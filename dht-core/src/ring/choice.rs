@@ -181,8 +181,7 @@ impl Ring {
 
 /// How many slots have their last id at or before `id`.
 fn slots_until(slots: SlotSpace, id: Id) -> i64 {
-    let slot = slots.of(id);
-    i64::from(slot.0) + i64::from(slots.last_id(slot) == id)
+    i64::from(slots.ended_by(id))
 }
 
 #[cfg(test)]

@@ -136,12 +136,20 @@ pub(crate) fn lacking(members: &Members, digests: &[NodeDigest]) -> Vec<u64> {
     if digests.is_empty() {
         return Vec::new();
     }
-    let all = Scope { gone: true };
-    let known: BTreeMap<u64, _> = all.records(members).map(|record| (record.node_id.digest(), record.rank())).collect();
-    let newer = |digest: &&NodeDigest| known.get(&digest.node).is_none_or(|rank| *rank < digest.rank());
-    // A set, for a stranger's digests may name a node twice.
-    let nodes: BTreeSet<u64> = digests.iter().filter(newer).map(|digest| digest.node).collect();
-    nodes.into_iter().collect()
+    let mut told: Vec<&NodeDigest> = digests.iter().collect();
+    told.sort_unstable_by_key(|digest| digest.node);
+    let mut known = vec![None; told.len()];
+    for record in (Scope { gone: true }).records(members) {
+        let node = record.node_id.digest();
+        let first = told.partition_point(|digest| digest.node < node);
+        // A stranger's digests may name a node twice.
+        let same = told[first..].iter().take_while(|digest| digest.node == node).count();
+        known[first..first + same].fill(Some(record.rank()));
+    }
+    let newer = |(digest, known): &(&NodeDigest, Option<_>)| known.is_none_or(|rank| rank < digest.rank());
+    let mut nodes: Vec<u64> = told.into_iter().zip(known).filter(newer).map(|(digest, _)| digest.node).collect();
+    nodes.dedup();
+    nodes
 }
 
 fn bucket_of(node: u64, buckets: usize) -> usize {

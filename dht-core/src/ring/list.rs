@@ -214,7 +214,12 @@ impl SlotTable {
         }
         let between = Between::new(switch);
         let mut arc: Option<Arcs> = None;
-        for slot in switch.slots.iter() {
+        // Of all others this node had no part and gets none.
+        let mut concerned: Vec<Slot> = self.states.keys().copied().collect();
+        concerned.extend(after_me.into_iter().flat_map(|me| switch.after.slots_of(me, switch.replicas)));
+        concerned.sort_unstable();
+        concerned.dedup();
+        for slot in concerned {
             let between_arc = between.0.as_ref().and_then(|view| view.arc(slot));
             let starts = (switch.before.arc(slot), switch.after.arc(slot), between_arc);
             if arc.as_ref().is_none_or(|a| a.starts != starts) {
@@ -502,24 +507,19 @@ struct Between(Option<RingView>);
 
 impl Between {
     fn new(switch: &Switch<'_>) -> Self {
-        let (before, after) = (switch.before.members(), switch.after.members());
-        let only_in = |here: &[Arc<Member>], there: &RingView| {
-            here.iter().any(|m| there.member_index(&m.record.node_id).is_none())
-        };
-        let came = only_in(after, switch.before) || !switch.missed.is_empty();
-        let went = only_in(before, switch.after) || !switch.missed.is_empty();
+        let gone: Vec<&Arc<Member>> = switch.before.lacking_in(switch.after).collect();
+        let came = switch.after.lacking_in(switch.before).next().is_some() || !switch.missed.is_empty();
+        let went = !gone.is_empty() || !switch.missed.is_empty();
         if !(came && went) {
             return Self(None);
         }
-        let unseen = |m: &&Arc<Member>| switch.after.member_index(&m.record.node_id).is_none();
         let passed = switch.missed.iter().map(|m| {
             let mut record = m.record.clone();
             record.state = super::record::NodeState::Active;
             record.verdict = super::record::Verdict::Alive;
             Arc::new(Member { record, positions: m.positions.clone() })
         });
-        let all: Vec<Arc<Member>> =
-            after.iter().cloned().chain(before.iter().filter(unseen).cloned()).chain(passed).collect();
+        let all: Vec<Arc<Member>> = switch.after.members().iter().chain(gone).cloned().chain(passed).collect();
         Self(Some(RingView::derive(switch.slots.ids(), switch.slots, all.iter())))
     }
 }

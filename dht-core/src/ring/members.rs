@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::choice::choose;
 use super::id::{Id, IdSpace};
 use super::record::{Address, Member, NodeId, NodeRecord, NodeState, Verdict};
+use super::shared::SharedRing;
 use super::slot::SlotSpace;
 use super::view::{RingView, positions_of};
 use super::vnode::Pointer;
@@ -75,6 +76,7 @@ pub(crate) struct Members {
     len_max: usize,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
     missed: Vec<Arc<Member>>,
+    shared: Option<Arc<SharedRing>>,
     pub(crate) joined: u64,
     pub(crate) left: u64,
 }
@@ -95,11 +97,17 @@ impl Members {
             outbids: 0,
             len_max: usize::MAX,
             missed: Vec::new(),
+            shared: None,
             joined: 0,
             left: 0,
         };
         members.insert(me, now);
         members
+    }
+
+    /// From now on equal records and views are kept once with all that share this.
+    pub(crate) fn share(&mut self, shared: Option<Arc<SharedRing>>) {
+        self.shared = shared;
     }
 
     /// From now on gone nodes are remembered only where so many records leave room for them.
@@ -180,11 +188,12 @@ impl Members {
         }
     }
 
-    /// Suspects whose time is up: after `refused_max` if the address refuses, else after `silent_max`.
+    /// Suspects whose time is up: after `refused_max` if the address refuses, else after `silent_max`; since they were
+    /// suspected, or since they last answered: then what they refute it by is on its way.
     pub(crate) fn overdue(&self, now: Instant, refused_max: Duration, silent_max: Duration) -> Vec<(NodeId, u64)> {
         let due = |known: &&Known| {
             let limit = if known.refused { refused_max } else { silent_max };
-            now >= known.since + limit
+            now >= known.heard.map_or(known.since, |heard| heard.max(known.since)) + limit
         };
         self.suspects().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
     }
@@ -240,6 +249,15 @@ impl Members {
 
     pub(crate) fn view(&self) -> RingView {
         RingView::derive(self.ids, self.slots, self.all.values().map(|k| &k.member))
+    }
+
+    /// The same, from the view `before` the last changes.
+    pub(crate) fn view_after(&self, before: &RingView) -> Arc<RingView> {
+        let all = || self.all.values().map(|known| &known.member);
+        let derive = || RingView::derive_after(Some(before), self.ids, self.slots, all());
+        let Some(shared) = &self.shared else { return Arc::new(derive()) };
+        let (fingerprint, members) = RingView::placed(all());
+        shared.view(self.slots, &members, fingerprint, derive)
     }
 
     /// The view as it would be if this node were active.
@@ -335,6 +353,11 @@ impl Members {
         self.suspects.iter().filter_map(|node_id| self.all.get(node_id))
     }
 
+    /// Those of them that have not answered this node since.
+    pub(crate) fn unheard_suspects(&self) -> impl Iterator<Item = &Known> {
+        self.suspects().filter(|known| known.heard.is_none_or(|heard| heard < known.since))
+    }
+
     /// The graveyard.
     pub(crate) fn gone(&self) -> impl Iterator<Item = &Known> {
         self.gone.iter().filter_map(|node_id| self.all.get(node_id))
@@ -390,12 +413,16 @@ impl Members {
 
     fn member(&self, record: NodeRecord) -> Arc<Member> {
         let before = self.all.get(&record.node_id).map(|k| &k.member);
-        let same = |m: &&Arc<Member>| m.record.vnodes == record.vnodes && m.record.choices == record.choices;
-        let positions = match before.filter(same) {
+        let positions = |record: &NodeRecord| match before
+            .filter(|m| m.record.vnodes == record.vnodes && m.record.choices == record.choices)
+        {
             Some(member) => member.positions.clone(),
-            None => positions_of(&self.cluster, self.ids, &record),
+            None => positions_of(&self.cluster, self.ids, record),
         };
-        Arc::new(Member { record, positions })
+        match &self.shared {
+            Some(shared) => shared.member(record, positions),
+            None => Arc::new(Member { positions: positions(&record), record }),
+        }
     }
 }
 

@@ -261,6 +261,28 @@ fn suspects_fall_due_sooner_if_their_address_refuses() {
 }
 
 #[test]
+fn a_suspect_that_answers_has_the_whole_time_again() {
+    let start = now();
+    let mut members = me();
+    members.merge(&record("a", |_| {}), start);
+    members.merge(&record("b", |_| {}), start);
+    members.heard(&NodeId::new("b"), start);
+    let later = start + SILENT_MAX;
+    for name in ["a", "b"] {
+        members.judge(&NodeId::new(name), 1, Verdict::Suspect, start + Duration::from_millis(1));
+    }
+    let unheard =
+        |members: &Members| members.unheard_suspects().map(|k| k.record().node_id.to_string()).collect::<Vec<_>>();
+    assert_eq!(unheard(&members), ["a", "b"], "what b answered before says nothing");
+    members.heard(&NodeId::new("a"), later);
+    assert_eq!(unheard(&members), ["b"]);
+    let due =
+        |at| members.overdue(at, REFUSED_MAX, SILENT_MAX).into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+    assert_eq!(due(later + Duration::from_millis(1)), ["b"]);
+    assert_eq!(due(later + SILENT_MAX), ["a", "b"]);
+}
+
+#[test]
 fn what_was_heard_of_a_boot_does_not_hold_for_the_next() {
     let mut members = me();
     let a = NodeId::new("a");

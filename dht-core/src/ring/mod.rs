@@ -13,6 +13,7 @@ pub(crate) mod params;
 pub(crate) mod record;
 pub(crate) mod reunion;
 pub(crate) mod route;
+pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod view;
 pub(crate) mod vnode;

@@ -5,48 +5,81 @@
 //! raises its incarnation; others only add a verdict.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::id::Id;
 
-/// What a node is called; any text of 1 to 255 bytes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(Arc<str>);
+/// What a node is called; any text of 1 to 255 bytes. Ordered as its text is.
+#[derive(Clone)]
+pub struct NodeId {
+    text: Arc<str>,
+    /// Of the text: computed once, as lists, views and exchanges of records ask for it all the time.
+    digest: u64,
+}
 
 impl NodeId {
     /// Takes the text as it is; its bounds are checked by the configuration and the codec.
     pub fn new(text: &str) -> Self {
-        Self(text.into())
+        Self { text: text.into(), digest: xxh3_64(text.as_bytes()) }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What stands for the node_id where eight bytes must do (versions, list fingerprints).
     pub(crate) fn digest(&self) -> u64 {
-        xxh3_64(self.0.as_bytes())
+        self.digest
+    }
+}
+
+impl PartialEq for NodeId {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for NodeId {}
+
+impl Ord for NodeId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.text, &other.text) { Ordering::Equal } else { self.text.cmp(&other.text) }
+    }
+}
+
+impl PartialOrd for NodeId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for NodeId {
+    /// As the text does, by which a map can be asked too.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
 impl Borrow<str> for NodeId {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl std::fmt::Display for NodeId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl std::fmt::Debug for NodeId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", &self.0)
+        write!(f, "{:?}", &self.text)
     }
 }
 
@@ -167,6 +200,12 @@ pub(crate) struct Member {
     pub(crate) record: NodeRecord,
     /// By index.
     pub(crate) positions: Arc<[Id]>,
+}
+
+impl Member {
+    pub(crate) fn same_positions(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.positions, &other.positions) || self.positions == other.positions
+    }
 }
 
 #[cfg(test)]

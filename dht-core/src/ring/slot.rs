@@ -62,6 +62,13 @@ impl SlotSpace {
         self.first_id(slot).or(self.ids.max().shift_right(u32::from(self.bits)))
     }
 
+    /// How many slots, from slot 0 on, have their last id at or before `id`.
+    #[inline]
+    pub(crate) fn ended_by(&self, id: Id) -> u32 {
+        let slot = self.of(id);
+        slot.0 + u32::from(self.last_id(slot) == id)
+    }
+
     /// The slot of that number; `None` from [`SlotSpace::count`] on.
     #[inline]
     pub(crate) const fn get(&self, index: u32) -> Option<Slot> {

@@ -53,6 +53,32 @@ impl RingView {
     /// The view of the placed ones among `records`. `fingerprint` covers everything present, joining ones included:
     /// what nodes compare to learn whether they know the same.
     pub(crate) fn derive<'a>(ids: IdSpace, slots: SlotSpace, all: impl Iterator<Item = &'a Arc<Member>>) -> Self {
+        Self::derive_after(None, ids, slots, all)
+    }
+
+    /// The same, from a view `before` that is likely to be much the same: its sorted positions are taken over.
+    pub(crate) fn derive_after<'a>(
+        before: Option<&Self>,
+        ids: IdSpace,
+        slots: SlotSpace,
+        all: impl Iterator<Item = &'a Arc<Member>>,
+    ) -> Self {
+        let (fingerprint, members) = Self::placed(all);
+        let mut members: Vec<Arc<Member>> = members.into_iter().cloned().collect();
+        // Mostly they come in order.
+        if !members.is_sorted_by(|a, b| a.record.node_id <= b.record.node_id) {
+            members.sort_by(|a, b| a.record.node_id.cmp(&b.record.node_id));
+        }
+        let taken_over = before.and_then(|before| positions_after(before, &members));
+        let positions = taken_over.unwrap_or_else(|| positions_of_all(&members));
+        let (radix_slots, radix) = radix_index(ids, &positions);
+        let zones = Zones::of(&members, &positions);
+        Self { ids, slots, members, positions, radix, radix_slots, zones, fingerprint }
+    }
+
+    /// What a view is made of: the sum over those that are present, and those that have a place in the order in which they
+    /// come.
+    pub(super) fn placed<'a>(all: impl Iterator<Item = &'a Arc<Member>>) -> (u64, Vec<&'a Arc<Member>>) {
         let mut fingerprint = 0u64;
         let mut members = Vec::new();
         for member in all {
@@ -61,21 +87,18 @@ impl RingView {
                 fingerprint = fingerprint.wrapping_add(member.record.fingerprint());
             }
             if member.record.placed() && member.record.vnodes > 0 {
-                members.push(member.clone());
+                members.push(member);
             }
         }
-        members.sort_by(|a, b| a.record.node_id.cmp(&b.record.node_id));
-        let mut positions = Vec::new();
-        for (member, node) in members.iter().enumerate() {
-            let of_member = |(index, &id): (usize, &Id)| Position { id, member: member as u32, index: index as u32 };
-            positions.extend(node.positions.iter().enumerate().map(of_member));
-        }
-        // Equal positions: the smaller node_id holds it, the other's is void.
-        positions.sort_by_key(|p| (p.id, p.member, p.index));
-        positions.dedup_by_key(|p| p.id);
-        let (radix_slots, radix) = radix_index(ids, &positions);
-        let zones = Zones::of(&members, &positions);
-        Self { ids, slots, members, positions, radix, radix_slots, zones, fingerprint }
+        (fingerprint, members)
+    }
+
+    /// True if it was derived from these very members, ascending, and has that fingerprint.
+    pub(super) fn is_of(&self, slots: SlotSpace, members: &[&Arc<Member>], fingerprint: u64) -> bool {
+        self.slots == slots
+            && self.fingerprint == fingerprint
+            && self.members.len() == members.len()
+            && self.members.iter().zip(members).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
     /// What stands for the whole set of present records, joining and leaving ones included.
@@ -227,8 +250,69 @@ impl RingView {
 
     /// True if every slot has the same list here and there, whatever the list's length.
     pub(crate) fn same_placement(&self, other: &Self) -> bool {
-        let placed = |view: &Self| view.members.iter().map(|m| (m.record.boot, m.record.placed_at)).collect::<Vec<_>>();
-        placed(self) == placed(other) && self.positions == other.positions && self.zones == other.zones
+        // All that positions and zones are derived from.
+        let same = |(a, b): (&Arc<Member>, &Arc<Member>)| {
+            let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at);
+            Arc::ptr_eq(a, b)
+                || of(a) == of(b)
+                    && a.record.node_id == b.record.node_id
+                    && a.same_positions(b)
+                    && a.record.zone == b.record.zone
+        };
+        self.members.len() == other.members.len() && self.members.iter().zip(&other.members).all(same)
+    }
+
+    /// The members whose node_id is not in `other`, ascending.
+    pub(crate) fn lacking_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Arc<Member>> {
+        let mut others = other.members.iter().peekable();
+        self.members.iter().filter(move |member| {
+            while others.next_if(|m| m.record.node_id < member.record.node_id).is_some() {}
+            others.next_if(|m| m.record.node_id == member.record.node_id).is_none()
+        })
+    }
+
+    /// A member here has other positions in `after`, or none.
+    pub(crate) fn positions_lost(&self, after: &Self) -> bool {
+        let mut there = after.members.iter().peekable();
+        self.members.iter().any(|member| {
+            while there.next_if(|m| m.record.node_id < member.record.node_id).is_some() {}
+            let same = |m: &&Arc<Member>| m.record.node_id == member.record.node_id && m.same_positions(member);
+            there.next_if(same).is_none()
+        })
+    }
+
+    /// The slots in whose replica list of `count` the member is. In no order; some may come twice.
+    pub(crate) fn slots_of(&self, member: MemberIndex, count: usize) -> Vec<Slot> {
+        if self.zones.is_some() {
+            // Its place in the order of zones may be anywhere.
+            return self.slots.iter().filter(|slot| self.replica_list(*slot, count).contains(&member)).collect();
+        }
+        let mut slots = Vec::new();
+        for &id in self.members[member as usize].positions.iter() {
+            // Of two nodes with the same position one does not hold it.
+            let Some(at) = self.successor_index(id).filter(|at| self.positions[*at].member == member) else { continue };
+            let (before, after) = self.positions.split_at(at);
+            let mut others = Members::new();
+            // Up to where that many others lie between, the slots are this position's; its own one before takes the rest.
+            let limit = before.iter().rev().chain(after[1..].iter().rev()).find(|p| {
+                if p.member != member && !others.contains(&p.member) {
+                    others.push(p.member);
+                }
+                p.member == member || others.len() == count
+            });
+            match limit {
+                None => slots.extend(self.slots.iter()),
+                Some(limit) => {
+                    let (first, end) = (self.slots.ended_by(limit.id), self.slots.ended_by(id));
+                    if limit.id < id {
+                        slots.extend((first..end).map(Slot));
+                    } else {
+                        slots.extend((first..self.slots.count()).chain(0..end).map(Slot));
+                    }
+                }
+            }
+        }
+        slots
     }
 
     /// Fraction of the key space each member owns, in the order of `members`.
@@ -257,6 +341,57 @@ impl RingView {
         }
         Some(if at == self.positions.len() { 0 } else { at })
     }
+}
+
+/// All positions that are held, sorted.
+fn positions_of_all(members: &[Arc<Member>]) -> Vec<Position> {
+    let mut positions = Vec::with_capacity(members.iter().map(|m| m.positions.len()).sum());
+    members.iter().enumerate().for_each(|(member, node)| positions.extend(held_by(member, node)));
+    // Equal positions: the smaller node_id holds it, the other's is void.
+    positions.sort_by_key(|p| (p.id, p.member, p.index));
+    positions.dedup_by_key(|p| p.id);
+    positions
+}
+
+/// The same, sorting only those of members that `before` does not have so. `None` where two positions are equal, of which
+/// one is void: what becomes of it is for [`positions_of_all`] to say.
+fn positions_after(before: &RingView, members: &[Arc<Member>]) -> Option<Vec<Position>> {
+    const GONE: u32 = u32::MAX;
+    let claimed = before.members.iter().map(|m| m.positions.len()).sum::<usize>();
+    if claimed != before.positions.len() {
+        return None;
+    }
+    let mut now = vec![GONE; before.members.len()];
+    let mut fresh = Vec::new();
+    let mut was = before.members.iter().enumerate().peekable();
+    for (member, node) in members.iter().enumerate() {
+        while was.next_if(|(_, m)| m.record.node_id < node.record.node_id).is_some() {}
+        let same = was.next_if(|(_, m)| m.record.node_id == node.record.node_id);
+        match same.filter(|(_, m)| m.same_positions(node)) {
+            Some((index, _)) => now[index] = member as u32,
+            None => fresh.extend(held_by(member, node)),
+        }
+    }
+    fresh.sort_by_key(|p: &Position| (p.id, p.member, p.index));
+    let mut positions = Vec::with_capacity(before.positions.len() + fresh.len());
+    let mut fresh = fresh.into_iter().peekable();
+    for position in &before.positions {
+        let member = now[position.member as usize];
+        if member == GONE {
+            continue;
+        }
+        while let Some(next) = fresh.next_if(|f| f.id <= position.id) {
+            positions.push(next);
+        }
+        positions.push(Position { member, ..*position });
+    }
+    positions.extend(fresh);
+    positions.is_sorted_by(|a, b| a.id < b.id).then_some(positions)
+}
+
+fn held_by(member: usize, node: &Member) -> impl Iterator<Item = Position> {
+    let of_member = move |(index, &id): (usize, &Id)| Position { id, member: member as u32, index: index as u32 };
+    node.positions.iter().enumerate().map(of_member)
 }
 
 /// See [`RingView::list_fingerprint`].

@@ -191,6 +191,46 @@ proptest! {
         }
     }
 
+    /// As one view follows another, members with fewer, other or the same positions among them.
+    #[test]
+    fn a_view_derived_from_another_is_the_same(ring in rings(), others in records()) {
+        let ids = ring.slots.ids();
+        let before: Vec<Arc<Member>> = others.into_iter().map(|r| member(ids, r)).collect();
+        let before = RingView::derive(ids, ring.slots, before.iter());
+        let after = RingView::derive_after(Some(&before), ids, ring.slots, ring.members.iter());
+        prop_assert_eq!(after.positions(), ring.view.positions());
+        prop_assert_eq!(after.fingerprint(), ring.view.fingerprint());
+        let names = |view: &RingView| view.members().iter().map(|m| m.record.node_id.clone()).collect::<Vec<_>>();
+        prop_assert_eq!(names(&after), names(&ring.view));
+        let lacking = |here: &RingView, there: &RingView| {
+            let mut lacking = names(here);
+            lacking.retain(|id| there.member_index(id).is_none());
+            lacking
+        };
+        let found: Vec<NodeId> = before.lacking_in(&after).map(|m| m.record.node_id.clone()).collect();
+        prop_assert_eq!(found, lacking(&before, &after));
+        let same = |m: &Arc<Member>| after.members().iter().any(|n| n.record.node_id == m.record.node_id && n.positions == m.positions);
+        prop_assert_eq!(before.positions_lost(&after), !before.members().iter().all(same));
+    }
+
+    #[test]
+    fn slots_of_a_member_are_those_whose_list_it_is_in(ring in rings(), count in 1..=4_usize) {
+        for index in 0..ring.view.members().len() as u32 {
+            let mut slots = ring.view.slots_of(index, count);
+            slots.sort_unstable();
+            slots.dedup();
+            if ring.slots.count() <= 64 {
+                let listed: Vec<Slot> =
+                    ring.slots.iter().filter(|s| ring.view.replica_list(*s, count).contains(&index)).collect();
+                prop_assert_eq!(&slots, &listed);
+            }
+            for slot in sample(&ring) {
+                let listed = ring.view.replica_list(slot, count).contains(&index);
+                prop_assert_eq!(slots.binary_search(&slot).is_ok(), listed, "{:?} of {}", slot, index);
+            }
+        }
+    }
+
     #[test]
     fn searches_agree_with_a_walk(ring in rings(), bytes: [u8; 32], not in 0..14_u32, count in 0..6_usize) {
         let held = held(&ring.members);

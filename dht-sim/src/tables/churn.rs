@@ -36,6 +36,13 @@ fn print(nodes: Option<usize>) -> Result<(), Box<Failure>> {
     Ok(())
 }
 
+/// What the error says, without whom and what it is about.
+fn reason(error: &dht_core::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(' ').filter(|word| !word.contains(|c: char| c.is_ascii_digit() && word.len() > 1));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 async fn churn(world: World, routing: Routing, median: f64, count: usize) -> Result<(), String> {
     let config = Config { virtual_nodes: Some(1), slot_bits: 12, routing, ..Config::default() };
     let mut nodes = Nodes::new(world.clone(), config);
@@ -48,7 +55,7 @@ async fn churn(world: World, routing: Routing, median: f64, count: usize) -> Res
     let (before, begun) = (world.traffic(), world.now());
     let mut ends: BTreeMap<usize, Duration> = (0..count).map(|number| (number, begun + session())).collect();
     let (mut next, mut starting, mut reading) = (count, JoinSet::new(), JoinSet::new());
-    let (mut right, mut wrong, mut present) = (0_u64, BTreeMap::<ErrorKind, u64>::new(), 0_usize);
+    let (mut right, mut wrong, mut present) = (0_u64, BTreeMap::<String, u64>::new(), 0_usize);
     let mut steps = 0;
     while world.now() < begun + WATCHED {
         tokio::time::sleep(STEP).await;
@@ -78,7 +85,7 @@ async fn churn(world: World, routing: Routing, median: f64, count: usize) -> Res
                 Ok(_) => right += 1,
                 // The caller died.
                 Err(error) if error.kind() == ErrorKind::Stopped => {}
-                Err(error) => *wrong.entry(error.kind()).or_default() += 1,
+                Err(error) => *wrong.entry(reason(&error)).or_default() += 1,
             }
         }
     }

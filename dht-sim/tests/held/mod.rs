@@ -108,6 +108,7 @@ impl<'a> Start<'a> {
             boot: env.random_u64().max(1),
             env,
             address,
+            shared: None,
         };
         Dht::start_with(Config { node_id: format!("node-{number}"), seeds, ..config }, foundation).await
     }

@@ -20,8 +20,7 @@ impl Node {
             if !moved {
                 return Vec::new();
             }
-            let ids = here.members().iter().map(|m| &m.record.node_id);
-            ids.filter(|id| there.member_index(id).is_none()).cloned().collect()
+            here.lacking_in(there).map(|m| m.record.node_id.clone()).collect()
         };
         let mut lost = only_in(before, after);
         lost.retain(|id| state.members.get(id).is_some_and(|k| k.record().verdict == Verdict::Dead));

@@ -366,7 +366,7 @@ async fn node_on(disk: &Disk) -> Dht {
     };
     let transport = TcpTransport::bind(options, env.clone()).await.unwrap();
     let address = transport.local_address();
-    let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot };
+    let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot, shared: None };
     Dht::start_with(config, foundation).await.unwrap()
 }
 

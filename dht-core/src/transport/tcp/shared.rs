@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Service, TransportError};
 use super::connection::Connection;
 use super::counters::Counters;
+use super::gate::Gate;
 use super::handshake::{HandshakeError, greet, hello_reader, receive};
 use super::inbound::FrameReader;
 use super::pool::{Lane, Pool, REDIAL_PAUSE, tell_all};
@@ -19,6 +21,11 @@ use super::tasks::Tasks;
 use crate::env::Env;
 use crate::ring::record::Address;
 use crate::wire::hello::{Acceptance, Hello};
+
+/// Requests that go on after their connection has ended, of all connections together: a network that fails for a moment
+/// breaks every connection at once, and what was under way on them is carried out; whoever opens and closes connections
+/// does not pile up work.
+pub(super) const ORPHANS_MAX: usize = 1_024;
 
 /// The insides of a transport.
 pub(super) struct Shared {
@@ -30,6 +37,9 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) tasks: Tasks,
     pub(super) pool: Pool,
+    pub(super) gate: Gate,
+    /// Requests that go on after their connection has ended.
+    pub(super) orphans: Arc<Semaphore>,
     service: ArcSwapOption<Arc<dyn Service>>,
     closed: watch::Sender<bool>,
     request_ids: AtomicU64,
@@ -47,6 +57,8 @@ impl Shared {
             counters: Arc::default(),
             tasks: Tasks::new(),
             pool: Pool::new(options.max_connections, options.buffer_size),
+            gate: Gate::new(),
+            orphans: Arc::new(Semaphore::new(ORPHANS_MAX)),
             service: ArcSwapOption::empty(),
             closed: watch::Sender::new(false),
             // One-way frames have 0.
@@ -111,10 +123,16 @@ impl Shared {
         let judge = || if self.service().is_some() { Acceptance::Accepted } else { Acceptance::NotServing };
         let mut frames = hello_reader();
         let heard = receive(&mut socket, &mut frames, &self.hello, &self.counters, judge).await;
+        let source = source_of(from.ip());
         let from = Address::new(&from.to_string());
         let refused = match heard {
             Ok(_) => self.establish(socket, frames, &from, false).err().map(|error| error.to_string()),
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                if error.is_the_peers() {
+                    self.counters.misdeeds.note(Misbehaviour::Handshake, &source.to_string());
+                }
+                Some(error.to_string())
+            }
         };
         if let Some(error) = refused {
             tracing::debug!(%from, %error, "connection not taken");

@@ -12,7 +12,7 @@ use crate::wire::frame::{HEADER_LEN, Header};
 use crate::wire::hello::{Acceptance, HELLO_LEN_MAX};
 use crate::wire::message::{Action, Head, Operation, Request, Response, Topic};
 
-fn options(name: &str) -> TcpOptions {
+pub(super) fn options(name: &str) -> TcpOptions {
     TcpOptions {
         bind: Some("127.0.0.1:0".to_owned()),
         hello: Hello::new("test", NodeId::new(name), 7, false),
@@ -23,7 +23,7 @@ fn options(name: &str) -> TcpOptions {
     }
 }
 
-async fn transport(options: TcpOptions) -> TcpTransport {
+pub(super) async fn transport(options: TcpOptions) -> TcpTransport {
     TcpTransport::bind(options, Env::system()).await.expect("a free port")
 }
 
@@ -56,7 +56,7 @@ macro_rules! contract {
 
 contract::each_check!(contract);
 
-struct Echo;
+pub(super) struct Echo;
 
 impl Service for Echo {
     fn serve(&self, call: Call) -> Answer {
@@ -68,7 +68,7 @@ impl Service for Echo {
     }
 }
 
-fn ask(text: &str) -> Call {
+pub(super) fn ask(text: &str) -> Call {
     let head = Head { ring_id: None, sender: 1, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
     Call { head, body: Request::Describe { topic: Topic::Node, key: Bytes::copy_from_slice(text.as_bytes()) } }
 }
@@ -77,7 +77,7 @@ fn soon() -> Instant {
     Env::system().now() + Duration::from_secs(30)
 }
 
-async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(), TransportError> {
+pub(super) async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(), TransportError> {
     let reply = from.call(&to.local_address(), ask(text), soon()).await?;
     match reply.body {
         Response::Described { json } => assert_eq!(json, text),
@@ -87,7 +87,7 @@ async fn asked(from: &TcpTransport, to: &TcpTransport, text: &str) -> Result<(),
 }
 
 /// Waits until `count` connections are open at `at`; a hang is a failure.
-async fn connections(at: &TcpTransport, count: u64) {
+pub(super) async fn connections(at: &TcpTransport, count: u64) {
     let reached = async {
         while at.traffic().connections != count {
             tokio::task::yield_now().await;
@@ -135,7 +135,7 @@ async fn other_clusters_are_rejected_with_both_names() {
 }
 
 /// A socket that has done its part of the handshake.
-async fn greeted(to: &TcpTransport) -> TcpStream {
+pub(super) async fn greeted(to: &TcpTransport) -> TcpStream {
     let mut socket = TcpStream::connect(to.local_address().as_str()).await.expect("listening");
     let hello = Hello::new("test", NodeId::new("raw"), 1, false).encode().expect("short");
     socket.write_all(&hello).await.expect("sent");

@@ -41,7 +41,10 @@ use tokio::time::Instant;
 
 use self::answering::Collecting;
 use self::shared::Shared;
-use super::{BoxFuture, Call, Reply, Responses, Service, TcpOptions, TcpTransport, Traffic, Transport, TransportError};
+use super::{
+    BoxFuture, Call, MisdeedCounts, Reply, Responses, Service, TcpOptions, TcpTransport, Traffic, Transport,
+    TransportError,
+};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -134,6 +137,10 @@ impl Transport for UdpTransport {
             network_errors: tcp.network_errors + udp.network_errors,
             connections: tcp.connections + udp.connections,
         }
+    }
+
+    fn misdeeds(&self) -> MisdeedCounts {
+        self.shared.tcp.misdeeds().and(self.shared.counters.misdeeds.snapshot())
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -9,6 +9,7 @@
 
 use bytes::{Buf, BufMut};
 
+use super::super::misbehaviour::Misbehaviour;
 use crate::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// Bytes of a datagram at most: they pass every path of IPv6 (1,280) unfragmented, with room for tunnels.
@@ -111,6 +112,17 @@ pub(super) enum PacketError {
     Payload { payload: usize, len: usize },
     #[error("asks in {0} bytes, must be at least {ASKING_LEN_MIN}")]
     Short(usize),
+}
+
+impl PacketError {
+    /// What it is, of whoever sent it.
+    pub(super) const fn kind(&self) -> Misbehaviour {
+        match self {
+            Self::Length(len) if *len > DATAGRAM_MAX => Misbehaviour::Oversize,
+            Self::Magic(_) | Self::Version(_) | Self::Cluster => Misbehaviour::Foreign,
+            _ => Misbehaviour::Malformed,
+        }
+    }
 }
 
 /// How the nodes of one cluster write datagrams.

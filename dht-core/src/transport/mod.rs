@@ -30,6 +30,8 @@ pub use misbehaviour::MisdeedCounts;
 pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
 pub use udp::UdpTransport;
+#[cfg(feature = "fuzzing")]
+pub use udp::{datagram_again, offered_session, seal_datagram};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;

@@ -16,6 +16,8 @@
 
 mod answering;
 mod asking;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod packet;
 mod peer;
 mod peers;
@@ -30,6 +32,9 @@ mod increments_tests;
 mod lossy_tests;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::{datagram_again, offered_session, seal_datagram};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

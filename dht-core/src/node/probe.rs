@@ -146,8 +146,12 @@ impl Node {
         self.stats.heartbeats_sent.add(1);
         let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + self.state().local_health.score());
         if self.ping(peer, patience).await {
+            self.contradict_death(peer);
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
+            return;
+        }
+        if self.confirm_death(peer) {
             return;
         }
         let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
@@ -185,7 +189,7 @@ impl Node {
         let alive = match answer {
             Ok(reply) if reply.head.sender == peer.boot => match self.accept_reply(peer, reply) {
                 Ok(Response::Pong { records }) => {
-                    self.learn(&records);
+                    self.learn_from(peer.boot, &records);
                     true
                 }
                 _ => false,

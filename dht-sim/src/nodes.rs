@@ -253,6 +253,11 @@ impl Nodes {
         }
     }
 
+    /// The world that they are in.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Waits until every node is joined, has handed over, and finds its slots fully replicated.
     ///
     /// # Errors

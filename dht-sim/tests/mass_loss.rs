@@ -75,6 +75,17 @@ async fn wait_for_holding(nodes: &Nodes, wanted: usize) {
     assert!(waited.is_ok(), "{} nodes hold after {NOTICED:?}, not {wanted}", holding(nodes));
 }
 
+/// Waits until every node knows all others as members.
+async fn wait_for_all(nodes: &Nodes) {
+    let sees_all = |dht: &dht_core::Dht| dht.ring().expect("it runs").nodes.len() == NODES;
+    let look = async {
+        while !nodes.running().iter().all(|(_, dht)| sees_all(dht)) {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+    };
+    tokio::time::timeout(60 * SECOND, look).await.expect("one ring");
+}
+
 /// Records in all stores of the running nodes.
 fn copies(nodes: &Nodes) -> usize {
     let of = |(_, dht): (usize, dht_core::Dht)| dht.statistics().expect("it runs").data_items_stored;
@@ -136,6 +147,8 @@ async fn split(world: &World, guarded: bool) -> u64 {
     if guarded {
         wait_for_holding(&nodes, 0).await;
     }
+    // Each half alone is well too.
+    wait_for_all(&nodes).await;
     nodes.settled(180 * SECOND).await.expect("it heals");
     for (n, (key, value)) in data.iter().enumerate() {
         let found = nodes.node(n % NODES).get_bytes(key.as_bytes(), read(Consistency::All)).await;

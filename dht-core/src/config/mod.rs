@@ -159,8 +159,9 @@ pub struct Config {
     /// both ends: memory for several at once is needed. Larger things are better cut up. Alike on all nodes.
     #[serde(deserialize_with = "text::size")]
     pub max_value_size: usize,
-    /// How long a deletion is remembered at least, 1 s to 30 d; default 1 h. Longer than a node is usually away saves
-    /// work at its return; each remembered deletion costs its key.
+    /// How long a deletion is remembered at least, 1 s to 30 d; default 1 h; up to 24 times as long while a node is missing that
+    /// may come back with the value. Longer than a node is usually away saves work at its return; each remembered
+    /// deletion costs its key.
     #[serde(with = "text::duration")]
     pub tombstone_grace: Duration,
     /// Largest accepted difference between clocks, 1 ms to 1 h; default 5 s. `join` beyond it fails with

@@ -33,6 +33,18 @@ use crate::wire::message::{Action, OpResult, Operation, PutOutcome, Request, Res
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
+/// Few calls last longer: a retry whose first try was so long ago is looked for among what the present replicas remember.
+const CALL_USUAL_MAX: Duration = Duration::from_secs(60);
+
+/// How often operations were tried.
+#[derive(Clone, Copy)]
+struct Tries {
+    /// From 0 on.
+    attempt: u32,
+    /// The same for their owner, but 0 while certainly none of them was carried out.
+    told: u32,
+}
+
 /// Where an operation goes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum To {
@@ -50,6 +62,8 @@ impl Node {
     ) -> Vec<OpResult> {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let mut pending: Vec<usize> = (0..operations.len()).collect();
+        // Where tries went that may have been carried out.
+        let mut doubted: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
         let (mut attempt, mut pause) = (0, PAUSE_MIN);
         self.retries.first();
         while !pending.is_empty() {
@@ -59,14 +73,24 @@ impl Node {
                 break;
             }
             let mut failed = false;
-            for (index, result) in self.attempt(operations, &pending, level, deadline, attempt).await {
+            let in_doubt = pending.iter().any(|i| doubted.contains_key(i));
+            let tries = Tries { attempt, told: if in_doubt { attempt } else { 0 } };
+            for (index, boot, result) in self.attempt(operations, &pending, level, deadline, tries).await {
                 let earlier = results[index].take();
-                let doubt = matches!(&earlier, Some(OpResult::Failed(error)) if error.maybe_applied());
+                let doubt = doubted.contains_key(&index);
+                if doubtful(&result) {
+                    doubted.entry(index).or_default().push(boot);
+                }
+                let elsewhere = || doubted.get(&index).is_some_and(|tried| tried.iter().any(|b| *b != boot));
                 failed |= matches!(&result, OpResult::Failed(error) if error.kind() != ErrorKind::NotJoined);
                 results[index] = Some(match result {
                     // What an earlier attempt may have done, a later refusal does not undo.
                     OpResult::Failed(error) if doubt => OpResult::Failed(error.unknown_outcome()),
                     OpResult::Misrouted if doubt => earlier.unwrap_or(OpResult::Misrouted),
+                    // What another node may have written for it can still come to light.
+                    result if found_nothing(&result) && elsewhere() && !planted!("denied_elsewhere") => {
+                        OpResult::Failed(applied_before("whether the node that was asked then carried it out"))
+                    }
                     result => result,
                 });
             }
@@ -96,15 +120,15 @@ impl Node {
         results.into_iter().map(shape).collect()
     }
 
-    /// One attempt at all pending operations, grouped by owner.
+    /// One attempt at all pending operations, grouped by owner; the boot of whom each was sent to, and what came of it.
     async fn attempt(
         self: &Arc<Self>,
         operations: &[Operation],
         pending: &[usize],
         level: Consistency,
         deadline: Instant,
-        attempt: u32,
-    ) -> Vec<(usize, OpResult)> {
+        tries: Tries,
+    ) -> Vec<(usize, u64, OpResult)> {
         let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
         let found = if self.walks() {
@@ -125,7 +149,7 @@ impl Node {
             };
             match to {
                 Ok(to) => groups.entry(to).or_default().push(index),
-                Err(error) => results.push((index, OpResult::Failed(error))),
+                Err(error) => results.push((index, self.boot, OpResult::Failed(error))),
             }
         }
         let mut running = FuturesUnordered::new();
@@ -135,11 +159,15 @@ impl Node {
         for (to, indices) in groups.into_iter().flat_map(cut) {
             running.push(async move {
                 let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
-                let answers = match to {
-                    To::Here => self.coordinate(batch, level, deadline, attempt).await,
-                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, attempt).await,
+                let boot = match &to {
+                    To::Here => self.boot,
+                    To::Peer(peer) => peer.boot,
                 };
-                indices.into_iter().zip(answers).collect::<Vec<_>>()
+                let answers = match to {
+                    To::Here => self.coordinate(batch, level, deadline, tries.told).await,
+                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
+                };
+                indices.into_iter().zip(answers).map(|(index, answer)| (index, boot, answer)).collect::<Vec<_>>()
             });
         }
         while let Some(answers) = running.next().await {
@@ -172,7 +200,7 @@ impl Node {
         operations: Vec<Operation>,
         level: Consistency,
         deadline: Instant,
-        attempt: u32,
+        tries: Tries,
     ) -> Vec<OpResult> {
         let count = operations.len();
         let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
@@ -180,10 +208,10 @@ impl Node {
         // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
         // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
         let now = self.env.now();
-        let tries_left = self.config.max_retries.saturating_sub(attempt) + 1;
+        let tries_left = self.config.max_retries.saturating_sub(tries.attempt) + 1;
         let share = deadline.saturating_duration_since(now) / tries_left;
         let until = if bytes > 64 << 10 { deadline } else { now + share };
-        match self.call(peer, request, until, attempt).await {
+        match self.call(peer, request, until, tries.told).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {
                 self.learn(&records);
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
@@ -229,19 +257,18 @@ impl Node {
         }
         let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
         let (mut pending, mut again) = (mine, false);
-        // Under which version a replica stored an operation for another owner, of those that were tried before.
-        let mut stored_as: BTreeMap<OpId, Version> = BTreeMap::new();
+        let mut seen: BTreeMap<OpId, Seen> = BTreeMap::new();
         loop {
             let looks = |i: &usize| again || attempt > 0 || operations[*i].action.depends();
             let looked: Vec<usize> = pending.iter().copied().filter(looks).collect();
-            let retries = (attempt > 0 && !again).then_some(&mut stored_as);
-            for (index, error) in self.look_first(&operations, &looked, retries, deadline).await {
+            let retries = attempt > 0 && !again;
+            for (index, error) in self.look_first(&operations, &looked, retries, &mut seen, deadline).await {
                 let error = if again { error.unknown_outcome() } else { error };
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
             self.hand_back(&operations, &mut pending, again, &mut results);
-            let to_do = ToDo { operations: &operations, which: &pending, again, attempt, stored_as: &stored_as };
+            let to_do = ToDo { operations: &operations, which: &pending, again, attempt, seen: &seen };
             let superseded = self.carry_out(to_do, level, deadline, &mut results).await;
             if superseded.is_empty() {
                 return finish(results);
@@ -281,19 +308,23 @@ impl Node {
     /// what that one wrote: they are to be decided once more.
     async fn carry_out(
         self: &Arc<Self>,
-        ToDo { operations, which, again, attempt, stored_as }: ToDo<'_>,
+        ToDo { operations, which, again, attempt, seen }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
     ) -> Vec<usize> {
-        let (mut applied, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
+        let (mut kept, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
             let operation = &operations[index];
-            match self.prepare(operation, again, stored_as.get(&operation.id).copied()) {
+            match self.prepare(operation, again, attempt > 0, seen.get(&operation.id)) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     self.recent.applied(operation.id, replayed.unwrap_or(record.version), &effect);
-                    applied.push((index, effect, replayed));
+                    kept.push((index, Kept::Applied { effect, replayed }));
                     batch.push(Write::new(self, record, operation.action.depends()));
+                }
+                Ok(Prepared::Confirm { record, result }) => {
+                    kept.push((index, Kept::Confirmed(result)));
+                    batch.push(Write::new(self, record, true));
                 }
                 Ok(Prepared::Done(result)) => {
                     self.unchanged.note(operation.id, attempt);
@@ -307,19 +338,23 @@ impl Node {
         self.replicate(&mut batch, level, deadline).await;
         unfinished.slots.clear();
         let mut superseded = Vec::new();
-        for ((index, effect, replayed), write) in applied.into_iter().zip(batch) {
+        for ((index, kept), write) in kept.into_iter().zip(batch) {
             if write.superseded() && self.env.now() < deadline {
                 superseded.push(index);
                 continue;
             }
-            results[index] = Some(match write.into_outcome() {
-                Ok(outcome) => {
+            results[index] = Some(match (write.into_outcome(), kept) {
+                (Ok(outcome), Kept::Applied { effect, replayed }) => {
                     let version = replayed.unwrap_or(outcome.version);
                     self.recent.applied(operations[index].id, version, &effect);
                     let Effect { existed, value } = effect;
                     OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed, value }
                 }
-                Err(error) => OpResult::Failed(error),
+                (Ok(_), Kept::Confirmed(result)) => {
+                    self.unchanged.note(operations[index].id, attempt);
+                    result
+                }
+                (Err(error), _) => OpResult::Failed(error),
             });
         }
         superseded
@@ -355,28 +390,29 @@ impl Node {
         Ok(places)
     }
 
-    /// Brings the newest version of the keys here, from a quorum: for what depends on the present value, and for
-    /// retries, which another owner may have applied already.
+    /// Brings the newest version of the keys here, from a quorum, and notes what was `seen`: for what depends on the
+    /// present value, and for `retries`, which another owner may have applied already.
     async fn look_first(
         self: &Arc<Self>,
         operations: &[Operation],
         which: &[usize],
-        mut retries: Option<&mut BTreeMap<OpId, Version>>,
+        retries: bool,
+        seen: &mut BTreeMap<OpId, Seen>,
         deadline: Instant,
     ) -> Vec<(usize, Error)> {
         if which.is_empty() || self.alone() || planted!("no_look_first") {
             return Vec::new();
         }
         let looked: Vec<&Operation> = which.iter().map(|&i| &operations[i]).collect();
-        let found = self.read_for(&looked, retries.is_some(), deadline).await;
+        let found = self.read_for(&looked, retries, deadline).await;
         let mut failed = Vec::new();
         for (&index, result) in which.iter().zip(found) {
             // What is deleted next makes no store larger for long.
             let deleted = matches!(operations[index].action, Action::Delete);
             let kept = result.and_then(|(record, stored_as)| {
-                if let (Some(retries), Some(version)) = (&mut retries, stored_as) {
-                    retries.insert(operations[index].id, version);
-                }
+                let seen = seen.entry(operations[index].id).or_default();
+                seen.newest = record.as_ref().map(|r| r.version);
+                seen.stored_as = seen.stored_as.max(stored_as);
                 match record {
                     Some(record) if deleted => {
                         self.store.merge_beyond_bound(self.slot_of(&record.key), record).map(|_| ())
@@ -393,8 +429,8 @@ impl Node {
     }
 
     /// Stamps what one operation comes to and keeps its record here. `again`: what was prepared before met a higher
-    /// version. `stored_as`: a replica stored it for another owner.
-    fn prepare(&self, operation: &Operation, again: bool, stored_as: Option<Version>) -> Result<Prepared> {
+    /// version. `retry`: an earlier try may have been carried out. `seen`: at a quorum, if it was asked.
+    fn prepare(&self, operation: &Operation, again: bool, retry: bool, seen: Option<&Seen>) -> Result<Prepared> {
         let slot = self.slot_of(&operation.key);
         loop {
             let present = self.store.get(slot, operation.map, &operation.key)?;
@@ -406,15 +442,26 @@ impl Node {
             } else if planted!("retry_blind") {
             } else if let Some(replay) = self.replay(operation, present.as_ref(), again) {
                 return replay;
-            } else if let (Some(version), Some(record)) = (stored_as, &present)
+            } else if let (Some(version), Some(record)) = (seen.and_then(|s| s.stored_as), &present)
                 && version < record.version
             {
                 return overwritten(operation, version, record);
+            } else if retry && !again && self.may_have_missed(slot, present.as_ref()) {
+                return Err(applied_before("whether it was"));
             }
+            // What an earlier write left here and nowhere else may not be told yet: others would not see it.
+            let unseen =
+                present.as_ref().filter(|record| seen.is_some_and(|s| s.newest < Some(record.version))).cloned();
+            let told = |result: OpResult| match unseen {
+                // What was written before and is lost may have been read where the higher version was not known.
+                _ if again && !in_record => Err(applied_before("whether anybody saw it")),
+                Some(record) if !planted!("dirty_told") => Ok(Prepared::Confirm { record, result }),
+                _ => Ok(Prepared::Done(result)),
+            };
             let (value, expires_at_ms, effect) = match decide(&operation.action, present.as_ref(), now_ms)? {
                 Decision::Write { value, expires_at_ms, effect } => (value, expires_at_ms, effect),
-                Decision::Nothing => return Ok(Prepared::nothing(present)),
-                Decision::Differs => return Ok(Prepared::Done(OpResult::Read { record: as_seen(present, now_ms) })),
+                Decision::Nothing => return told(nothing_done(present)),
+                Decision::Differs => return told(OpResult::Read { record: as_seen(present, now_ms) }),
             };
             let mut operations = present.map(|r| r.operations).unwrap_or_default();
             if operations.len() >= OPERATIONS_MAX {
@@ -428,6 +475,16 @@ impl Node {
                 // Another owner's write came in between: decide on what it left.
                 Merged::Kept(present) => self.stamp_above(present).map(|_| ())?,
             }
+        }
+    }
+
+    /// A retry of an operation on this record may have been carried out without any of the present replicas knowing: the
+    /// list has changed since, so that those who remember it may be gone, and the record only tells of its newest ones.
+    fn may_have_missed(&self, slot: Slot, present: Option<&Record>) -> bool {
+        let full = present.is_some_and(|record| record.operations.len() >= OPERATIONS_MAX);
+        full && !planted!("list_change_forgotten") && {
+            let changed_at = self.state().table.get(slot).and_then(|s| s.changed_at);
+            changed_at.is_some_and(|at| self.env.now() < at + CALL_USUAL_MAX)
         }
     }
 
@@ -504,7 +561,7 @@ impl Node {
         if !self.readable.get(self.slot_of(&operation.key)) {
             return None;
         }
-        let prepared = self.prepare(operation, false, None);
+        let prepared = self.prepare(operation, false, false, None);
         // Somebody may have joined since the first look, and have copied the slot before the record was in it. Whoever
         // copies it after this look finds the record: the store's lock orders the two.
         if !self.alone() {
@@ -519,7 +576,7 @@ impl Node {
                 let outcome = PutOutcome { version: record.version, acks: 1, wanted: 1, set_size: 1, degraded };
                 OpResult::Written { outcome, existed, value }
             }
-            Ok(Prepared::Done(result)) => result,
+            Ok(Prepared::Done(result) | Prepared::Confirm { result, .. }) => result,
             Err(error) => OpResult::Failed(error),
         })
     }
@@ -574,8 +631,24 @@ struct ToDo<'a> {
     again: bool,
     /// Of the caller.
     attempt: u32,
-    /// Those that a replica stored for another owner.
-    stored_as: &'a BTreeMap<OpId, Version>,
+    seen: &'a BTreeMap<OpId, Seen>,
+}
+
+/// What a quorum said of one operation's key.
+#[derive(Default)]
+struct Seen {
+    /// The newest version of the key.
+    newest: Option<Version>,
+    /// Under which version a replica stored this operation for another owner.
+    stored_as: Option<Version>,
+}
+
+/// What is told when the record that was sent to the replicas is there.
+enum Kept {
+    /// That of the operation, or of one that it was before.
+    Applied { effect: Effect, replayed: Option<Version> },
+    /// Another's: the operation found nothing to do.
+    Confirmed(OpResult),
 }
 
 /// A retry of what another owner applied as `version`, and others overwrote.
@@ -588,7 +661,7 @@ fn overwritten(operation: &Operation, version: Version, present: &Record) -> Res
 }
 
 fn applied_before(what: &str) -> Error {
-    let context = format!("the write was applied before its retry: {what} is not known");
+    let context = format!("the write was tried before: {what} is not known");
     Error::new(ErrorKind::Quorum, context).unknown_outcome()
 }
 
@@ -600,16 +673,19 @@ enum Prepared {
         effect: Effect,
         replayed: Option<Version>,
     },
+    /// Nothing is to be done, because of a record that is here and was not at a quorum: it is to be there first.
+    Confirm {
+        record: Record,
+        result: OpResult,
+    },
     Done(OpResult),
 }
 
-impl Prepared {
-    /// Nothing was to be done to `present`.
-    fn nothing(present: Option<Record>) -> Self {
-        let version = present.map(|record| record.version).unwrap_or_default();
-        let outcome = PutOutcome { version, acks: 0, wanted: 0, set_size: 0, degraded: false };
-        Self::Done(OpResult::Written { outcome, existed: false, value: None })
-    }
+/// Nothing was to be done to `present`.
+fn nothing_done(present: Option<Record>) -> OpResult {
+    let version = present.map(|record| record.version).unwrap_or_default();
+    let outcome = PutOutcome { version, acks: 0, wanted: 0, set_size: 0, degraded: false };
+    OpResult::Written { outcome, existed: false, value: None }
 }
 
 /// What expired is gone for the caller too, whatever the caller's clock says.
@@ -652,9 +728,23 @@ fn worth_retrying(result: &OpResult) -> bool {
     }
 }
 
+/// It failed, and may have been applied.
+fn doubtful(result: &OpResult) -> bool {
+    matches!(result, OpResult::Failed(error) if error.maybe_applied())
+}
+
+/// It was decided that nothing was to be done.
+fn found_nothing(result: &OpResult) -> bool {
+    match result {
+        OpResult::Read { .. } => true,
+        OpResult::Written { outcome, .. } => outcome.wanted == 0,
+        OpResult::Failed(_) | OpResult::Misrouted => false,
+    }
+}
+
 fn settle(results: &mut [Option<OpResult>], which: &[usize], error: &Error) {
     for &index in which {
-        let doubt = matches!(&results[index], Some(OpResult::Failed(before)) if before.maybe_applied());
+        let doubt = results[index].as_ref().is_some_and(doubtful);
         let error = if doubt { error.clone().unknown_outcome() } else { error.clone() };
         results[index] = Some(OpResult::Failed(error));
     }

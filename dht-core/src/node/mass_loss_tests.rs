@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::*;
 use crate::env::Env;
 
@@ -225,15 +223,8 @@ fn who_waits() {
     ];
     for (me, lists, dead, wanted) in rows {
         let (present, sources) = lists.split_last().expect("a list");
-        let catch_up = CatchUp {
-            since: Env::simulated(1, 0).now(),
-            source_seen: None,
-            sources: sources.iter().map(|names| list(names)).collect(),
-            present: list(present),
-            merged: SmallVec::new(),
-            reunited: SmallVec::new(),
-            returns: false,
-        };
+        let mut catch_up = CatchUp::new(list(present), 3, false, Env::simulated(1, 0).now());
+        catch_up.sources = sources.iter().map(|names| list(names)).collect();
         let fate = |(node_id, _): &Incarnate| match node_id.as_str() {
             name if dead.contains(&name) => Fate::Dead,
             "s" => Fate::Doubtful,

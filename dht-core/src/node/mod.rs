@@ -150,6 +150,7 @@ struct State {
     mass_loss: mass_loss::MassLoss,
     /// Deaths that others tell of, until they are looked at.
     claims: claims::Claims,
+    graves: repair::Graves,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -221,6 +222,7 @@ impl Node {
             local_health: probe::LocalHealth::default(),
             mass_loss: mass_loss::MassLoss::default(),
             claims: claims::Claims::default(),
+            graves: repair::Graves::default(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };

@@ -104,7 +104,10 @@ impl Node {
         if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
             self.meet_in_another_ring(reply.head.sender);
             let context = format!("{} at {} is in another ring now", peer.node_id, peer.address);
-            return Err(Error::new(ErrorKind::Unreachable, context));
+            let error = Error::new(ErrorKind::Unreachable, context);
+            // It went over to that ring only when it had carried out what was asked, unless it says otherwise.
+            let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
+            return Err(if refused { error } else { error.unknown_outcome() });
         }
         self.compare_view(peer.boot, reply.head.view);
         match reply.body {

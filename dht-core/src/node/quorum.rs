@@ -43,6 +43,12 @@ impl Tally {
         self.acks.iter().map(|(_, list)| (*list, self.count(*list))).max_by_key(|(list, n)| (*n, *list))
     }
 
+    /// The lists under which somebody acknowledged, each once.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = ListId> {
+        let first = |at: usize| !self.acks[..at].iter().any(|(_, list)| *list == self.acks[at].1);
+        (0..self.acks.len()).filter(move |at| first(*at)).map(|at| self.acks[at].1)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.acks.clear();
     }
@@ -68,6 +74,7 @@ mod tests {
         let (old, new) = (ListId { counter: 1, members: 9, epoch: 0 }, ListId { counter: 2, members: 9, epoch: 0 });
         let mut tally = Tally::default();
         tally.ack(1, old);
+        assert_eq!(tally.lists().collect::<Vec<_>>(), [old]);
         tally.ack(2, new);
         tally.ack(2, new);
         assert_eq!((tally.count(old), tally.count(new)), (1, 1));

@@ -44,6 +44,8 @@ struct Reading {
     /// Whom the walk of this round found to keep the slot; empty without walks.
     walked: Vec<NodeRecord>,
     tally: Tally,
+    /// The highest counter of its list that a replica named when they did not agree on it; 0: they did.
+    counter: u64,
     /// The newest record seen, and who answered with what.
     newest: Option<Record>,
     answers: Vec<(Peer, Option<Version>)>,
@@ -98,7 +100,8 @@ impl Node {
         let mut scarce = SCARCE_MIN;
         loop {
             let seen = self.progress.seen();
-            let stale = self.read_round(&mut readings, level, deadline).await;
+            let mut stale = self.read_round(&mut readings, level, deadline).await;
+            self.note_lists_apart(&mut readings, &mut stale);
             if readings.iter().all(|r| r.done) {
                 break;
             }
@@ -128,6 +131,18 @@ impl Node {
         readings.into_iter().map(Reading::into_result).collect()
     }
 
+    /// Replicas that answered, but not under one list: one of them missed a change that came back to the same members.
+    /// The next round asks under the highest counter, which sends those below it to look.
+    fn note_lists_apart(&self, readings: &mut [Reading], stale: &mut BTreeMap<Peer, Vec<Slot>>) {
+        for reading in readings.iter_mut().filter(|r| !r.done && r.tally.lists().count() > 1) {
+            let counters = reading.tally.lists().map(|list| list.counter);
+            reading.counter = counters.max().unwrap_or_default().max(reading.counter);
+            for (peer, _) in reading.answers.iter().filter(|(peer, _)| peer.boot != self.boot) {
+                stale.entry(peer.clone()).or_default().push(reading.slot);
+            }
+        }
+    }
+
     fn reading(&self, map: u32, key: &Bytes, operation: Option<OpId>) -> Reading {
         Reading {
             slot: self.slot_of(key),
@@ -137,6 +152,7 @@ impl Node {
             stored_as: None,
             walked: Vec::new(),
             tally: Tally::default(),
+            counter: 0,
             newest: None,
             answers: Vec::new(),
             asked: BTreeSet::new(),
@@ -247,7 +263,8 @@ impl Node {
                 more -= 1;
                 reading.waiting += 1;
                 let here = record.boot == self.boot;
-                let counter = if here { self.state().table.list(reading.slot).map_or(0, |l| l.counter) } else { 0 };
+                let own = || self.state().table.list(reading.slot).map_or(0, |l| l.counter);
+                let counter = if here { own() } else { reading.counter };
                 let list = ListId { counter, members: fingerprint, epoch: 0 };
                 let peer = (!here).then(|| Peer::from(record));
                 let (slot, map, key, operation) = (reading.slot, reading.map, reading.key.clone(), reading.operation);

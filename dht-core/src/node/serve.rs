@@ -16,6 +16,7 @@ use crate::ring::list::{Agreement, ListId, Standing};
 use crate::ring::slot::Slot;
 use crate::store::{Merged, Ticket};
 use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
+use crate::wire::limits::ITEMS_MAX;
 use crate::wire::message::{
     CompareItem, CompareResult, FetchItem, FetchResult, PullItem, Request, Response, StoreItem, StoreResult,
 };
@@ -176,7 +177,13 @@ impl Node {
     pub(super) fn standing_for(&self, slot: Slot, theirs: ListId) -> (ListId, Standing) {
         let mut state = self.state();
         match state.table.agree(slot, theirs, false) {
-            Agreement::Stale(list) => (list, Standing::Outsider),
+            Agreement::Stale(list) => {
+                // Somebody of this list has seen it change once more: the repair finds out who, and why.
+                if list.members == theirs.members && list.counter < theirs.counter && state.dirty.insert(slot) {
+                    self.repair_wanted.notify_one();
+                }
+                (list, Standing::Outsider)
+            }
             Agreement::Same { counts } => {
                 let unknown = ListId { counter: 0, members: theirs.members, epoch: 0 };
                 let standing = if counts { Standing::CaughtUp } else { Standing::Newcomer };
@@ -357,7 +364,7 @@ impl Pulling {
     fn part(&mut self) -> Result<Vec<(Slot, Record)>> {
         let mut part = Vec::new();
         let mut bytes = 0;
-        while bytes < BATCH_BYTES && self.at < self.items.len() {
+        while bytes < BATCH_BYTES && part.len() < ITEMS_MAX && self.at < self.items.len() {
             let store = &self.node.store;
             let item = &mut self.items[self.at];
             if item.digests.is_empty() {
@@ -368,7 +375,8 @@ impl Pulling {
                 (self.at, self.from) = (self.at + 1, 0);
                 continue;
             }
-            let (records, dealt_with) = store.records(item.slot, rest, BATCH_BYTES - bytes)?;
+            let some = &rest[..rest.len().min(ITEMS_MAX - part.len())];
+            let (records, dealt_with) = store.records(item.slot, some, BATCH_BYTES - bytes)?;
             self.from += dealt_with.max(1);
             bytes += records.iter().map(Record::payload_len).sum::<usize>();
             // Small records cost more than their payload on the way.

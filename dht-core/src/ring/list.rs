@@ -5,7 +5,9 @@
 //! answers no read, is no source and its acks count for nothing until it has merged the slot from enough of the
 //! caught-up members of the list before, each of which had adopted the new list (DESIGN.md §4, list change).
 //!
-//! "Enough" is what meets every write quorum of that list: len − quorum(len) + 1 of its members, the newcomer excluded.
+//! "Enough" is what meets every write quorum: R − quorum(R) + 1, the newcomer excluded. So many may lack an acknowledged
+//! write, in a list of R and still in one that deaths have made shorter. Where so many are not to be had, it takes all: what
+//! every living member of the lists before and of the present one has, caught up or not.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,10 +66,14 @@ pub(crate) struct CatchUp {
     pub(crate) source_seen: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
-    /// The present list: a quorum of its caught-up members has, between them, everything that was ever acknowledged.
+    /// The present list, enough members of which do as well.
     pub(crate) present: Arc<[Incarnate]>,
-    /// Whom the slot was merged from.
+    /// So many caught-up members of a list may lack a write that was acknowledged.
+    may_lack: usize,
+    /// Caught-up members that the slot was merged from.
     pub(crate) merged: SmallVec<[Incarnate; 2]>,
+    /// Others that it was merged from, or that have none of it.
+    gathered: SmallVec<[Incarnate; 2]>,
     /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
     pub(crate) reunited: SmallVec<[NodeId; 2]>,
     /// The whole ring returns: who is not there yet may still come.
@@ -87,6 +93,8 @@ pub(crate) struct SlotState {
     pub(crate) in_sync: bool,
     /// How often this node has switched the list since it began to hold the slot.
     pub(crate) switches: u32,
+    /// When it last did; `None`: never.
+    pub(crate) changed_at: Option<Instant>,
 }
 
 /// How a data message's list compares to ours.
@@ -141,8 +149,9 @@ impl SlotTable {
             let Some(members) = fingerprint else { continue };
             let list = ListId { counter: 1, members, epoch: 0 };
             let standing = Standing::CaughtUp;
-            self.states
-                .insert(slot, SlotState { list, listed: true, standing, catch_up: None, in_sync: true, switches: 0 });
+            let (catch_up, changed_at) = (None, None);
+            let state = SlotState { list, listed: true, standing, catch_up, in_sync: true, switches: 0, changed_at };
+            self.states.insert(slot, state);
         }
     }
 
@@ -159,8 +168,9 @@ impl SlotTable {
         let present: Arc<[Incarnate]> = present.into();
         for state in self.states.values_mut() {
             state.standing = Standing::Newcomer;
-            state.catch_up = Some(Box::new(CatchUp::new(present.clone(), true, now)));
+            state.catch_up = Some(Box::new(CatchUp::new(present.clone(), replicas, true, now)));
             state.in_sync = false;
+            state.changed_at = Some(now);
         }
     }
 
@@ -211,13 +221,13 @@ impl SlotTable {
                 arc = Some(Arcs::new(switch, &between, slot, starts));
             }
             let Some(lists) = arc.as_ref().filter(|a| a.differs) else { continue };
-            if let Some(state) = self.adopt(slot, lists, switch.now) {
+            if let Some(state) = self.adopt(slot, lists, switch) {
                 changed(slot, state);
             }
         }
     }
 
-    fn adopt(&mut self, slot: Slot, lists: &Arcs, now: Instant) -> Option<&SlotState> {
+    fn adopt(&mut self, slot: Slot, lists: &Arcs, switch: &Switch<'_>) -> Option<&SlotState> {
         let held = self.states.get(&slot);
         if held.is_none() && !lists.listed {
             return None;
@@ -232,13 +242,15 @@ impl SlotTable {
             (Standing::CaughtUp, None)
         } else if lists.listed {
             let returns = self.reunion.as_ref().is_some_and(|reunion| reunion.holds);
-            let fresh = || Box::new(CatchUp::new(lists.present.clone(), returns, now));
+            let replicas = switch.replicas.max(switch.replicas_before);
+            let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.present = lists.present.clone();
             // What was merged was merged before this switch: the sources must have adopted the new list first.
             catch_up.merged.clear();
+            catch_up.gathered.clear();
             catch_up.reunited.clear();
-            (catch_up.since, catch_up.source_seen) = (now, None);
+            (catch_up.since, catch_up.source_seen) = (switch.now, None);
             if !catch_up.sources.contains(&lists.former) && !lists.former.is_empty() {
                 if catch_up.sources.len() == SOURCES_MAX {
                     catch_up.sources.remove(0);
@@ -252,7 +264,8 @@ impl SlotTable {
         } else {
             (Standing::Outsider, None)
         };
-        let state = SlotState { list, listed: lists.listed, standing, catch_up, in_sync: false, switches };
+        let (listed, changed_at) = (lists.listed, Some(switch.now));
+        let state = SlotState { list, listed, standing, catch_up, in_sync: false, switches, changed_at };
         self.states.insert(slot, state);
         self.states.get(&slot)
     }
@@ -332,15 +345,38 @@ impl SlotTable {
             catch_up.merged.push(source.clone());
         }
         let merged = &catch_up.merged;
-        let met = |former: &Arc<[Incarnate]>| {
-            former.iter().filter(|m| merged.contains(m)).count() > former.len() - quorum(former.len())
-        };
-        let present = catch_up.present.iter().filter(|m| merged.contains(m)).count();
-        if !catch_up.sources.iter().any(met) && present < quorum(catch_up.present.len()) {
-            return false;
+        let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
+        let enough = catch_up.sources.iter().any(met) || met(&catch_up.present);
+        if enough {
+            state.promote();
         }
-        state.promote();
-        true
+        enough
+    }
+
+    /// Notes that a newcomer has everything of the slot that `source` has, which goes by the same list and is not caught up,
+    /// or holds nothing of it.
+    pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) {
+        if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members)
+            && let Some(catch_up) = &mut state.catch_up
+            && !catch_up.gathered.contains(source)
+        {
+            catch_up.gathered.push(source.clone());
+        }
+    }
+
+    /// Ends the catch-up of a newcomer that has what every member of the lists before and of the present one has who
+    /// `lives`, caught up or not: nobody is left to wait for. True if that makes it caught up.
+    pub(crate) fn gathered_all(&mut self, slot: Slot, list: ListId, lives: impl Fn(&Incarnate) -> bool) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = state.catch_up.as_ref().filter(|c| !c.returns) else { return false };
+        let has = |m: &Incarnate| catch_up.merged.contains(m) || catch_up.gathered.contains(m);
+        let former = || catch_up.sources.iter().flat_map(|list| list.iter());
+        // If of the lists before nobody is left, that is for `give_up_waiting`.
+        let all = former().any(has) && former().chain(catch_up.present.iter()).all(|m| has(m) || !lives(m));
+        if all {
+            state.promote();
+        }
+        all
     }
 
     /// In a ring that comes back: what that member of the former list kept has not been merged yet.
@@ -406,9 +442,27 @@ impl SlotTable {
 }
 
 impl CatchUp {
-    fn new(present: Arc<[Incarnate]>, returns: bool, now: Instant) -> Self {
-        let (sources, merged, reunited) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
-        Self { since: now, source_seen: None, sources, present, merged, reunited, returns }
+    pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            source_seen: None,
+            sources: SmallVec::new(),
+            present,
+            may_lack: may_lack(replicas),
+            merged: SmallVec::new(),
+            gathered: SmallVec::new(),
+            reunited: SmallVec::new(),
+            returns,
+        }
+    }
+
+    /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
+    /// this node has no more than it has, newcomers would wait for each other.
+    pub(crate) fn bereft(&self, lives: impl Fn(&Incarnate) -> bool) -> bool {
+        let living = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
+        let before = |m: &&Incarnate| self.sources.iter().any(|list| list.contains(m));
+        let heirs = self.present.iter().filter(|m| lives(m)).filter(before).count();
+        self.sources.iter().all(|list| living(list) <= self.may_lack) && heirs <= self.may_lack
     }
 }
 
@@ -428,6 +482,12 @@ impl SlotState {
 /// Members that a level `quorum` asks for, of a list of `len`.
 pub(crate) fn quorum(len: usize) -> usize {
     len / 2 + 1
+}
+
+/// How many caught-up members of a list, with `replicas` copies in a whole one, may lack a write that a quorum acknowledged. A
+/// list that a death has made shorter has lost one that had it, and not one that had not.
+pub(crate) fn may_lack(replicas: usize) -> usize {
+    replicas - quorum(replicas)
 }
 
 /// The members of a list by identity.

@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::super::{Agreement, ListId, SlotTable, Standing, Switch, quorum};
+use super::super::{Agreement, Incarnate, ListId, SlotTable, Standing, Switch, quorum};
 use crate::env::Env;
 use crate::ring::id::IdSpace;
 use crate::ring::members::{Learnt, Members};
@@ -42,6 +42,10 @@ enum Flaw {
     SourceOfAnyStanding,
     /// One source is enough.
     OneSourceIsEnough,
+    /// A newcomer that takes what all have need not have heard them all.
+    SomeAreEnough,
+    /// A write that a longer list acknowledged is looked for as if the list had always been that short.
+    ShortListIsWeak,
     /// A member of the new list counts as caught up whatever it was before.
     NobodyIsNew,
     /// A refuted death leaves no mark in the list's name.
@@ -252,7 +256,7 @@ impl Check {
                 if n < other && !peer.agrees(source) {
                     steps.push(Step::Sync(n, other));
                 }
-                if state.is_some_and(|s| s.catch_up.is_some()) && source.table.get(SLOT).is_some() {
+                if state.is_some_and(|s| s.catch_up.is_some()) && self.is_asked(world, n, source) {
                     steps.push(Step::CatchUp(n, other));
                 }
             }
@@ -272,6 +276,17 @@ impl Check {
             }
         }
         steps
+    }
+
+    /// A newcomer gathers from who is not caught up only when it has merged from all who are.
+    fn is_asked(&self, world: &World, node: usize, source: &Peer) -> bool {
+        let counts = |peer: &Peer| peer.table.get(SLOT).is_some_and(|s| s.standing == Standing::CaughtUp);
+        let Some(state) = world.peers[node].table.get(SLOT) else { return false };
+        let Some(catch_up) = &state.catch_up else { return false };
+        let agrees = |peer: &Peer| peer.table.list(SLOT).is_some_and(|list| list.members == state.list.members);
+        let merged = |peer: &Peer| catch_up.merged.iter().any(|(_, boot)| *boot == peer.members.own().boot);
+        let mut peers = world.peers.iter().filter(|p| p.alive && counts(p) && agrees(p));
+        counts(source) || self.scenario.flaw == Flaw::SourceOfAnyStanding || peers.all(|p| merged(p))
     }
 
     fn apply(&self, world: &World, step: Step) -> World {
@@ -407,24 +422,34 @@ impl Check {
     fn catch_up(&self, world: &mut World, node: usize, source: usize) {
         let flaw = self.scenario.flaw;
         let from = world.peers[source].clone();
-        let Some(theirs) = from.table.get(SLOT) else { return };
+        let (list, standing) = from.table.told(SLOT);
         let peer = Arc::make_mut(&mut world.peers[node]);
         let Some(ours) = peer.table.list(SLOT) else { return };
-        if ours.members != theirs.list.members && flaw != Flaw::SourceOfAnyList {
+        if list.members != 0 && ours.members != list.members && flaw != Flaw::SourceOfAnyList {
             return;
         }
-        peer.table.raise_counter(SLOT, theirs.list);
-        if theirs.standing != Standing::CaughtUp && flaw != Flaw::SourceOfAnyStanding {
-            return;
-        }
+        peer.table.raise_counter(SLOT, list);
         peer.has |= from.has;
         if flaw != Flaw::LoserNeedNotKnow && !self.losers_adopted(world, node) {
             return;
         }
+        let counts = standing == Standing::CaughtUp || flaw == Flaw::SourceOfAnyStanding;
         let peer = Arc::make_mut(&mut world.peers[node]);
         let own = from.members.own();
-        peer.table.merged_from(SLOT, ours, &(own.node_id.clone(), own.boot));
-        if flaw == Flaw::OneSourceIsEnough {
+        let source = (own.node_id.clone(), own.boot);
+        match counts {
+            true => drop(peer.table.merged_from(SLOT, ours, &source)),
+            false => peer.table.gathered_from(SLOT, ours, &source),
+        }
+        let Peer { members, table, .. } = peer;
+        let lives = |(node_id, boot): &Incarnate| {
+            let known = members.get(node_id).map(|k| k.record());
+            let lives = known.is_some_and(|r| r.boot == *boot && r.boot != members.own().boot && r.present());
+            lives && flaw != Flaw::SomeAreEnough
+        };
+        table.gathered_all(SLOT, ours, lives);
+        let weak = flaw == Flaw::ShortListIsWeak && peer.view.members().len() == REPLICAS;
+        if flaw == Flaw::OneSourceIsEnough || weak {
             peer.table.give_up_waiting(|_| true);
         }
     }
@@ -512,9 +537,12 @@ impl Check {
             list(&mut words, state.list);
             words.extend([state.listed.into(), state.standing as u64]);
             if let Some(catch_up) = &state.catch_up {
-                let mut merged: Vec<u64> = catch_up.merged.iter().map(|(_, boot)| *boot).collect();
-                merged.sort_unstable();
-                words.extend(merged);
+                for merged in [&catch_up.merged, &catch_up.gathered] {
+                    let mut merged: Vec<u64> = merged.iter().map(|(_, boot)| *boot).collect();
+                    merged.sort_unstable();
+                    words.push(u64::MAX);
+                    words.extend(merged);
+                }
                 for source in &catch_up.sources {
                     words.push(u64::MAX);
                     words.extend(source.iter().map(|(_, boot)| *boot));
@@ -641,6 +669,16 @@ fn a_join_and_the_death_of_a_member() {
     holds(a_join_and_a_death());
 }
 
+/// A list that has become shorter is as strong as its write quorums were when it was longer.
+fn a_death_that_shortens_the_list_and_a_join() -> Scenario {
+    scenario(&[0, 2, 3], &[1], &[Crash(3), Join(1)], &[2])
+}
+
+#[test]
+fn a_death_in_a_ring_of_three_and_a_join() {
+    holds(a_death_that_shortens_the_list_and_a_join());
+}
+
 #[test]
 fn two_joins_one_after_the_other() {
     holds(two_joins());
@@ -677,6 +715,8 @@ fn every_clause_is_needed() {
     caught(Flaw::AnyListIsTaken, a_join());
     caught(Flaw::SourceOfAnyList, a_refuted_death());
     caught(Flaw::OneSourceIsEnough, a_join());
+    caught(Flaw::SomeAreEnough, a_join());
+    caught(Flaw::ShortListIsWeak, a_death_that_shortens_the_list_and_a_join());
     caught(Flaw::NobodyIsNew, a_join());
     caught(Flaw::LoserDeletesAtOnce, a_join());
     caught(Flaw::RefutedUnmarked, a_refuted_death());

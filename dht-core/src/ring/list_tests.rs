@@ -271,11 +271,13 @@ fn a_list_change_restarts_a_catch_up_and_the_sources_add_up() {
 #[test]
 fn enough_sources_meet_every_write_quorum_of_one_former_list() {
     let names = ["a", "b", "c", "d", "e"];
-    for (len, enough) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
+    for (len, replicas, enough) in
+        [(1, 1, 1), (2, 2, 1), (2, 3, 2), (3, 3, 2), (4, 3, 2), (4, 4, 2), (3, 5, 3), (4, 5, 3), (5, 5, 3)]
+    {
         let former: Vec<Arc<Member>> = (0..len).map(|n| node(names[n], 10 + n as u8)).collect();
         let before: Vec<&Arc<Member>> = former.iter().collect();
         let me = node("me", 5);
-        let mut seat = Seat::outside(&before, len);
+        let mut seat = Seat::outside(&before, replicas);
         let after: Vec<&Arc<Member>> = before.iter().copied().chain([&me]).collect();
         assert_eq!(seat.see(&after), Some(Standing::Newcomer));
         assert!(!seat.merged_from("stranger"), "no member of the list before");
@@ -286,12 +288,12 @@ fn enough_sources_meet_every_write_quorum_of_one_former_list() {
             if n + 1 < enough {
                 assert!(!seat.merged_from(name) && !seat.merged_from(name), "the same one twice is one");
             } else {
-                assert!(seat.merged_from(name), "{enough} of {len}");
+                assert!(seat.merged_from(name), "{enough} of {len} with {replicas} replicas");
             }
         }
         assert!(seat.state().readable() && seat.state().catch_up.is_none() && seat.list().counter >= 1);
         assert!(!seat.merged_from("a"), "once only");
-        assert!(enough + quorum(len) > len, "{enough} and a quorum of {len} always meet");
+        assert!(enough + quorum(replicas) > replicas, "{enough} and a quorum of {replicas} always meet");
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! A newcomer's rule needs sources that are caught up, and here nobody is. Instead each slot's *former* list counts: the one
 //! of the ring's last life, by node_id. Whoever was caught up in it then and still has what it kept has *returned*; a member
-//! is caught up when it has merged the slot from as many returned ones, itself included, as meet every write quorum of that
-//! list. Once somebody is caught up with a slot in the new life, what the last life left counts no more: the others merge
+//! is caught up when it has merged the slot from as many returned ones, itself included, as meet every write quorum (see
+//! `list.rs`), or from all of that list. Once somebody is caught up with a slot in the new life, what the last life left counts no more: the others merge
 //! from whoever is caught up, all of them.
 
 use std::collections::BTreeSet;
 
-use super::list::quorum;
+use super::list::may_lack;
 use super::record::NodeId;
 use super::slot::Slot;
 use super::view::RingView;
@@ -45,7 +45,7 @@ impl Reunion {
     /// What so many others of the former list kept, and what this node kept, has everything that was acknowledged.
     pub(crate) fn is_whole(&self, slot: Slot, others: usize) -> bool {
         let len = self.former.replica_list(slot, self.replicas).len();
-        others + usize::from(self.kept(slot)) > len - quorum(len)
+        others + usize::from(self.kept(slot)) >= len.min(may_lack(self.replicas) + 1)
     }
 }
 

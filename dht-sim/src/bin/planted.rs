@@ -22,7 +22,9 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
-    ("retry_forgotten", "histories_calm", 22),
+    ("retry_forgotten", "histories_calm", 54),
+    ("dirty_told", "histories_calm", 2454),
+    ("denied_elsewhere", "histories_full", 1286),
     ("copy_short", "histories_calm", 32),
 ];
 

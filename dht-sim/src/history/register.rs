@@ -82,7 +82,9 @@ fn fresh(
             gone.push((operation.begin, effects[at]));
         }
         if let Some(ttl) = operation.ttl() {
-            gone.push((operation.begin + ttl.saturating_sub(skew_ms * MS), NEVER));
+            // At the millisecond that this is the end of, it may be gone already.
+            let expires = operation.begin / MS * MS + ttl.saturating_sub(skew_ms * MS);
+            gone.push((expires.saturating_sub(1), NEVER));
         }
     }
     let gone = Highest::of(gone);

@@ -250,7 +250,8 @@ fn expiry_is_allowed_for_and_checked() {
     let put = Action::Put { value: 1, ttl_ms: 10 };
     let history = || key().wrote(1, (MS, 2 * MS), put, 5);
     assert_eq!(history().missed(2, (12 * MS, 13 * MS)).rules(Kind::Expiring), []);
-    assert_eq!(history().missed(2, (3 * MS, 10 * MS)).rules(Kind::Expiring), [Rule::Present]);
+    assert_eq!(history().missed(2, (3 * MS, 11 * MS)).rules(Kind::Expiring), []);
+    assert_eq!(history().missed(2, (3 * MS, 11 * MS - 1)).rules(Kind::Expiring), [Rule::Present]);
     let late = |at: u64| {
         let told = Told { sight: Sight::Value(1), changed: false, version: Some(v(5)), expires_at_ms: 11 };
         history().with(2, (at * MS, at * MS + 1), Action::Get, Outcome::Done(told)).rules(Kind::Expiring)

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gather::Uncounted;
 use super::reconcile::{Compared, Differing, Direction};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
-use crate::node::{Node, Phase};
-use crate::ring::list::{Incarnate, ListId, SlotState, Standing, quorum};
+use crate::node::{Node, Phase, State};
+use crate::ring::list::{Incarnate, ListId, SlotState, Standing};
+use crate::ring::members::Members;
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 
@@ -24,17 +26,17 @@ const STUCK_MAX: Duration = Duration::from_secs(15);
 const SOURCE_MAX: Duration = Duration::from_secs(60);
 
 /// What one pass needs to know of one slot.
-struct Needs {
+pub(super) struct Needs {
     /// Our list when the pass began, and how often it had been switched: what is merged counts for this one only.
-    list: ListId,
-    switches: u32,
+    pub(super) list: ListId,
+    pub(super) switches: u32,
     /// Present nodes that the list has pushed out. Until all of them go by it, one that a death brings back could
     /// take itself for a member all along, and miss what was written without it.
-    pushed_out: BTreeSet<u64>,
+    pub(super) pushed_out: BTreeSet<u64>,
     /// Where a whole ring comes back: members of the list that did not answer in this pass, and who of those that did is
     /// caught up. While there may be one, what the last life left does not count.
     unheard: BTreeSet<u64>,
-    caught_up: BTreeSet<u64>,
+    pub(super) caught_up: BTreeSet<u64>,
 }
 
 /// The slots of one peer that can be caught up from it, by what that takes.
@@ -46,6 +48,8 @@ struct Offers {
     differing: Vec<Differing>,
     /// Those of them that the peer is no more caught up with than this node, but has kept from the last life.
     returned: BTreeSet<Slot>,
+    /// Slots that the peer goes by the same list for without being caught up, for `gather.rs`.
+    uncounted: Vec<Uncounted>,
 }
 
 impl Node {
@@ -65,8 +69,13 @@ impl Node {
             }
         }
         let needs = &needs;
+        let mut uncounted = Vec::new();
+        for (offers, peer) in &mut offers {
+            uncounted.push((peer.clone(), std::mem::take(&mut offers.uncounted)));
+        }
         let work = offers.into_iter().map(|(offers, peer)| self.catch_up_from(peer, offers, needs));
         futures_util::future::join_all(work).await;
+        self.gather(uncounted, needs).await;
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
@@ -118,9 +127,13 @@ impl Node {
         let (mut offers, mut strangers) = (Offers::default(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let Some(needs) = needs.get_mut(&slot) else { continue };
+            let evicted = theirs.evicted_before_s;
+            let uncounted =
+                Uncounted { slot, empty: ours == Fingerprint::EMPTY, same: ours == theirs.fingerprint, evicted };
             if theirs.list.members == 0 {
                 // It holds no part of the slot and knows no list of it.
                 needs.pushed_out.remove(&peer.boot);
+                offers.uncounted.push(uncounted);
                 continue;
             }
             if theirs.list.members != needs.list.members && !planted!("source_of_old_list") {
@@ -142,10 +155,12 @@ impl Node {
                     offers.returned.insert(slot);
                 }
                 Standing::Newcomer if planted!("source_not_caught_up") => {}
-                Standing::Returned | Standing::Newcomer | Standing::Outsider => continue,
+                Standing::Returned | Standing::Newcomer | Standing::Outsider => {
+                    offers.uncounted.push(uncounted);
+                    continue;
+                }
             }
             state.table.saw_source(slot, self.env.now());
-            let evicted = theirs.evicted_before_s;
             match theirs.fingerprint {
                 theirs if ours == theirs => offers.equal.push(slot),
                 _ if ours == Fingerprint::EMPTY => offers.empty.push(slot),
@@ -175,8 +190,7 @@ impl Node {
         let source = (peer.node_id.clone(), peer.boot);
         for slot in slots {
             let Some(needs) = needs.get(slot).filter(|needs| needs.pushed_out.is_empty()) else { continue };
-            // After a switch meanwhile, the source may have acknowledged under the list before.
-            let switched = state.table.get(*slot).is_none_or(|s| s.switches != needs.switches);
+            let switched = self.switched_since(&state, *slot, needs);
             let caught_up = match returned.contains(slot) {
                 _ if switched => false,
                 false => {
@@ -194,35 +208,17 @@ impl Node {
         self.progress.step();
     }
 
+    /// The slot's list changed since the pass began: a source may have acknowledged under the list before meanwhile.
+    pub(super) fn switched_since(&self, state: &State, slot: Slot, needs: &Needs) -> bool {
+        state.table.get(slot).is_none_or(|s| s.switches != needs.switches)
+    }
+
     /// Newcomers that nobody is left for go on with what there is.
     fn give_up_on_the_dead(&self) {
-        let now = self.env.now();
         let mut state = self.state();
         self.postpone_waiting(&mut state);
-        let super::super::State { table, members, .. } = &mut *state;
-        let lives = |source: &Incarnate| {
-            let known = members.get(&source.0).map(|k| k.record());
-            source.1 != self.boot && known.is_some_and(|r| r.boot == source.1 && r.present())
-        };
-        let hopeless = |s: &SlotState| {
-            s.catch_up.as_ref().is_some_and(|c| {
-                let count = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
-                let lost = |list: &Arc<[Incarnate]>| count(list) < list.len() - quorum(list.len()) + 1;
-                let before = |m: &&Incarnate| c.sources.iter().any(|list| list.contains(m));
-                // Who came with this node has no more than it has: newcomers would wait for each other.
-                let heirs = c.present.iter().filter(|m| lives(m)).filter(before).count();
-                let dead = c.sources.iter().all(lost) && heirs < quorum(c.present.len());
-                // What is left of the copies comes first, else the slot would seem to be empty.
-                let mut copies = c.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
-                match c.source_seen {
-                    seen if c.returns => now >= seen.unwrap_or(c.since) + RETURN_MAX || now >= c.since + SOURCE_MAX,
-                    _ if dead && copies.all(|m| c.merged.contains(m)) => now >= c.since + HOPELESS_MAX,
-                    Some(seen) => now >= seen + STUCK_MAX || now >= c.since + SOURCE_MAX,
-                    None => now >= c.since + STUCK_MAX,
-                }
-            })
-        };
-        let given_up = table.give_up_waiting(hopeless);
+        let State { table, members, .. } = &mut *state;
+        let given_up = table.give_up_waiting(|slot| self.hopeless(slot, members));
         for &slot in &given_up {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }
@@ -238,8 +234,32 @@ impl Node {
         }
     }
 
+    /// A newcomer of the slot need not wait any longer.
+    fn hopeless(&self, slot: &SlotState, members: &Members) -> bool {
+        let Some(waiting) = &slot.catch_up else { return false };
+        let (now, lives) = (self.env.now(), living(members, self.boot));
+        // What is left of the copies comes first, else the slot would seem to be empty.
+        let mut copies = waiting.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
+        let dead = waiting.bereft(&lives) && copies.all(|m| waiting.merged.contains(m));
+        let late = now >= waiting.since + SOURCE_MAX;
+        match waiting.source_seen {
+            seen if waiting.returns => now >= seen.unwrap_or(waiting.since) + RETURN_MAX || late,
+            _ if dead => now >= waiting.since + HOPELESS_MAX,
+            Some(seen) => now >= seen + STUCK_MAX || late,
+            None => now >= waiting.since + STUCK_MAX,
+        }
+    }
+
     /// True once after each join, when it is time to let the next one in.
     fn was_joining(&self) -> bool {
         std::mem::take(&mut self.state().admitted)
+    }
+}
+
+/// Whether a member of a list is another node, still in the ring and the same.
+pub(super) fn living(members: &Members, me: u64) -> impl Fn(&Incarnate) -> bool + use<'_> {
+    move |(node_id, boot)| {
+        let known = members.get(node_id).map(|k| k.record());
+        *boot != me && known.is_some_and(|r| r.boot == *boot && r.present())
     }
 }

@@ -3,12 +3,15 @@
 
 mod anti_entropy;
 mod catch_up;
+mod gather;
+mod graves;
 mod hand_over;
 mod hold;
 mod read_repair;
 mod reconcile;
 mod sift;
 
+pub(in crate::node) use graves::Graves;
 pub(crate) use reconcile::BATCH_BYTES;
 
 use std::sync::Arc;
@@ -56,13 +59,16 @@ pub(crate) async fn sweep(node: Arc<Node>) {
     loop {
         tokio::time::sleep(node.env.jittered(SWEEP_PERIOD)).await;
         let now_ms = node.env.wall_ms();
-        let grace_ms = match planted!("tombstone_early") {
-            true => 0,
-            false => node.ring().config.tombstone_grace.as_millis() as u64,
+        let grace = node.ring().config.tombstone_grace;
+        let age_min = {
+            let mut state = node.state();
+            let super::State { members, graves, .. } = &mut *state;
+            graves.age_min(members, grace, node.env.now())
         };
+        let age_min_ms = if planted!("tombstone_early") { 0 } else { age_min.as_millis() as u64 };
         // A slot at a time, so that calls get their turn between two of them.
         for slot in node.store.occupied().unwrap_or_default() {
-            match node.store.sweep(slot, now_ms, now_ms.saturating_sub(grace_ms)) {
+            match node.store.sweep(slot, now_ms, now_ms.saturating_sub(age_min_ms)) {
                 Ok(dropped) => node.stats.expirations.add(dropped),
                 Err(error) => {
                     log!(node, warn, %error, "a sweep failed");

@@ -24,7 +24,8 @@ pub const SCENARIO: Scenario = Scenario {
 
 const SLOT_BITS: u8 = 6;
 /// To form, and to heal after each fault.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Re-replication may be held for a minute of it: a few crashes one after the other are the loss of many nodes at once.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// A ring of that many, and one message in a hundred lost, does not suspect a node that lives: three others are asked
 /// before.
 const NODES_MIN: usize = 6;
@@ -179,8 +180,10 @@ impl Run {
         let number = self.next;
         self.next += 1;
         let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
-        let seed = running[self.world.env().random_below(running.len())];
-        let start = self.nodes.launch(number, &[seed]);
+        let at = self.world.env().random_below(running.len());
+        // A joiner whose only seed dies is in no ring.
+        let seeds = [running[at], running[(at + 1) % running.len()]];
+        let start = self.nodes.launch(number, &seeds[..if crash.is_some() { 2 } else { 1 }]);
         let start = tokio::spawn(start);
         if let Some(crash) = crash {
             tokio::time::sleep(Duration::from_millis(self.world.env().random_below(300) as u64)).await;

@@ -282,14 +282,18 @@ impl<L: Load> Run<L> {
             }
             Event::Unite(founder) => self.unite(founder).await,
             Event::Leave(numbers) => {
+                wanted.retain(|number| !numbers.contains(number));
+                let stay: Vec<String> = wanted.iter().map(|number| crate::nodes::name(*number)).collect();
                 for number in numbers {
-                    wanted.remove(&number);
                     if runs(&self.nodes, number) {
                         let (dht, env) = (self.nodes.take(number), self.load.abandon(number));
+                        let ring = dht.ring();
+                        let alone = ring.is_ok_and(|ring| !ring.nodes.iter().any(|n| stay.contains(&n.node.id)));
                         let not_handed_over = self.load.not_handed_over();
-                        // That not all was handed over in time is no fault of a ring in trouble.
+                        // That not all was handed over in time, or that it knows nobody to hand over to, is no fault of a
+                        // ring in trouble.
                         let leave = async move {
-                            if dht.leave(Duration::from_secs(10)).await.is_err() {
+                            if dht.leave(Duration::from_secs(10)).await.is_err() || alone {
                                 not_handed_over();
                             }
                         };

@@ -1,0 +1,67 @@
+//! When a deletion may be forgotten: not while somebody who was given up may come back with the value that it hides
+//! (DESIGN.md §4, "Tombstones"). Pure tally over `now`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ring::members::Members;
+use crate::ring::record::{NodeState, Verdict};
+
+/// Who comes back has caught up by then, or goes on without (`catch_up.rs`, `SOURCE_MAX`).
+const RETURN_MAX: Duration = Duration::from_secs(60);
+/// So many graces a deletion is kept at most, whoever is missing: a ring whose nodes are killed every day and never come back
+/// under their names would else keep all deletions of a week.
+const HELD_MAX: u32 = 24;
+
+/// Whether somebody is missing, and when that was last so.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Graves {
+    seen_at: Option<Instant>,
+}
+
+impl Graves {
+    /// How old a deletion has to be to be forgotten now.
+    pub(in crate::node) fn age_min(&mut self, members: &Members, grace: Duration, now: Instant) -> Duration {
+        let may_return = |known: &crate::ring::members::Known| {
+            let record = known.record();
+            record.verdict == Verdict::Dead && record.state != NodeState::Left && record.vnodes > 0
+        };
+        if members.gone().any(may_return) {
+            self.seen_at = Some(now);
+        }
+        let held = self.seen_at.is_some_and(|at| now < at + RETURN_MAX);
+        if held && !planted!("graves_ignored") { grace.saturating_mul(HELD_MAX) } else { grace }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::ring::id::IdSpace;
+    use crate::ring::record::test_record;
+    use crate::ring::slot::SlotSpace;
+
+    #[test]
+    fn a_deletion_is_kept_longer_while_somebody_may_come_back() {
+        let ids = IdSpace::new(64).expect("64 bits are in range");
+        let (start, grace) = (Env::simulated(1, 1).now(), Duration::from_secs(100));
+        let mut members = Members::new("graves", ids, SlotSpace::new(ids, 4), test_record("me"), start);
+        let mut graves = Graves::default();
+        assert_eq!(graves.age_min(&members, grace, start), grace, "nobody is missing");
+        members.merge(&test_record("a"), start);
+        let left = crate::ring::record::NodeRecord { state: NodeState::Left, ..test_record("b") };
+        members.merge(&left, start);
+        assert_eq!(graves.age_min(&members, grace, start), grace, "one lives, one has handed over and left");
+        let boot = test_record("a").boot;
+        members.judge(&test_record("a").node_id, boot, Verdict::Dead, start);
+        assert_eq!(graves.age_min(&members, grace, start), grace * HELD_MAX);
+        let back = start + Duration::from_secs(500);
+        members.merge(&crate::ring::record::NodeRecord { boot: boot + 1, ..test_record("a") }, back);
+        assert_eq!(graves.age_min(&members, grace, back), grace, "it was last missing long ago");
+        let mut graves = Graves { seen_at: Some(back) };
+        assert_eq!(graves.age_min(&members, grace, back + RETURN_MAX / 2), grace * HELD_MAX, "it is catching up");
+        assert_eq!(graves.age_min(&members, grace, back + RETURN_MAX), grace);
+    }
+}

@@ -1,0 +1,62 @@
+//! Deletions outlive a split, however long after their grace the nodes that missed them come back.
+
+use std::time::Duration;
+
+use dht_core::Config;
+use dht_sim::{Nodes, World};
+
+mod common;
+
+const SECOND: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(30);
+const NODES: usize = 5;
+const KEYS: usize = 100;
+
+async fn wait_for(nodes: &Nodes, seen: usize, of: &[usize]) {
+    let look = async {
+        while !of.iter().all(|n| nodes.node(*n).ring().expect("it runs").nodes.len() == seen) {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+    };
+    tokio::time::timeout(120 * SECOND, look).await.expect("they see each other, or do not any more");
+}
+
+/// One node is cut off, half of the keys are deleted without it, and it comes back after `away`.
+async fn split(world: &World, away: Duration) {
+    let mut nodes = Nodes::new(world.clone(), Config { slot_bits: 6, tombstone_grace: GRACE, ..Config::default() });
+    nodes.start(0, &[]).await.expect("it founds");
+    nodes.start_together(1..NODES, &[0]).await.expect("they join");
+    nodes.settled(60 * SECOND).await.expect("it comes to rest");
+    for n in 0..KEYS {
+        nodes.node(0).put(format!("key-{n}"), &n).await.expect("it serves");
+    }
+    let here: Vec<usize> = (0..NODES - 1).collect();
+    let addresses = |numbers: &[usize]| numbers.iter().map(|n| world.address(*n)).collect::<Vec<_>>();
+    world.network().partition(&[&addresses(&here), &addresses(&[NODES - 1])]);
+    wait_for(&nodes, NODES - 1, &here).await;
+    nodes.settled(60 * SECOND).await.expect("both sides are well");
+    for n in (0..KEYS).step_by(2) {
+        assert!(nodes.node(0).delete(format!("key-{n}")).await.expect("it serves"));
+    }
+    tokio::time::sleep(away).await;
+    world.network().heal();
+    wait_for(&nodes, NODES, &(0..NODES).collect::<Vec<_>>()).await;
+    nodes.settled(60 * SECOND).await.expect("one ring again");
+    for n in 0..KEYS {
+        let found: Option<usize> = nodes.node(n % NODES).get(format!("key-{n}")).await.expect("it serves");
+        assert_eq!(found, (n % 2 == 1).then_some(n), "key-{n} after {away:?}");
+    }
+    // In the end they are forgotten: every second key is left with its three copies.
+    let kept = || nodes.running().iter().map(|(_, dht)| dht.statistics().expect("it runs").data_bytes_stored).sum::<u64>();
+    let before = kept();
+    tokio::time::sleep(120 * SECOND).await;
+    assert!(kept() < before, "{before} bytes, and still so many");
+    nodes.stop().await;
+}
+
+#[test]
+fn what_was_deleted_in_a_split_stays_deleted() {
+    for graces in [2, 10] {
+        common::calm(|world| async move { split(&world, GRACE * graces).await });
+    }
+}

@@ -47,7 +47,8 @@ async fn split(world: &World, away: Duration) {
         assert_eq!(found, (n % 2 == 1).then_some(n), "key-{n} after {away:?}");
     }
     // In the end they are forgotten: every second key is left with its three copies.
-    let kept = || nodes.running().iter().map(|(_, dht)| dht.statistics().expect("it runs").data_bytes_stored).sum::<u64>();
+    let kept =
+        || nodes.running().iter().map(|(_, dht)| dht.statistics().expect("it runs").data_bytes_stored).sum::<u64>();
     let before = kept();
     tokio::time::sleep(120 * SECOND).await;
     assert!(kept() < before, "{before} bytes, and still so many");

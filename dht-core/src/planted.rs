@@ -61,6 +61,7 @@ pub const OPEN: &[(&str, &str)] = &[
     ("clock_of_its_own", "versions of others do not move the clock that stamps"),
     ("ttl_renewed", "a repair gives a value a minute more"),
     ("hand_over_blind", "a slot is let go although others lack some of it"),
+    ("deaths_believed", "a death that somebody tells of is believed without asking the node"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 

@@ -135,6 +135,9 @@ pub struct Health {
 /// What a node has counted and measured since it started. Counted per key, at the node called: `hits` are lookups that
 /// found a value, `misses` those that found none; a lookup that failed is neither. `evictions` (by `lru`) and
 /// `expirations` (values dropped since their time is over, some seconds later) are counted at each node that kept one.
+/// `misbehaviours` are things that others did to this node which no node does: of which kinds they were is in
+/// `misbehaviour_kinds`, and who did them in `misbehaving_peers` (IP addresses, addresses dialled, or node ids; the 256
+/// with the most. The source of a datagram may be forged).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is what its name says; units are in the type's documentation")]
 pub struct Statistics {
@@ -174,5 +177,11 @@ pub struct Statistics {
     pub misses: u64,
     pub evictions: u64,
     pub expirations: u64,
+    #[serde(default)]
+    pub misbehaviours: u64,
+    #[serde(default)]
+    pub misbehaviour_kinds: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub misbehaving_peers: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::transport::misbehaviour::Misdeeds;
 
 /// A counter that any task may raise.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Stats {
     pub(crate) expirations: Counter,
     pub(crate) store_times: Times,
     pub(crate) lookup_times: Times,
+    /// What other nodes did, beside what the transport saw.
+    pub(crate) misdeeds: Misdeeds,
     errors: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -61,6 +64,7 @@ impl Stats {
             expirations: Counter::default(),
             store_times: times(),
             lookup_times: times(),
+            misdeeds: Misdeeds::default(),
             errors: Mutex::default(),
         }
     }

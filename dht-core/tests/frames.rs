@@ -84,7 +84,9 @@ fn wanted(name: &str) -> &'static str {
         "ping_for" => "probed",
         "sync" => "synced",
         "exchange" => "exchanged",
-        "join" | "join.client" => "welcome",
+        // Nobody answers at the address that it says, and a node that is no client must.
+        "join" => "Unreachable",
+        "join.client" => "welcome",
         "admit" => "admitted",
         "stabilize" => "neighbours",
         "notify" => "pong",

@@ -3,11 +3,12 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use common::{PATIENCE, check_table, join, keys_of, ring, source, start, stop, until};
 use dht_core::{Config, Consistency, Dht, Env, ErrorKind, Eviction, GetOptions, PutOptions, Statistics, Value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Which test shows that a field of `Statistics` moves.
 const STATISTICS: &[(&str, &str)] = &[
@@ -47,6 +48,9 @@ const STATISTICS: &[(&str, &str)] = &[
     ("misses", "hits_and_misses_are_lookups_with_and_without_a_value"),
     ("evictions", "evictions_are_counted_where_the_record_was"),
     ("expirations", "expirations_are_counted_where_the_record_was"),
+    ("misbehaviours", "what_no_node_does_is_counted_by_kind_and_by_peer"),
+    ("misbehaviour_kinds", "what_no_node_does_is_counted_by_kind_and_by_peer"),
+    ("misbehaving_peers", "what_no_node_does_is_counted_by_kind_and_by_peer"),
     ("errors", "failures_are_counted_by_their_name"),
 ];
 
@@ -354,4 +358,20 @@ async fn evictions_are_counted_where_the_record_was() {
     assert!(evicting.evictions >= 30, "{}", evicting.evictions);
     assert_eq!(evicting.evictions + evicting.data_items_stored, 120);
     stop(nodes).await;
+}
+
+#[tokio::test]
+async fn what_no_node_does_is_counted_by_kind_and_by_peer() {
+    let node = start(Config::default()).await;
+    let other = join(&node, Config::default()).await;
+    let counted = |s: &Statistics| (s.misbehaviours, s.misbehaviour_kinds.clone(), s.misbehaving_peers.clone());
+    assert_eq!(counted(&stats(&node)), (0, [].into(), [].into()));
+    for sent in [&b"GET / HTTP/1.1\r\nHost: example\r\n\r\n"[..], &[0; 64]] {
+        let mut socket = tokio::net::TcpStream::connect(node.address()).await.expect("it listens");
+        socket.write_all(sent).await.expect("sent");
+        drop(socket.read_to_end(&mut Vec::new()).await);
+    }
+    let of = |name: &str| BTreeMap::from([(name.to_owned(), 2)]);
+    assert_eq!(counted(&stats(&node)), (2, of("bad_handshake"), of("127.0.0.1")));
+    stop(vec![node, other]).await;
 }

@@ -7,18 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dht_core::store::MemoryStore;
-use dht_core::transport::{
-    BoxFuture, Call, Hello, Reply, Responses, Service, TcpOptions, TcpTransport, Traffic, Transport, TransportError,
-    cut_frames,
-};
+use dht_core::transport::{Hello, TcpOptions, TcpTransport, Transport, cut_frames};
 use dht_core::wire::{FrameKind, HEADER_LEN, Header, decode_reply};
-use dht_core::{Address, Config, Consistency, Dht, Env, Foundation, GetOptions, NodeId, PutOptions};
+use dht_core::{Config, Consistency, Dht, Env, Foundation, GetOptions, NodeId, PutOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::Instant;
 
 use crate::bytes_of::first;
+use crate::deaf::Deaf;
 
 /// A node that nobody hears of within this time hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,7 +137,8 @@ impl Serving {
         let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
         let address = transport.local_address();
         let store = Arc::new(MemoryStore::new(1 << config.slot_bits));
-        let foundation = Foundation { transport: Arc::new(Deaf(transport)), store, env, address, boot: 7, shared: None };
+        let foundation =
+            Foundation { transport: Arc::new(Deaf(transport)), store, env, address, boot: 7, shared: None };
         let node = Dht::start_with(config, foundation).await.expect("it starts");
         let mut good = TcpStream::connect(node.address()).await.expect("it listens");
         good.write_all(&hello()).await.expect("sent");
@@ -229,44 +227,4 @@ pub(crate) fn seeds(frames: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let bare = requests().flat_map(|(_, frame)| frame.iter().copied());
     seeds.push([1].into_iter().chain(hello()).chain(bare).collect());
     seeds
-}
-
-/// The transport under test, which dials nobody: an input must not reach other machines.
-struct Deaf(TcpTransport);
-
-impl Transport for Deaf {
-    fn call(&self, to: &Address, _: Call, _: Instant) -> BoxFuture<'static, Result<Reply, TransportError>> {
-        Box::pin(std::future::ready(Err(TransportError::Refused(to.clone()))))
-    }
-
-    fn open(
-        &self,
-        to: &Address,
-        _: Call,
-        _: Duration,
-    ) -> BoxFuture<'static, Result<Box<dyn Responses>, TransportError>> {
-        Box::pin(std::future::ready(Err(TransportError::Refused(to.clone()))))
-    }
-
-    fn send(&self, _: &Address, _: Call) {}
-
-    fn resolve(&self, endpoint: &str) -> BoxFuture<'static, dht_core::Result<Vec<Address>>> {
-        Box::pin(std::future::ready(Ok(vec![Address::new(endpoint)])))
-    }
-
-    fn accept(&self, service: Arc<dyn Service>) {
-        self.0.accept(service);
-    }
-
-    fn local_address(&self) -> Address {
-        self.0.local_address()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.0.traffic()
-    }
-
-    fn close(&self) -> BoxFuture<'static, ()> {
-        self.0.close()
-    }
 }

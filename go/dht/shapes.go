@@ -160,5 +160,8 @@ type Statistics struct {
 	Misses               uint64            `json:"misses"`
 	Evictions            uint64            `json:"evictions"`
 	Expirations          uint64            `json:"expirations"`
+	Misbehaviours        uint64            `json:"misbehaviours"` // what others did that no node does
+	MisbehaviourKinds    map[string]uint64 `json:"misbehaviour_kinds"`
+	MisbehavingPeers     map[string]uint64 `json:"misbehaving_peers"`
 	Errors               map[string]uint64 `json:"errors"` // by name, such as "TIMEOUT"
 }

@@ -262,7 +262,7 @@ class Health:
 class Statistics:
     """What a node has counted and measured since it started. Counted per key, at the node called: ``hits`` are lookups that
     found a value, ``misses`` those that found none. ``evictions`` and ``expirations`` are counted at each node that kept
-    the record."""
+    the record. ``misbehaviours`` are things that others did to this node which no node does."""
 
     start_time: float
     uptime: float
@@ -300,6 +300,11 @@ class Statistics:
     misses: int
     evictions: int
     expirations: int
+    misbehaviours: int
+    misbehaviour_kinds: dict[str, int]
+    """Misbehaviours by kind, such as ``bad_handshake``."""
+    misbehaving_peers: dict[str, int]
+    """Misbehaviours by who did them: IP addresses, addresses dialled, or node ids; those with the most."""
     errors: dict[str, int]
     """Errors by name."""
 

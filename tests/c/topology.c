@@ -31,6 +31,7 @@ static void statistics(dht_t *d) {
         "stabilize_operations", "finger_table_updates", "heartbeats_sent", "replications_sent",
         "lookup_success_rate", "store_success_rate", "node_availability", "finger_table_accuracy",
         "conflicts_resolved", "under_replicated_slots", "hits", "misses", "evictions", "expirations",
+        "misbehaviours",
     };
     char *text = NULL;
     json all;
@@ -43,6 +44,8 @@ static void statistics(dht_t *d) {
         CHECK(json_member(&all, members[i]) != NULL && json_member(&all, members[i])->kind == JSON_NUMBER);
     }
     CHECK(json_at(&all, "errors")->kind == JSON_OBJECT);
+    CHECK(json_at(&all, "misbehaviour_kinds")->kind == JSON_OBJECT);
+    CHECK(json_at(&all, "misbehaving_peers")->kind == JSON_OBJECT);
     CHECK(json_at(&all, "stores_successful")->number == 1 && json_at(&all, "data_items_stored")->number == 1);
     CHECK(json_at(&all, "lookups_successful")->number == 2 && json_at(&all, "lookups_not_found")->number == 1);
     json_free(&all);

@@ -1,6 +1,8 @@
 //! Callers that do one thing after the other for a while, and what they came to.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use dht_core::Env;
 
 use crate::CALLERS;
 
@@ -11,14 +13,16 @@ where
     C: FnMut(usize) -> F + Send + 'static,
     F: Future<Output = ()> + Send,
 {
-    let begin = Instant::now();
+    let env = Env::system();
+    let begin = env.now();
     let end = begin + length;
     let callers: Vec<_> = (0..CALLERS)
         .map(|number| {
             let mut operation = caller(number);
+            let env = env.clone();
             tokio::spawn(async move {
                 let mut done = 0;
-                while Instant::now() < end {
+                while env.now() < end {
                     operation(number + done * CALLERS).await;
                     done += 1;
                 }
@@ -30,7 +34,7 @@ where
     for caller in callers {
         done += caller.await.expect("a caller's operation succeeds");
     }
-    done as f64 / begin.elapsed().as_secs_f64()
+    done as f64 / (env.now() - begin).as_secs_f64()
 }
 
 /// Rates by name, the first of which is ours.

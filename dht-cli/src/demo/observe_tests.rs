@@ -17,7 +17,7 @@ fn well(nodes: &[&str], items: u64) -> Told {
         "joined": true, "handed_over": true, "fully_replicated": true, "under_replicated_slots": 0, "bytes_to_go": 0,
         "storage_ok": true,
     });
-    let mut statistics = json!({"errors": {}});
+    let mut statistics = json!({"errors": {}, "misbehaviour_kinds": {}, "misbehaving_peers": {}});
     for name in ["start_time", "uptime", "average_store_time", "average_lookup_time", "store_time_p50"] {
         statistics[name] = json!(0.0);
     }
@@ -51,6 +51,7 @@ fn well(nodes: &[&str], items: u64) -> Told {
         "misses",
         "evictions",
         "expirations",
+        "misbehaviours",
     ] {
         statistics[name] = json!(0);
     }

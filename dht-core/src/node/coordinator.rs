@@ -65,6 +65,7 @@ impl Node {
         // Where tries went that may have been carried out.
         let mut doubted: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
         let (mut attempt, mut pause) = (0, PAUSE_MIN);
+        self.retries.first();
         while !pending.is_empty() {
             let seen = self.progress.seen();
             if let Err(error) = self.joined_by(deadline).await {
@@ -99,7 +100,14 @@ impl Node {
             if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
                 break;
             }
+            // Nodes that do not agree on the owner yet are no reason to spare them.
+            let retry_at = match failed {
+                true => self.retries.reserve(now, deadline),
+                false => Some(now),
+            };
+            let Some(retry_at) = retry_at else { break };
             self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            tokio::time::sleep_until(retry_at).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
         let shape = |result: Option<OpResult>| match result {

@@ -140,6 +140,7 @@ impl Node {
     pub(crate) fn statistics(&self) -> Statistics {
         let stats = &self.stats;
         let traffic = self.transport.traffic();
+        let misdeeds = self.transport.misdeeds().and(stats.misdeeds.snapshot());
         let usage = self.store.usage();
         let (joined, left) = {
             let state = self.state();
@@ -188,6 +189,9 @@ impl Node {
             misses: missed,
             evictions: self.store.evictions(),
             expirations: stats.expirations.get(),
+            misbehaviours: misdeeds.by_kind.values().sum(),
+            misbehaviour_kinds: misdeeds.by_kind,
+            misbehaving_peers: misdeeds.by_peer,
             errors: stats.errors(),
         }
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Node;
 use super::peers::Peer;
+use super::{Node, State};
 use crate::error::Result;
 use crate::ring::difference::{self, Scope};
 use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
 use crate::ring::record::{NodeId, NodeRecord};
 use crate::ring::slot::Slot;
+use crate::transport::misbehaviour::Misbehaviour;
 use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
 use crate::wire::message::{Request, Response};
 
@@ -30,17 +31,29 @@ const RECORD_LEN: usize = 96;
 impl Node {
     /// Takes in what others say of nodes; passes on what is new.
     pub(crate) fn learn(&self, records: &[NodeRecord]) {
+        self.learn_from(0, records);
+    }
+
+    /// The same, told by the node of boot `teller`; 0 if it is not known.
+    pub(crate) fn learn_from(&self, teller: u64, records: &[NodeRecord]) {
         if records.is_empty() {
             return;
         }
         self.look_for_later_life(records);
         let now = self.env.now();
         let mut refuted = None;
-        let mut duplicate = false;
+        let mut duplicate = None;
+        let mut doubtful = Vec::new();
+        let mut leaps = 0;
         {
             let mut state = self.state();
             let mut changed = false;
             for record in records.iter().filter(|r| r.vnodes > 0) {
+                let State { claims, members, .. } = &mut *state;
+                if claims.takes(record, teller, members) {
+                    doubtful.push(Peer::from(record));
+                    continue;
+                }
                 match state.members.merge(record, now) {
                     Learnt::Nothing => {}
                     Learnt::News => {
@@ -52,7 +65,8 @@ impl Node {
                         state.local_health.worse();
                         refuted = Some(state.members.own().clone());
                     }
-                    Learnt::Duplicate => duplicate = true,
+                    Learnt::Duplicate => duplicate = Some(Peer::from(record)),
+                    Learnt::Leap => leaps += 1,
                 }
             }
             if changed {
@@ -63,13 +77,31 @@ impl Node {
             log!(self, info, incarnation = record.incarnation, "refutes what was said of it");
             self.spread(record);
         }
-        if duplicate {
-            log!(self, error, "another living node has this node_id; stopping");
-            if let Some(node) = self.myself() {
-                // Not one of the node's own tasks: those end with it.
-                tokio::spawn(async move { node.shut_down(super::Phase::Stopped).await });
-            }
+        for peer in doubtful {
+            self.probe_soon(&peer);
         }
+        if leaps > 0 {
+            let teller = self.state().members.by_boot(teller).map(|known| known.record().node_id.clone());
+            (0..leaps).for_each(|_| self.misbehaved(Misbehaviour::Unbacked, teller.as_ref()));
+        }
+        if let Some(other) = duplicate
+            && let Some(node) = self.myself()
+        {
+            // Not one of the node's own tasks: those end with it.
+            tokio::spawn(async move { node.give_way_to(&other).await });
+        }
+    }
+
+    /// Stops, if there really is another living node with this node_id.
+    async fn give_way_to(&self, other: &Peer) {
+        let found = self.serve_ping_for(other.address.clone(), other.boot).await;
+        if matches!(found, Response::Probed { alive: true }) {
+            log!(self, error, address = %other.address, "another living node has this node_id; stopping");
+            return self.shut_down(super::Phase::Stopped).await;
+        }
+        log!(self, info, address = %other.address, "nobody with this node_id is there, as it was said");
+        self.state().members.outbid_again();
+        self.misbehaved(Misbehaviour::Unbacked, None);
     }
 
     /// Tells some others at once, the rest by and by. The one the news is about is told too: it may refute.
@@ -197,7 +229,7 @@ impl Node {
                 return Err(super::serve::unexpected(peer));
             };
             cost += records.len() * RECORD_LEN;
-            self.learn(&records);
+            self.learn_from(peer.boot, &records);
         }
         let raised = {
             let mut state = self.state();
@@ -231,8 +263,14 @@ impl Node {
     }
 
     /// Answers a peer's `Exchange`, the second half of its `Sync`.
-    pub(crate) fn serve_exchange(&self, records: &[NodeRecord], wanted: &[u64], lists: &[(Slot, ListId)]) -> Response {
-        self.learn(records);
+    pub(crate) fn serve_exchange(
+        &self,
+        from: u64,
+        records: &[NodeRecord],
+        wanted: &[u64],
+        lists: &[(Slot, ListId)],
+    ) -> Response {
+        self.learn_from(from, records);
         let mut state = self.state();
         // They have told all that was unknown here when they asked, and their lists are from before that.
         for (slot, list) in lists {

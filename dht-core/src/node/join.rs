@@ -20,6 +20,7 @@ use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::transport::Reply;
+use crate::transport::misbehaviour::Misbehaviour;
 use crate::wire::message::{Request, Response};
 
 /// Between two tries to join.
@@ -33,6 +34,8 @@ const JOIN_ROUNDS: usize = 4;
 const SOURCES_MAX: usize = 8;
 /// Members that a joining node tells of itself directly; the others hear of it from them.
 const ANNOUNCE_MAX: usize = 64;
+/// Tries to reach a node that wants in at its address; messages get lost.
+const DIAL_BACKS: usize = 2;
 /// With more bits than these, positions do not coincide: 2^20 random ones of 2^64 ids do so once in 30 million rings.
 const CROWDED_BITS_MAX: u16 = 64;
 
@@ -273,6 +276,7 @@ impl Node {
             return Err(Error::new(ErrorKind::IncompatibleRing, context));
         }
         if !client {
+            self.refuse_unreachable(&record).await?;
             self.refuse_live_duplicate(&record).await?;
             self.refuse_if_full(&record)?;
         }
@@ -283,6 +287,22 @@ impl Node {
             (records, state.table.reunites())
         };
         Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms(), reunites })
+    }
+
+    /// Whoever wants in must answer where others are going to dial it, or they would take it for dead as soon as it is in.
+    async fn refuse_unreachable(&self, record: &NodeRecord) -> Result<()> {
+        for _ in 0..DIAL_BACKS {
+            let found = self.serve_ping_for(record.address.clone(), record.boot).await;
+            if matches!(found, Response::Probed { alive: true }) {
+                return Ok(());
+            }
+        }
+        self.misbehaved(Misbehaviour::Unbacked, Some(&record.node_id));
+        let context = format!(
+            "{} cannot be reached at {}, as {} found: is `advertise` an address that others can dial?",
+            record.node_id, record.address, self.node_id
+        );
+        Err(Error::new(ErrorKind::Unreachable, context))
     }
 
     /// A node_id is in use as long as its present boot answers at its address; if it does not, that boot is dead.

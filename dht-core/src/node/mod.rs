@@ -11,6 +11,7 @@ mod admission;
 #[cfg(test)]
 mod alone_tests;
 mod atomic;
+mod claims;
 mod come_back;
 mod coordinator;
 mod describe;
@@ -39,6 +40,7 @@ mod relay;
 pub(crate) mod remember;
 mod repair;
 mod replicate;
+mod retries;
 pub(crate) mod scan;
 mod seeds;
 mod serve;
@@ -125,6 +127,7 @@ pub(crate) struct Node {
     tasks: tasks::Tasks,
     tails: tasks::Tails,
     round_trips: peers::RoundTrips,
+    retries: retries::Retries,
     itself: Weak<Self>,
 }
 
@@ -146,6 +149,8 @@ struct State {
     no_room: bool,
     local_health: probe::LocalHealth,
     mass_loss: mass_loss::MassLoss,
+    /// Deaths that others tell of, until they are looked at.
+    claims: claims::Claims,
     graves: repair::Graves,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
@@ -220,6 +225,7 @@ impl Node {
             no_room: false,
             local_health: probe::LocalHealth::default(),
             mass_loss: mass_loss::MassLoss::default(),
+            claims: claims::Claims::default(),
             graves: repair::Graves::default(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
@@ -231,6 +237,7 @@ impl Node {
             slots,
             hasher: params.hasher(ids),
             tasks: tasks::Tasks::new(parts.env.clone()),
+            retries: retries::Retries::new(parts.env.now()),
             env: parts.env,
             transport: parts.transport,
             store: parts.store,

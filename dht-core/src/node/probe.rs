@@ -150,11 +150,15 @@ impl Node {
             (patience, state.members.suspects().any(|known| known.record().node_id == peer.node_id))
         };
         if self.ping(peer, patience).await {
+            self.contradict_death(peer);
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
             if suspected {
                 self.probe_another_suspect();
             }
+            return;
+        }
+        if self.confirm_death(peer) {
             return;
         }
         let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
@@ -208,7 +212,7 @@ impl Node {
         let alive = match answer {
             Ok(reply) if reply.head.sender == peer.boot => match self.accept_reply(peer, reply) {
                 Ok(Response::Pong { records }) => {
-                    self.learn(&records);
+                    self.learn_from(peer.boot, &records);
                     true
                 }
                 _ => false,

@@ -28,6 +28,8 @@ use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response}
 
 /// Pause before all replicas are asked again.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
+/// The same once retries are used up (see `retries.rs`); doubled each time.
+const SCARCE_MIN: Duration = Duration::from_millis(50);
 /// The next replica is asked when the first ones have not answered for this long.
 const HEDGE: Duration = Duration::from_millis(40);
 
@@ -94,6 +96,8 @@ impl Node {
         if let Err(error) = self.joined_by(deadline).await {
             return readings.iter().map(|_| Err(error.clone())).collect();
         }
+        self.retries.first();
+        let mut scarce = SCARCE_MIN;
         loop {
             let seen = self.progress.seen();
             let mut stale = self.read_round(&mut readings, level, deadline).await;
@@ -109,7 +113,17 @@ impl Node {
             if now >= deadline {
                 break;
             }
-            self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+            if readings.iter().any(Reading::overloaded) {
+                // Asking again makes it worse.
+                let Some(retry_at) = self.retries.reserve(now, deadline) else { break };
+                tokio::time::sleep_until(retry_at).await;
+                self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+                continue;
+            }
+            // Whoever waits for others to agree, or to catch up, may insist a little, and then more and more slowly.
+            let pause = if self.retries.take(now) { PAUSE } else { scarce };
+            scarce = if pause == scarce { scarce * 2 } else { scarce };
+            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
         }
         if level != Consistency::One && !planted!("no_read_repair") {
             self.repair_read(&mut readings, deadline).await;
@@ -187,6 +201,7 @@ impl Node {
                     }
                 }
                 Err(_) if self.env.now() >= deadline => return stale,
+                Err(_) if !self.retries.take(self.env.now()) => {}
                 Err(_) => {
                     self.ask_more(readings, level, deadline, &mut running, true);
                 }
@@ -340,6 +355,10 @@ impl Node {
 }
 
 impl Reading {
+    fn overloaded(&self) -> bool {
+        !self.done && self.failure.as_ref().is_some_and(|error| error.kind() == ErrorKind::Overloaded)
+    }
+
     pub(super) fn into_result(self) -> Result<(Option<Record>, Option<Version>)> {
         if let Some(error) = self.not_mended {
             let context =

@@ -49,12 +49,14 @@ impl Node {
         let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
         let same_view = head.view == self.view.load().fingerprint();
         match call.body {
-            Request::Ping { boot, records } => self.now(self.serve_ping(boot, &records)),
+            Request::Ping { boot, records } => self.now(self.serve_ping(head.sender, boot, &records)),
             Request::PingFor { address, boot } => {
                 self.later(move |node| async move { Ok(node.serve_ping_for(address, boot).await) })
             }
             Request::Sync { sums, gone, lists } => self.now(self.serve_sync(&sums, gone, &lists)),
-            Request::Exchange { records, wanted, lists } => self.now(self.serve_exchange(&records, &wanted, &lists)),
+            Request::Exchange { records, wanted, lists } => {
+                self.now(self.serve_exchange(head.sender, &records, &wanted, &lists))
+            }
             Request::Join { record, params, wall_ms: _, client } => {
                 self.later(move |node| async move { node.serve_join(record, params, client).await })
             }
@@ -205,12 +207,12 @@ impl Node {
         })))
     }
 
-    fn serve_ping(&self, boot: u64, records: &[crate::ring::record::NodeRecord]) -> Response {
+    fn serve_ping(&self, from: u64, boot: u64, records: &[crate::ring::record::NodeRecord]) -> Response {
         if boot != 0 && boot != self.boot {
             let context = "the node you mean is not at this address any more";
             return Response::Failure(Error::new(ErrorKind::Unreachable, context));
         }
-        self.learn(records);
+        self.learn_from(from, records);
         let mut state = self.state();
         let nodes = self.view.load().members().len();
         let mut answer = state.news.take(nodes);

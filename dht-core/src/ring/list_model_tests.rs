@@ -351,7 +351,7 @@ impl Check {
                     }
                     world.news.push(peer.members.own().clone());
                 }
-                Learnt::Duplicate => panic!("no node of the model has a namesake"),
+                Learnt::Duplicate | Learnt::Leap => panic!("no node of the model has a namesake, or lies"),
             }
         }
         if changed {

@@ -25,6 +25,15 @@ pub(crate) const GRAVEYARD_LEN_MAX: usize = 4096;
 /// How often a node outbids another that calls itself the same before it believes that the other lives.
 const OUTBID_MAX: u32 = 8;
 
+/// How far an incarnation may be above what is known of the node: a node that raised its own a thousand times a second
+/// gets there in 50 days without being heard of. Whoever would be believed beyond could leave a node no incarnation to
+/// refute with.
+const LEAP_MAX: u64 = 1 << 32;
+/// Deaths that a node refutes at once, and how long it takes until it may refute one more: each makes it a newcomer in
+/// its lists, so whoever tells every second that it is dead must not decide how often that happens.
+const REFUTALS_MAX: u32 = 8;
+const REFUTAL_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What a merge changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Learnt {
@@ -36,6 +45,8 @@ pub(crate) enum Learnt {
     Refuted,
     /// Another living node calls itself the same.
     Duplicate,
+    /// An incarnation so far above what was known that no node can have counted to it: nothing was believed.
+    Leap,
 }
 
 /// What is known of one node.
@@ -72,6 +83,8 @@ pub(crate) struct Members {
     /// Present, and suspected. Looked at every heartbeat, where a walk over all would cost the square of the ring.
     suspects: BTreeSet<NodeId>,
     outbids: u32,
+    /// Deaths of this node that it may still refute, and since when they have been counted.
+    refutals: (u32, Instant),
     /// Records kept, as far as those of gone nodes can make room.
     len_max: usize,
     /// Nodes learnt of only when they were gone already, since the last view: they may have been in lists meanwhile.
@@ -95,6 +108,7 @@ impl Members {
             gone: BTreeSet::new(),
             suspects: BTreeSet::new(),
             outbids: 0,
+            refutals: (REFUTALS_MAX, now),
             len_max: usize::MAX,
             missed: Vec::new(),
             shared: None,
@@ -117,10 +131,13 @@ impl Members {
 
     /// Takes in what somebody says of a node.
     pub(crate) fn merge(&mut self, record: &NodeRecord, now: Instant) -> Learnt {
-        if record.node_id == self.me {
-            return self.hear_of_myself(record);
-        }
         let before = self.all.get(&record.node_id);
+        if before.is_some_and(|known| record.incarnation > known.record().incarnation.saturating_add(LEAP_MAX)) {
+            return Learnt::Leap;
+        }
+        if record.node_id == self.me {
+            return self.hear_of_myself(record, now);
+        }
         if before.is_some_and(|known| !record.supersedes(known.record())) {
             return Learnt::Nothing;
         }
@@ -373,7 +390,7 @@ impl Members {
         belongs(&mut self.suspects, suspected);
     }
 
-    fn hear_of_myself(&mut self, record: &NodeRecord) -> Learnt {
+    fn hear_of_myself(&mut self, record: &NodeRecord, now: Instant) -> Learnt {
         let mut mine = self.own().clone();
         if !record.supersedes(&mine) || planted!("no_refutation") {
             return Learnt::Nothing;
@@ -384,6 +401,9 @@ impl Members {
                 return Learnt::Duplicate;
             }
         }
+        if record.verdict == Verdict::Dead && record.boot == self.boot && !self.may_refute(now) {
+            return Learnt::Nothing;
+        }
         mine.incarnation = record.incarnation + 1;
         if record.verdict == Verdict::Dead && mine.state == NodeState::Active {
             // The others' lists went on without us: those with us in them must not look the same as before.
@@ -392,6 +412,22 @@ impl Members {
         let since = self.all[&self.me].since;
         self.insert(mine, since);
         Learnt::Refuted
+    }
+
+    fn may_refute(&mut self, now: Instant) -> bool {
+        let (left, since) = self.refutals;
+        let gained = now.saturating_duration_since(since).as_secs() / REFUTAL_INTERVAL.as_secs();
+        let left = left.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)).min(REFUTALS_MAX);
+        if gained > 0 {
+            self.refutals.1 = now;
+        }
+        self.refutals.0 = left.saturating_sub(1);
+        left > 0
+    }
+
+    /// Whoever called itself the same is not there: it is outbid again.
+    pub(crate) fn outbid_again(&mut self) {
+        self.outbids = 0;
     }
 
     fn insert(&mut self, record: NodeRecord, now: Instant) {

@@ -18,6 +18,7 @@ impl Members {
             suspects: self.suspects.clone(),
             boots: self.boots.clone(),
             missed: self.missed.clone(),
+            shared: self.shared.clone(),
             ..*self
         }
     }
@@ -137,10 +138,39 @@ proptest! {
                 Learnt::Refuted => prop_assert!(own.supersedes(&heard) && own.supersedes(&before)),
                 Learnt::Nothing => prop_assert!(*own == before && !heard.supersedes(own)),
                 Learnt::Duplicate => prop_assert!(*own == before && heard.boot != 1),
-                Learnt::News => prop_assert!(false, "nothing about me is news to me"),
+                Learnt::News | Learnt::Leap => prop_assert!(false, "nothing about me is news to me, or a leap"),
             }
         }
     }
+}
+
+#[test]
+fn an_incarnation_that_leaps_is_not_believed() {
+    let mut members = me();
+    members.merge(&record("a", |_| ()), now());
+    for who in ["a", "me"] {
+        let leap = record(who, |r| (r.incarnation, r.verdict) = (2 + LEAP_MAX, Verdict::Dead));
+        assert_eq!(members.merge(&leap, now()), Learnt::Leap, "{who}");
+    }
+    assert_eq!(members.get(&NodeId::new("a")).unwrap().record().incarnation, 1);
+    assert_eq!(members.own().incarnation, 1);
+    let far = record("a", |r| r.incarnation = 1 + LEAP_MAX);
+    assert_eq!(members.merge(&far, now()), Learnt::News);
+}
+
+#[test]
+fn deaths_are_refuted_at_once_but_not_as_often_as_they_are_told() {
+    let mut members = me();
+    let start = now();
+    let refuted = |members: &mut Members, at| {
+        let dead = NodeRecord { verdict: Verdict::Dead, ..members.own().clone() };
+        members.merge(&dead, at) == Learnt::Refuted
+    };
+    let told_each_second = (0..600).filter(|s| refuted(&mut members, start + Duration::from_secs(*s))).count();
+    assert_eq!(told_each_second, REFUTALS_MAX as usize + 600 / REFUTAL_INTERVAL.as_secs() as usize - 1);
+    let later = start + Duration::from_secs(3_600);
+    assert!((0..REFUTALS_MAX).all(|_| refuted(&mut members, later)), "they gather again");
+    assert!(!refuted(&mut members, later));
 }
 
 #[test]

@@ -12,7 +12,9 @@
 //! - After `close` every pending call ends with `Closed`, nothing listens any more, and no task is left.
 
 mod bind;
+mod buckets;
 pub mod contract;
+pub(crate) mod misbehaviour;
 mod security;
 mod tcp;
 mod udp;
@@ -24,11 +26,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use bind::{advertised, frame_max, resolve_bind};
+pub use misbehaviour::MisdeedCounts;
 pub use security::Security;
 #[cfg(feature = "fuzzing")]
 pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
 pub use udp::UdpTransport;
+#[cfg(feature = "fuzzing")]
+pub use udp::{datagram_again, offered_session, seal_datagram};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -190,6 +195,11 @@ pub trait Transport: Send + Sync + 'static {
 
     /// What was counted.
     fn traffic(&self) -> Traffic;
+
+    /// What peers did that no node does; nothing, where peers cannot misbehave.
+    fn misdeeds(&self) -> MisdeedCounts {
+        MisdeedCounts::default()
+    }
 
     /// Ends everything; idempotent. The future is done when no task is left.
     fn close(&self) -> BoxFuture<'static, ()>;

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use super::*;
-use crate::wire::limits::{ITEMS_MAX, POINTERS_MAX, RECORDS_MAX, SLOTS_MAX};
+use crate::ring::slot::Slot;
+use crate::wire::limits::{DEADLINE_MS_MAX, ITEMS_MAX, POINTERS_MAX, RECORDS_MAX, SLOTS_MAX, VALUE_LEN_MAX};
 use crate::wire::message::{CompareItem, ListId, Request, Response};
 use crate::wire::strategies;
 
@@ -107,6 +108,19 @@ fn values_are_slices_of_the_frame() {
             assert!(frame.contains(&part.as_ptr()), "copied");
         }
     }
+}
+
+#[test]
+fn nobody_waits_for_weeks() {
+    let told = |deadline_ms| {
+        let head = Head { deadline_ms, ..empty_head() };
+        decode_call(encode_call(&Call { head, body: Request::Versions { slot: Slot(0) } })).unwrap().head.deadline_ms
+    };
+    assert_eq!(told(DEADLINE_MS_MAX), DEADLINE_MS_MAX);
+    assert_eq!(told(DEADLINE_MS_MAX + 1), DEADLINE_MS_MAX);
+    assert_eq!(told(u32::MAX), DEADLINE_MS_MAX);
+    // What the configuration allows for its longest value (see `Config::deadline`) is within it.
+    assert!(u64::from(DEADLINE_MS_MAX) >= (3_600 + (VALUE_LEN_MAX as u64 >> 20)) * 1_000);
 }
 
 #[test]

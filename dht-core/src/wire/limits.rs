@@ -72,6 +72,10 @@ pub(super) const WALL_MS_MAX: u64 = (1 << 48) - 1;
 /// A wall time plus a time to live.
 pub(super) const EXPIRY_MS_MAX: u64 = 2 * WALL_MS_MAX;
 
+/// How long a request may say that its sender waits: the longest `request_timeout`, an hour, and a second for each MiB
+/// of the longest value. More counts as that, so that nobody makes a node work for somebody for weeks.
+pub(crate) const DEADLINE_MS_MAX: u32 = (3_600 + 1_024) * 1_000;
+
 /// The highest replication factor: the configuration's bound.
 pub(super) const REPLICATION_MAX: u64 = 64;
 

@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use smallvec::SmallVec;
 
-use super::limits::{COUNTER_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
+use super::limits::{COUNTER_MAX, DEADLINE_MS_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
     Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, SealingKey, Standing,
@@ -34,7 +34,7 @@ pub(super) fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn head() -> impl Strategy<Value = Head> {
-    let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>());
+    let numbers = (any::<u64>(), 0..=DEADLINE_MS_MAX, any::<u64>(), any::<u32>(), any::<u64>());
     (option::of(ring_id()), numbers).prop_map(|(ring_id, (sender, deadline_ms, trace_id, attempt, view))| Head {
         ring_id,
         sender,

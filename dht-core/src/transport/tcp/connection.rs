@@ -3,6 +3,7 @@
 //! Invariant: a waiter in the table is told exactly once, by its answer or by the connection's end; who gives up
 //! takes itself out. Once `ended` is set, nothing enters the table any more.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::TransportError;
+use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::channel::Sink;
 use super::counters::Counters;
 use super::outbound::{Flushed, Outbound, Unqueued, Weight};
@@ -46,9 +48,10 @@ pub(super) struct Connection {
     waiting_max: usize,
     /// Requests of the peer being carried out.
     serving: AtomicUsize,
-    /// Milliseconds of uptime: last used by us, last heard from the peer.
+    /// Milliseconds of uptime: last used by us, last heard from the peer, and last told something whole by it.
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
+    told_ms: AtomicU64,
     pub(super) counters: Arc<Counters>,
     pub(super) env: Env,
 }
@@ -96,6 +99,7 @@ impl Connection {
             waiting_max: buffer_size,
             serving: AtomicUsize::new(0),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
+            told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
             counters,
             env,
@@ -177,6 +181,7 @@ impl Connection {
         if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
             tracing::debug!(peer = %self.peer, "does not read its answers");
             self.counters.network_error();
+            self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
             self.end(TransportError::Broken(self.peer.clone()));
         }
     }
@@ -318,9 +323,35 @@ impl Connection {
         self.serving() == 0 && self.lock().table.is_empty()
     }
 
-    /// Uptime in milliseconds when it was last used in either direction.
+    /// Uptime in milliseconds when a whole message last went either way: bytes that trickle in do not count.
     pub(super) fn used_ms(&self) -> u64 {
-        self.used_ms.load(Relaxed).max(self.heard_ms.load(Relaxed))
+        self.used_ms.load(Relaxed).max(self.told_ms.load(Relaxed))
+    }
+
+    /// Uptime in milliseconds when anything last went either way.
+    pub(super) fn moved_ms(&self) -> u64 {
+        self.used_ms().max(self.heard_ms.load(Relaxed))
+    }
+
+    /// A whole frame came in.
+    pub(super) fn told(&self) {
+        self.told_ms.store(uptime_ms(&self.env), Relaxed);
+    }
+
+    /// Where it came from, if that counts towards the share of one source: nothing for connections of ours, and for
+    /// those of this machine.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.accepted_from().filter(|source| !source.is_loopback())
+    }
+
+    /// Whom to blame for what comes in.
+    pub(super) fn culprit(&self) -> String {
+        self.accepted_from().map_or_else(|| self.peer.to_string(), |source| source.to_string())
+    }
+
+    fn accepted_from(&self) -> Option<IpAddr> {
+        let from: SocketAddr = self.peer.as_str().parse().ok().filter(|_| !self.dialled)?;
+        Some(source_of(from.ip()))
     }
 
     /// Bytes came in.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::super::Traffic;
+use super::super::misbehaviour::Misdeeds;
 
 /// Totals since the transport was made; independent of each other, so relaxed.
 #[derive(Default)]
@@ -12,6 +13,8 @@ pub(in crate::transport) struct Counters {
     bytes_sent: AtomicU64,
     bytes_received: AtomicU64,
     network_errors: AtomicU64,
+    /// What peers did wrong.
+    pub(in crate::transport) misdeeds: Misdeeds,
 }
 
 impl Counters {

@@ -76,6 +76,13 @@ pub(super) enum HandshakeError {
     Own(WireError),
 }
 
+impl HandshakeError {
+    /// True if a node of ours, whatever its settings, would not have brought it about on a working network.
+    pub(super) fn is_the_peers(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::Unauthenticated(_) | Self::Io(_))
+    }
+}
+
 /// Who this side is.
 #[derive(Clone, Copy)]
 pub(super) struct Side<'a> {

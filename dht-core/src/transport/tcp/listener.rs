@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use super::super::TransportError;
+use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::shared::Shared;
-
-/// Connections whose hello is awaited; more are turned away, so that silent ones cost a bounded amount.
-const HANDSHAKES_MAX: usize = 256;
 
 /// Out of descriptors, or the like: trying again at once would only burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -20,24 +17,36 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Takes in connections for as long as the transport lives.
 pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
-                let Ok(permit) = handshakes.clone().try_acquire_owned() else {
-                    tracing::debug!(%from, "too many handshakes at once");
-                    shared.counters.network_error();
+                let source = source_of(from.ip());
+                if !shared.gate.knock(source, shared.env.now()) {
+                    tracing::debug!(%from, "opens too many connections");
+                    shared.counters.misdeeds.note(Misbehaviour::Flood, &source.to_string());
                     continue;
-                };
-                let welcome = shared.clone().welcome(socket, from);
+                }
+                let (place, evicted, gone) = shared.gate.enter(source);
+                if let Some(gone) = gone {
+                    tracing::debug!(%gone, "waited too long with its hello, and too many do");
+                    shared.counters.network_error();
+                    shared.counters.misdeeds.note(Misbehaviour::Handshake, &gone.to_string());
+                }
+                let (welcome, gate) = (shared.clone().welcome(socket, from), shared.clone());
                 shared.tasks.spawn_helper(async move {
-                    welcome.await;
-                    drop(permit);
+                    tokio::select! {
+                        biased;
+                        () = welcome => {}
+                        // Only ever an error: whoever held the other end has let go.
+                        _ = evicted => {}
+                    }
+                    gate.gate.leave(place);
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");
                 shared.counters.network_error();
+                shared.gate.relieve();
                 tokio::time::sleep(shared.env.jittered(ACCEPT_PAUSE)).await;
             }
         }

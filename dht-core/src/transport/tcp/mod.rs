@@ -13,6 +13,7 @@
 mod channel;
 mod connection;
 pub(super) mod counters;
+mod gate;
 mod handshake;
 mod inbound;
 mod listener;
@@ -27,6 +28,8 @@ pub(super) mod tasks;
 #[cfg(feature = "fuzzing")]
 pub use inbound::cut_frames;
 
+#[cfg(test)]
+mod abuse_tests;
 #[cfg(test)]
 mod secured_tests;
 #[cfg(test)]
@@ -44,7 +47,8 @@ use self::connection::{Called, Connection};
 use self::pool::{DialWaiter, Lane, Way};
 use self::shared::Shared;
 use self::stream::{TcpResponses, stream_channel};
-use super::{BoxFuture, Call, Reply, Responses, Security, Service, Traffic, Transport, TransportError};
+use super::misbehaviour::Misbehaviour;
+use super::{BoxFuture, Call, MisdeedCounts, Reply, Responses, Security, Service, Traffic, Transport, TransportError};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -204,6 +208,10 @@ impl Transport for TcpTransport {
         self.shared.counters.snapshot(self.shared.pool.count())
     }
 
+    fn misdeeds(&self) -> MisdeedCounts {
+        self.shared.counters.misdeeds.snapshot()
+    }
+
     fn close(&self) -> BoxFuture<'static, ()> {
         let shared = self.shared.clone();
         Box::pin(async move {
@@ -267,6 +275,7 @@ impl Shared {
         decode_reply(payload).map_err(|error| {
             tracing::debug!(peer = %connection.peer, %error, "malformed reply");
             self.counters.network_error();
+            self.counters.misdeeds.note(Misbehaviour::Malformed, &connection.culprit());
             TransportError::Broken(connection.peer.clone())
         })
     }

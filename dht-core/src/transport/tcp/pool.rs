@@ -3,6 +3,7 @@
 //! A route is an address and a lane. Callers that need a route at the same time share one dial. After a failed dial
 //! the next callers are refused at once for a moment, so that neither they nor the peer drown in dials.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// ...and later by the other side, so that a request never meets a connection being closed.
 const IDLE_ACCEPTED_MAX: Duration = Duration::from_secs(90);
 
+/// A quiet connection on which one message has been under way for so long is closed: one of 1 GiB would come at 3.6
+/// MB/s, and no call waits for it any more.
+const TRICKLE_MAX: Duration = Duration::from_secs(300);
+
 /// What a connection carries, so that bulk never holds up calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lane {
@@ -37,6 +42,8 @@ pub(super) enum Lane {
 pub(super) struct Pool {
     inner: Mutex<Inner>,
     connections_max: usize,
+    /// Of them, those that one source may open.
+    share_max: usize,
     waiters_max: usize,
 }
 
@@ -47,6 +54,8 @@ struct Inner {
     routes: [FixedMap<Address, Route>; 2],
     /// Every open connection, by serial.
     open: FixedMap<u64, Arc<Connection>>,
+    /// How many of them each source opened.
+    by_source: FixedMap<IpAddr, usize>,
 }
 
 enum Route {
@@ -76,7 +85,9 @@ pub(super) enum Way {
 
 impl Pool {
     pub(super) fn new(connections_max: usize, waiters_max: usize) -> Self {
-        Self { inner: Mutex::default(), connections_max, waiters_max }
+        // Half, so that whoever takes all that it gets leaves room for everybody else.
+        let share_max = connections_max.div_ceil(2);
+        Self { inner: Mutex::default(), connections_max, share_max, waiters_max }
     }
 
     /// The way to `to`. `waiter` is made only if there is something to wait for.
@@ -105,21 +116,28 @@ impl Pool {
         Way::Dial
     }
 
-    /// Takes in a connection; if there are too many, the idlest one goes. `Err(Overloaded)` if all are in use. The
-    /// connection that was pushed out is given back, to be ended outside the lock.
+    /// Takes in a connection; if there are too many, the idlest one goes, of the same source if that has its share.
+    /// `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be ended outside the
+    /// lock.
     pub(super) fn insert(&self, connection: &Arc<Connection>) -> Result<Option<Arc<Connection>>, TransportError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(TransportError::Closed);
         }
         let mut pushed_out = None;
-        if inner.open.len() >= self.connections_max {
-            let idlest = inner.open.values().filter(|c| c.quiet()).min_by_key(|c| (c.used_ms(), c.serial)).cloned();
+        let source = connection.source();
+        let has_share = source.is_some_and(|s| inner.by_source.get(&s).is_some_and(|n| *n >= self.share_max));
+        if has_share || inner.open.len() >= self.connections_max {
+            let may_go = |c: &&Arc<Connection>| c.quiet() && (!has_share || c.source() == source);
+            let idlest = inner.open.values().filter(may_go).min_by_key(|c| (c.used_ms(), c.serial)).cloned();
             let Some(idlest) = idlest else { return Err(TransportError::Overloaded(connection.peer.clone())) };
             inner.forget(&idlest);
             pushed_out = Some(idlest);
         }
         inner.open.insert(connection.serial, connection.clone());
+        if let Some(source) = source {
+            *inner.by_source.entry(source).or_default() += 1;
+        }
         Ok(pushed_out)
     }
 
@@ -158,7 +176,9 @@ impl Pool {
         }
         let idle = |connection: &Connection| {
             let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
-            Duration::from_millis(uptime_ms.saturating_sub(connection.used_ms())) >= max && connection.quiet()
+            let since = |ms: u64| Duration::from_millis(uptime_ms.saturating_sub(ms));
+            let idle = since(connection.moved_ms()) >= max || since(connection.used_ms()) >= TRICKLE_MAX;
+            idle && connection.quiet()
         };
         let idle: Vec<_> = inner.open.values().filter(|c| idle(c)).cloned().collect();
         for connection in &idle {
@@ -197,7 +217,15 @@ impl Pool {
 
 impl Inner {
     fn forget(&mut self, connection: &Arc<Connection>) {
-        self.open.remove(&connection.serial);
+        if self.open.remove(&connection.serial).is_some()
+            && let Some(source) = connection.source()
+            && let Some(count) = self.by_source.get_mut(&source)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_source.remove(&source);
+            }
+        }
         for routes in &mut self.routes {
             // A newer connection may have taken the route.
             if let Some(Route::Open(open)) = routes.get(&connection.peer)

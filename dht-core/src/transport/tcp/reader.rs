@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::TransportError;
+use super::super::misbehaviour::Misbehaviour;
 use super::channel::Source;
 use super::connection::{Connection, Waiter};
 use super::inbound::FrameReader;
@@ -37,6 +38,16 @@ pub(super) enum Violation {
     Protocol(&'static str),
 }
 
+impl Violation {
+    fn kind(&self) -> Misbehaviour {
+        match self {
+            Self::Wire(WireError::TooLong { what: "frame payload", .. }) => Misbehaviour::Oversize,
+            Self::Wire(_) => Misbehaviour::Malformed,
+            Self::Protocol(_) => Misbehaviour::Protocol,
+        }
+    }
+}
+
 /// Reads until the connection ends, then ends what belongs to it.
 pub(super) async fn read(
     shared: Arc<Shared>,
@@ -48,6 +59,7 @@ pub(super) async fn read(
     let mut requests = Requests::new(shared.clone(), connection.clone());
     loop {
         if let Err(violation) = take_in(&connection, &mut requests, &mut frames) {
+            shared.counters.misdeeds.note(violation.kind(), &connection.culprit());
             connection.broke(&violation);
         }
         // All answers to what one system call brought leave in one system call.
@@ -85,6 +97,7 @@ impl Drop for End<'_> {
 fn take_in(connection: &Connection, requests: &mut Requests, frames: &mut FrameReader) -> Result<(), Violation> {
     while let Some((header, payload)) = frames.next()? {
         connection.counters.message_received();
+        connection.told();
         take(connection, requests, header, payload)?;
     }
     Ok(())

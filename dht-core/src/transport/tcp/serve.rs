@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 
 use super::super::{Answer, BoxFuture, Reply};
 use super::connection::Connection;
@@ -32,6 +33,9 @@ use crate::wire::codec::{decode_call, encode_reply_framed};
 use crate::wire::error::WireError;
 use crate::wire::frame::FrameKind;
 use crate::wire::message::{Head, Response};
+
+/// How long a request goes on after its connection has ended: longer than most deadlines.
+const ORPHAN_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// What one connection's peer has asked and what became of it. Owned by the connection's reader.
 pub(super) struct Requests {
@@ -141,18 +145,26 @@ impl Requests {
         std::mem::take(&mut self.answered)
     }
 
-    /// The connection has ended: streams stop, other requests are carried out to their end, unless the transport is
-    /// closed.
+    /// The connection has ended: streams stop, and other requests go on for a while, unless the transport is closed or
+    /// too many do already. Whoever asked may have asked again elsewhere by then.
     pub(super) async fn finish(mut self) {
         for stream in self.streams.values() {
             stream.task.abort();
         }
+        self.reap();
         let closed = self.shared.closed();
-        tokio::pin!(closed);
+        let over = sleep(self.shared.env.jittered(ORPHAN_AGE_MAX));
+        tokio::pin!(closed, over);
+        let orphans = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
+        let Ok(_places) = self.shared.orphans.clone().try_acquire_many_owned(orphans) else {
+            tracing::debug!(peer = %self.connection.peer, orphans, "requests of a connection that ended are given up");
+            return self.tasks.shutdown().await;
+        };
         loop {
             tokio::select! {
                 biased;
                 () = &mut closed => break,
+                () = &mut over => break,
                 ended = self.tasks.join_next() => match ended {
                     Some(ended) => report(ended),
                     None => return,

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
 use super::connection::Connection;
 use super::counters::Counters;
+use super::gate::Gate;
 use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
 use super::pool::{Lane, Pool, REDIAL_PAUSE, tell_all};
 use super::reader::read;
@@ -18,6 +20,11 @@ use super::tasks::Tasks;
 use crate::env::Env;
 use crate::ring::record::Address;
 use crate::wire::hello::{Acceptance, Hello};
+
+/// Requests that go on after their connection has ended, of all connections together: a network that fails for a moment
+/// breaks every connection at once, and what was under way on them is carried out; whoever opens and closes connections
+/// does not pile up work.
+pub(super) const ORPHANS_MAX: usize = 1_024;
 
 /// The insides of a transport.
 pub(super) struct Shared {
@@ -30,6 +37,9 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) tasks: Tasks,
     pub(super) pool: Pool,
+    pub(super) gate: Gate,
+    /// Requests that go on after their connection has ended.
+    pub(super) orphans: Arc<Semaphore>,
     service: ArcSwapOption<Arc<dyn Service>>,
     closed: watch::Sender<bool>,
     request_ids: AtomicU64,
@@ -48,6 +58,8 @@ impl Shared {
             counters: Arc::default(),
             tasks: Tasks::new(),
             pool: Pool::new(options.max_connections, options.buffer_size),
+            gate: Gate::new(),
+            orphans: Arc::new(Semaphore::new(ORPHANS_MAX)),
             service: ArcSwapOption::empty(),
             closed: watch::Sender::new(false),
             // One-way frames have 0.
@@ -110,11 +122,17 @@ impl Shared {
     /// The task of an accepted socket: hears who it is and serves it.
     pub(super) async fn welcome(self: Arc<Self>, socket: TcpStream, from: std::net::SocketAddr) {
         let judge = || if self.service().is_some() { Acceptance::Accepted } else { Acceptance::NotServing };
+        let source = source_of(from.ip());
         let from = Address::new(&from.to_string());
         let refused = match socket.set_nodelay(true) {
             Ok(()) => match receive(socket, self.side(), judge).await {
                 Ok(greeted) => self.establish(greeted, &from, false).err().map(|error| error.to_string()),
-                Err(error) => Some(error.to_string()),
+                Err(error) => {
+                    if error.is_the_peers() {
+                        self.counters.misdeeds.note(Misbehaviour::Handshake, &source.to_string());
+                    }
+                    Some(error.to_string())
+                }
             },
             Err(error) => Some(error.to_string()),
         };

@@ -173,7 +173,7 @@ async fn other_clusters_are_rejected_with_both_names() {
 }
 
 /// A socket that has done its part of the handshake.
-async fn greeted(to: &TcpTransport) -> TcpStream {
+pub(super) async fn greeted(to: &TcpTransport) -> TcpStream {
     let mut socket = TcpStream::connect(to.local_address().as_str()).await.expect("listening");
     let hello = Hello::new("test", NodeId::new("raw"), 1, false).encode().expect("short");
     socket.write_all(&hello).await.expect("sent");

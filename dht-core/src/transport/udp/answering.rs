@@ -5,12 +5,13 @@ use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 
+use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Answer, BoxFuture, Call, Reply, Service};
 use super::packet::{DATAGRAM_MAX, Header, PacketError, PacketKind, SessionId};
 use super::seal::{Direction, Front, Link, Seal};
@@ -116,7 +117,10 @@ impl Shared {
         let read = opened.and_then(|(seal, plain)| self.format.decode(plain).map(|read| (seal, read)));
         let (seal, (header, payload)) = match read {
             Ok(read) => read,
-            Err(error) => return self.malformed(from, &error),
+            Err(error) => {
+                self.blame(from, error.kind());
+                return self.malformed(from, &error);
+            }
         };
         let link = Link { address: from, seal };
         match header.kind {
@@ -126,7 +130,10 @@ impl Shared {
                 }
             }
             PacketKind::Offer => match (SessionId::decode(payload), self.peers.from(from)) {
-                (None, _) => self.malformed(from, &"an offer of another length"),
+                (None, _) => {
+                    self.blame(from, Misbehaviour::Malformed);
+                    self.malformed(from, &"an offer of another length");
+                }
                 (Some(session), Some(peer)) => drop(peer.offered(link, &header, session, self.env.now())),
                 (Some(_), None) => {}
             },
@@ -160,8 +167,21 @@ impl Shared {
         self.counters.network_error();
     }
 
-    /// Gives whoever is at `from` a session. Never longer than what it answers: see `ASKING_LEN_MIN`.
+    fn blame(&self, from: SocketAddr, kind: Misbehaviour) {
+        self.counters.misdeeds.note(kind, &source_of(from.ip()).to_string());
+    }
+
+    /// Gives whoever is at that address a session, unless it wants too many. Never longer than what it answers: see
+    /// `ASKING_LEN_MIN`.
     fn offer(&self, link: &Link, header: &Header) {
+        let may = {
+            // A bucket is valid in every state, so a poisoned lock loses nothing.
+            let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+            arrivals.take(source_of(link.address.ip()), self.env.now())
+        };
+        if !may {
+            return self.blame(link.address, Misbehaviour::Flood);
+        }
         let (session, slot) = {
             let mut sessions = self.sessions();
             (sessions.offer(link.address), sessions.slots_max())
@@ -202,6 +222,7 @@ impl Shared {
                 return ticket.refuse(ErrorKind::Unsupported, &text);
             }
             Err(error) => {
+                self.blame(source, Misbehaviour::Malformed);
                 self.malformed(source, &error);
                 return ticket.give_up();
             }
@@ -250,7 +271,12 @@ impl Shared {
         }
         let call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,
-            Err(error) => return self.malformed(from, &error),
+            // A kind that only later releases know.
+            Err(WireError::UnknownKind { .. }) => return,
+            Err(error) => {
+                self.blame(from, Misbehaviour::Malformed);
+                return self.malformed(from, &error);
+            }
         };
         if self.serving.load(Relaxed) >= SERVING_MAX {
             return;

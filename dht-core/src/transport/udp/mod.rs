@@ -16,6 +16,8 @@
 
 mod answering;
 mod asking;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod packet;
 mod peer;
 mod peers;
@@ -34,6 +36,9 @@ mod sealed_tests;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::{datagram_again, offered_session, seal_datagram};
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +49,10 @@ use tokio::time::Instant;
 
 use self::answering::Collecting;
 use self::shared::Shared;
-use super::{BoxFuture, Call, Reply, Responses, Service, TcpOptions, TcpTransport, Traffic, Transport, TransportError};
+use super::{
+    BoxFuture, Call, MisdeedCounts, Reply, Responses, Service, TcpOptions, TcpTransport, Traffic, Transport,
+    TransportError,
+};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
@@ -137,6 +145,10 @@ impl Transport for UdpTransport {
             network_errors: tcp.network_errors + udp.network_errors,
             connections: tcp.connections + udp.connections,
         }
+    }
+
+    fn misdeeds(&self) -> MisdeedCounts {
+        self.shared.tcp.misdeeds().and(self.shared.counters.misdeeds.snapshot())
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -9,6 +9,7 @@
 
 use bytes::{Buf, BufMut};
 
+use super::super::misbehaviour::Misbehaviour;
 use crate::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// Bytes of a datagram at most: they pass every path of IPv6 (1,280) unfragmented, with room for tunnels.
@@ -119,6 +120,17 @@ pub(super) enum PacketError {
     Replayed,
 }
 
+impl PacketError {
+    /// What it is, of whoever sent it.
+    pub(super) const fn kind(&self) -> Misbehaviour {
+        match self {
+            Self::Length(len) if *len > DATAGRAM_MAX => Misbehaviour::Oversize,
+            Self::Magic(_) | Self::Version(_) | Self::Cluster => Misbehaviour::Foreign,
+            _ => Misbehaviour::Malformed,
+        }
+    }
+}
+
 /// How the nodes of one cluster write datagrams.
 #[derive(Clone, Debug)]
 pub(super) struct Format {
@@ -187,6 +199,23 @@ impl Format {
         fields.advance(RESERVED_LEN);
         let header = Header { kind, slot, session, sequence, attempt, left_ms: fields.get_u32() };
         Ok((header, payload))
+    }
+
+    /// Makes magic, version, cluster and checksum of a datagram right, whatever else is in it.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn seal(&self, datagram: &mut [u8]) {
+        let mut put = |at: usize, bytes: &[u8]| {
+            if let Some(field) = datagram.get_mut(at..at.saturating_add(bytes.len())) {
+                field.copy_from_slice(bytes);
+            }
+        };
+        put(0, &MAGIC.to_be_bytes());
+        put(2, &[PROTOCOL_VERSION]);
+        put(8, &self.cluster.to_be_bytes());
+        let crc = checksum(datagram);
+        if let Some(field) = datagram.get_mut(4..8) {
+            field.copy_from_slice(&crc.to_be_bytes());
+        }
     }
 
     /// The header, its checksum 0.

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::timeout;
 
+use super::super::buckets::{ARRIVALS, Buckets};
 use super::super::tcp::counters::Counters;
 use super::super::tcp::tasks::Tasks;
 use super::super::{Service, TcpOptions, TcpTransport};
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     /// Requests being carried out by tasks, of all peers together.
     pub(super) serving: AtomicUsize,
     pub(super) boot: u64,
+    /// Who may be offered a session once more.
+    pub(super) arrivals: Mutex<Buckets>,
     pub(super) connect_timeout: Duration,
     pub(super) format: Format,
     /// Given to those who ask; `None`: nothing is sealed.
@@ -62,6 +65,7 @@ impl Shared {
             peers: Peers::new(options.buffer_size),
             serving: AtomicUsize::new(0),
             boot: options.hello.boot,
+            arrivals: Mutex::new(Buckets::new(ARRIVALS)),
             connect_timeout: options.connect_timeout,
             format: Format::new(&options.hello.cluster_name),
             keys: options.security.is_some().then(Keys::default),

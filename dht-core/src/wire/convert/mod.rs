@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use self::pack::unpack;
 use super::error::WireError;
-use super::limits::SUMS_MAX;
+use super::limits::{DEADLINE_MS_MAX, SUMS_MAX};
 use super::message::Head;
 use super::proto;
 use crate::ring::record::RingId;
@@ -41,7 +41,7 @@ impl From<&Reply> for proto::Reply {
 /// The envelope of a call.
 pub(super) fn call_head(call: &proto::Call) -> Result<Head> {
     let (sender, view, trace_id) = (call.sender, call.view, call.trace_id);
-    let (deadline_ms, attempt) = (call.deadline_ms, call.attempt);
+    let (deadline_ms, attempt) = (call.deadline_ms.min(DEADLINE_MS_MAX), call.attempt);
     let ring_id = ring_id(call.ring_high, call.ring_low)?;
     Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
 }

@@ -243,7 +243,7 @@ void dht_error_free(dht_error_t *error);
  Makes a node that is not started. `config_json` is an object with the keys of the configuration; NULL: the defaults.
  Until dht_start only dht_hash_key works; other calls are DHT_NOT_STARTED. Free the handle with dht_free.
 
- Errors: DHT_CONFIG naming key, value and bound; DHT_UNSUPPORTED; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
+ Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
 
  # Safety
  The rules at the top.
@@ -256,7 +256,7 @@ dht_status dht_new(const char *config_json,
  Starts the node. Without seeds it founds a ring and serves at once; with seeds it returns after joining, or after
  `request_timeout`, and goes on trying. A no-op if it runs.
 
- Errors: DHT_ADDRESS, DHT_INCOMPATIBLE_RING, DHT_NODE_ID_IN_USE, DHT_RING_FULL, DHT_CLOCK_SKEW: nothing runs then, and
+ Errors: DHT_ADDRESS, DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_NODE_ID_IN_USE, DHT_RING_FULL, DHT_CLOCK_SKEW: nothing runs then, and
  it may be started again. DHT_STOPPED after dht_stop or dht_leave.
 
  # Safety
@@ -305,7 +305,7 @@ dht_status dht_wait_ready(dht_t *d,
  of both rings merges by version. A no-op in the ring it is in.
 
  Errors: DHT_INVALID_ARGUMENT for what is no address and for this node's own alone; DHT_ADDRESS; DHT_UNREACHABLE;
- DHT_INCOMPATIBLE_RING, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
+ DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
  it was let in and is still copying. DHT_NOT_STARTED; DHT_STOPPED.
 
  # Safety

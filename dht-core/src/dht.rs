@@ -84,10 +84,10 @@ impl Dht {
     /// `request_timeout` and goes on trying for life.
     ///
     /// # Errors
-    /// `Config`, `Unsupported`, `Insecure` as [`Config::validate`]; `Address` if the address cannot be bound or no seed
-    /// resolves; `Storage` if `data_dir` cannot be used (another node has it, the disk fails, it is damaged or of a newer
-    /// release); `IncompatibleRing`, `NodeIdInUse`, `RingFull`, `ClockSkew` if the ring refuses. Nothing is left running
-    /// then.
+    /// `Config`, `Insecure` as [`Config::validate`], and `Config` for certificates that cannot be used; `Address` if the
+    /// address cannot be bound or no seed resolves; `Storage` if `data_dir` cannot be used (another node has it, the disk
+    /// fails, it is damaged or of a newer release); `IncompatibleRing`, `Auth`, `NodeIdInUse`, `RingFull`, `ClockSkew` if
+    /// the ring refuses. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self> {
         config.validate()?;
         let env = Env::system();
@@ -169,7 +169,7 @@ impl Dht {
     ///
     /// # Errors
     /// `InvalidArgument` if a seed is no "host:port" or all are this node itself; `Address` if none resolves;
-    /// `Unreachable` if none answers; `IncompatibleRing`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses:
+    /// `Unreachable` if none answers; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses:
     /// the node stays where it was. `Timeout` if it was let in and is still copying.
     pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<()> {
         let node = self.node()?;

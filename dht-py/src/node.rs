@@ -101,7 +101,7 @@ impl Node {
     /// Starts the node. Without ``seeds`` it founds a ring and serves at once; with seeds it returns after joining, or
     /// after ``request_timeout`` and goes on trying. A no-op on a running node.
     ///
-    /// Raises Address, IncompatibleRing, NodeIdInUse, RingFull, ClockSkew; NodeStopped after `stop` or `leave`.
+    /// Raises Address, IncompatibleRing, Auth, NodeIdInUse, RingFull, ClockSkew; NodeStopped after `stop` or `leave`.
     ///
     /// >>> import dht
     /// >>> node = dht.DHT()
@@ -120,7 +120,7 @@ impl Node {
     /// Joins the ring of ``addresses``: "host:port", several separated by commas, or a list. Returns when this node is
     /// active there; hand-over of older data may go on. Joining the ring one is in is a no-op.
     ///
-    /// Raises InvalidArgument, Address, Unreachable, IncompatibleRing, ClockSkew, NodeIdInUse, RingFull.
+    /// Raises InvalidArgument, Address, Unreachable, IncompatibleRing, Auth, ClockSkew, NodeIdInUse, RingFull.
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as first, dht.DHT() as second:

@@ -60,7 +60,7 @@ func newNode(config string) (*Node, error) {
 // Start starts the node: without seeds it founds a ring; with seeds it returns after joining or after RequestTimeout,
 // and goes on trying. A no-op if it runs. If ctx ends it before, the node may still start; Close ends it all the same.
 //
-// Errors: ErrAddress, ErrIncompatibleRing, ErrNodeIDInUse, ErrRingFull, ErrClockSkew: nothing runs, and it may be
+// Errors: ErrAddress, ErrIncompatibleRing, ErrAuth, ErrNodeIDInUse, ErrRingFull, ErrClockSkew: nothing runs, and it may be
 // started again. ErrStopped after Stop, Leave or Close.
 func (n *Node) Start(ctx context.Context) error {
 	return n.wait(ctx, writes, func(err **C.dht_error_t) C.dht_status { return C.dht_start(n.handle, err) })
@@ -114,7 +114,7 @@ func (n *Node) Close() error {
 // merges by version. A no-op in the ring it is in.
 //
 // Errors: ErrInvalidArgument for none, for what is no address and for this node's own alone; ErrAddress;
-// ErrUnreachable; ErrIncompatibleRing, ErrClockSkew, ErrNodeIDInUse, ErrRingFull: the node stays where it was.
+// ErrUnreachable; ErrIncompatibleRing, ErrAuth, ErrClockSkew, ErrNodeIDInUse, ErrRingFull: the node stays where it was.
 // ErrTimeout if it was let in and is still copying. ErrCancelled: it may still join. ErrNotStarted, ErrStopped.
 func (n *Node) Join(ctx context.Context, addresses ...string) error {
 	all, err := cString(strings.Join(addresses, ","), ErrInvalidArgument)

@@ -135,7 +135,7 @@ impl Node {
     ///
     /// # Errors
     /// `InvalidArgument` if they name only this node; `Address` if none resolves; `Unreachable` if none answers by
-    /// the deadline; `IncompatibleRing`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
+    /// the deadline; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
     /// where it was.
     pub(crate) async fn join(self: &Arc<Self>, endpoints: &[String], deadline: Instant) -> Result<()> {
         let addresses = self.resolve_all(endpoints).await?;

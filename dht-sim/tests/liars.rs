@@ -147,7 +147,7 @@ fn a_node_that_nobody_reaches_at_its_address_does_not_get_in() {
             (world.node_env("lost"), Arc::new(dht_core::store::MemoryStore::of(&Config::default()).expect("in range")));
         // It says another address than the one that it listens at, where nobody does.
         let transport = world.network().endpoint(world.address(7));
-        let foundation = Foundation { transport, store, boot: 7, env, address: world.address(8) };
+        let foundation = Foundation { transport, store, boot: 7, env, address: world.address(8), shared: None };
         let seeds = vec![world.address(0).as_str().to_owned()];
         let config = Config { node_id: "lost".to_owned(), seeds, ..Config::default() };
         let lost = Dht::start_with(config, foundation).await.expect("it starts, and goes on trying");

@@ -182,6 +182,7 @@ async fn start(line: Line, number: usize, seeds: Vec<String>, shared: Option<Arc
 
 fn options(config: &Config, boot: u64) -> TcpOptions {
     TcpOptions {
+        security: None,
         bind: Some("127.0.0.1:0".to_owned()),
         hello: Hello::new(&config.cluster_name, NodeId::new(&config.node_id), boot, false),
         buffer_size: config.buffer_size,

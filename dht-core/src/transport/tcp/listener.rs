@@ -42,6 +42,8 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                     }
                     gate.gate.leave(place);
                 });
+                // A crowd at the door waits; who is inside is served between any two of it.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");

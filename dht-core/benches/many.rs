@@ -6,7 +6,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dht_core::store::MemoryStore;
 use dht_core::transport::{Hello, TcpOptions, TcpTransport, Transport, UdpTransport};
@@ -107,7 +107,8 @@ fn measure(work: &str) {
 async fn ring(line: Line) {
     let Line { name, nodes, vnodes, aim, .. } = line;
     let shared = line.shares.then(Arc::<SharedRing>::default);
-    let (before, begun) = (resident(), Instant::now());
+    let env = Env::system();
+    let (before, begun) = (resident(), env.now());
     let first = start(line, 0, Vec::new(), shared.clone()).await;
     let seeds = vec![first.0.address()];
     let mut starting = tokio::task::JoinSet::new();
@@ -116,21 +117,21 @@ async fn ring(line: Line) {
     }
     let mut all = starting.join_all().await;
     all.push(first);
-    let started = begun.elapsed();
+    let started = env.now() - begun;
     loop {
         let whole = (all[0].0.view().0, nodes);
         if all.iter().all(|(dht, _)| dht.view() == whole) {
             break;
         }
         let least = all.iter().map(|(dht, _)| dht.view().1).min().unwrap_or(0);
-        assert!(begun.elapsed() < FORMED_MAX, "no ring of {nodes}: the smallest view has {least}");
+        assert!((env.now() - begun) < FORMED_MAX, "no ring of {nodes}: the smallest view has {least}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let one_view = begun.elapsed();
+    let one_view = env.now() - begun;
     for (dht, _) in &all {
         dht.wait_ready(FORMED_MAX).await.expect("it catches up");
     }
-    let (formed, busy) = (begun.elapsed(), processor());
+    let (formed, busy) = ((env.now() - begun), processor());
     let calm = if name == "few" { Duration::ZERO } else { CALM };
     tokio::time::sleep(calm).await;
     let (cpu, traffic) = (processor(), sent(&all));

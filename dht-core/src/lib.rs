@@ -78,7 +78,10 @@ pub use ring::id::Id;
 pub use ring::record::{Address, NodeId};
 #[doc(hidden)]
 pub use ring::vnode::Pointer;
-pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
+pub use shapes::{
+    Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, OperationTrace, RingInfo, RingNode,
+    Statistics, TraceSpan,
+};
 #[doc(hidden)]
 pub use walks::{Walked, Walks};
 pub use wire::message::{PutOutcome, Topic};

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::atomic::{Decision, Effect, decide};
+use super::follow::{What, outcome_of_all};
 use super::lines::{Entry, Place};
 use super::parts::parts;
 use super::peers::Peer;
@@ -128,7 +129,11 @@ impl Node {
             running.push(async move {
                 let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
                 let answers = match to {
-                    To::Here => self.coordinate(batch, level, deadline, attempt).await,
+                    To::Here => {
+                        let what = What { kind: "apply", attempt, hedged: false };
+                        let coordinated = self.coordinate(batch, level, deadline, attempt);
+                        self.step_here(what, |results| outcome_of_all(results), coordinated).await
+                    }
                     To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, attempt).await,
                 };
                 indices.into_iter().zip(answers).collect::<Vec<_>>()

@@ -15,6 +15,8 @@ mod come_back;
 mod coordinator;
 mod describe;
 mod fingers;
+mod follow;
+mod followed;
 mod formed;
 mod gossip;
 mod inspect;
@@ -57,8 +59,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use follow::{Trace, What, hex as trace_hex};
+pub(crate) use followed::{Named, trace_span};
 pub use formed::FormedRing;
 pub use inspect::{Inspection, Pointers};
+pub(crate) use peers::Peer;
 pub(crate) use phase::Phase;
 
 use crate::config::{Config, Consistency};
@@ -103,6 +108,8 @@ pub(crate) struct Node {
     pub(crate) address: Address,
     hlc: Hlc,
     sequence: AtomicU64,
+    /// Operations that `trace_sample` counted.
+    sampled: AtomicU64,
     state: Mutex<State>,
     view: ArcSwap<RingView>,
     ring: ArcSwap<Ring>,
@@ -238,6 +245,7 @@ impl Node {
             address: parts.address,
             hlc,
             sequence: AtomicU64::new(1),
+            sampled: AtomicU64::new(0),
             state: Mutex::new(state),
             view: ArcSwap::from_pointee(view),
             ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),

@@ -312,5 +312,5 @@ fn failure(request: &Head, boot: u64, error: Error) -> Reply {
         attempt: request.attempt,
         view: 0,
     };
-    Reply { head, body: Response::Failure(error) }
+    Reply::new(head, Response::Failure(error))
 }

@@ -1,6 +1,7 @@
 //! `Dht`: the public handle of one node. Checks what callers pass in, takes the fast paths, counts; all else is below.
 
 mod atomic;
+mod backup;
 mod scan;
 mod trace;
 

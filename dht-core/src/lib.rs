@@ -79,8 +79,8 @@ pub use ring::record::{Address, NodeId};
 #[doc(hidden)]
 pub use ring::vnode::Pointer;
 pub use shapes::{
-    Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, OperationTrace, RingInfo, RingNode,
-    Statistics, TraceSpan,
+    Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, OperationTrace, RestoreInfo, RingInfo, RingNode,
+    SnapshotInfo, Statistics, TraceSpan,
 };
 #[doc(hidden)]
 pub use walks::{Walked, Walks};

@@ -171,6 +171,26 @@ pub struct TraceSpan {
     pub outcome: String,
 }
 
+/// A snapshot that was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// Records in it, deletions included.
+    pub records: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// A snapshot that was restored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RestoreInfo {
+    /// Records in it, deletions included.
+    pub records: u64,
+    /// Of those, records that met a higher version, which stayed.
+    pub superseded: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
 /// Whether this node and its part of the ring are well: what a readiness probe asks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Health {

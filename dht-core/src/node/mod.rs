@@ -45,6 +45,7 @@ pub(crate) mod scan;
 mod seeds;
 mod serve;
 mod sight;
+mod snapshot;
 mod stabilize;
 mod tasks;
 mod trace;
@@ -130,6 +131,7 @@ pub(crate) struct Node {
     uniting: AtomicBool,
     tasks: tasks::Tasks,
     tails: tasks::Tails,
+    snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
     itself: Weak<Self>,
 }
@@ -263,6 +265,7 @@ impl Node {
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
             round_trips: peers::RoundTrips::default(),
+            snapshots: snapshot::Snapshots::default(),
             config,
         });
         node.transport.accept(Arc::new(Inbound(Arc::downgrade(&node))));

@@ -113,6 +113,11 @@ pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
     }
 }
 
+/// Counts the records of a block of a snapshot.
+pub(super) fn check_items(bytes: &[u8]) -> Result<(), WireError> {
+    Body { tag: 0, bytes }.check(const { &[items(1)] })
+}
+
 /// Counts the steps that the envelope of an answer tells.
 pub(super) fn check_spans(bytes: &[u8]) -> Result<(), WireError> {
     const SPANS: Repeated = Repeated { field: 3, what: "span", count_max: SPANS_MAX, len_min: SPAN_LEN_MIN };

@@ -15,7 +15,9 @@ use super::limits::SUMS_MAX;
 use super::message::Head;
 use super::proto;
 use super::trace::Spans;
+use crate::data::record::Record;
 use crate::ring::record::RingId;
+use crate::ring::slot::Slot;
 use crate::transport::{Call, Reply};
 
 pub(super) type Result<T> = std::result::Result<T, WireError>;
@@ -60,6 +62,16 @@ pub(super) fn reply_head(reply: &proto::Reply) -> Result<Head> {
 /// What a reply tells of how it was made; `None` of a call that was not traced, or of an older node.
 pub(super) fn reply_trace(reply: &proto::Reply) -> Result<Option<Box<Spans>>> {
     reply.trace.clone().map(|bytes| trace::spans(bytes).map(Box::new)).transpose()
+}
+
+/// Records with their slots, and back.
+pub(super) fn records_message(items: &[(Slot, Record)]) -> proto::Records {
+    proto::Records { items: items.iter().map(data::record_item_message).collect() }
+}
+
+/// See [`records_message`].
+pub(super) fn records(message: proto::Records) -> Result<Vec<(Slot, Record)>> {
+    message.items.into_iter().map(data::record_item).collect()
 }
 
 fn ring_id_halves(id: Option<RingId>) -> (Option<u64>, Option<u64>) {

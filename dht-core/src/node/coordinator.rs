@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::atomic::{Decision, Effect, decide};
+use super::follow::{What, outcome_of_all};
 use super::lines::{Entry, Place};
 use super::parts::parts;
 use super::peers::Peer;
@@ -164,7 +165,11 @@ impl Node {
                     To::Peer(peer) => peer.boot,
                 };
                 let answers = match to {
-                    To::Here => self.coordinate(batch, level, deadline, tries.told).await,
+                    To::Here => {
+                        let what = What { kind: "apply", attempt: tries.attempt, hedged: false };
+                        let coordinated = self.coordinate(batch, level, deadline, tries.told);
+                        self.step_here(what, |results| outcome_of_all(results), coordinated).await
+                    }
                     To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
                 };
                 indices.into_iter().zip(answers).map(|(index, answer)| (index, boot, answer)).collect::<Vec<_>>()

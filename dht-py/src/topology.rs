@@ -86,7 +86,7 @@ impl Node {
     /// (1, 1, 1)
     fn snapshot(&self, py: Python<'_>, path: PathBuf) -> PyResult<Py<PyAny>> {
         let convert = |py: Python<'_>, info| shape(py, "SnapshotInfo", &info);
-        operate!(self, py, Reads, path, path, |dht, path| dht.snapshot(path), convert)
+        operate!(self, py, Reads, path, path, |dht, file| dht.snapshot(file), convert)
     }
 
     /// Brings the records of the snapshot at ``path`` into the ring of this node, which may be another than that it was taken
@@ -99,7 +99,7 @@ impl Node {
     /// MemoryFull, Unreachable, OperationTimeout: a part may be restored.
     fn restore(&self, py: Python<'_>, path: PathBuf) -> PyResult<Py<PyAny>> {
         let convert = |py: Python<'_>, info| shape(py, "RestoreInfo", &info);
-        operate!(self, py, Writes, path, path, |dht, path| dht.restore(path), convert)
+        operate!(self, py, Writes, path, path, |dht, file| dht.restore(file), convert)
     }
 
     /// This node, as a `NodeInfo`.

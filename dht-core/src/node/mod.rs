@@ -376,16 +376,13 @@ impl Node {
             self.repair_wanted.notify_one();
             self.stabilize_wanted.notify_one();
         }
-        // Whoever only came takes nothing from Chord's pointers.
-        let lost = moved && before.positions_lost(&after);
         let State { vnodes, members, fingers, .. } = state;
         let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
-        if lost {
-            for vnode in vnodes.iter_mut() {
-                vnode.retain(keeps);
-            }
-            fingers.retain(keeps);
+        // Also when nobody was lost between the two: an answer under way may have named one that left meanwhile.
+        for vnode in vnodes.iter_mut() {
+            vnode.retain(keeps);
         }
+        fingers.retain(keeps);
         self.view.store(after);
         self.progress.step();
     }

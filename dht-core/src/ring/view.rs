@@ -271,16 +271,6 @@ impl RingView {
         })
     }
 
-    /// A member here has other positions in `after`, or none.
-    pub(crate) fn positions_lost(&self, after: &Self) -> bool {
-        let mut there = after.members.iter().peekable();
-        self.members.iter().any(|member| {
-            while there.next_if(|m| m.record.node_id < member.record.node_id).is_some() {}
-            let same = |m: &&Arc<Member>| m.record.node_id == member.record.node_id && m.same_positions(member);
-            there.next_if(same).is_none()
-        })
-    }
-
     /// The slots in whose replica list of `count` the member is. In no order; some may come twice.
     pub(crate) fn slots_of(&self, member: MemberIndex, count: usize) -> Vec<Slot> {
         if self.zones.is_some() {

@@ -76,6 +76,11 @@ impl Env {
         self.now() - self.0.started
     }
 
+    /// The same in milliseconds, as counters keep it.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.uptime().as_millis() as u64
+    }
+
     /// Milliseconds since the Unix epoch. May step backwards; the hybrid clock does not.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     #[inline]

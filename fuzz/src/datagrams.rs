@@ -3,31 +3,17 @@
 //! source that proved nothing.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::time::Duration;
 
-use dht_core::store::MemoryStore;
-use dht_core::transport::{
-    Call, Hello, TcpOptions, Transport, UdpTransport, datagram_again, offered_session, seal_datagram,
-};
+use dht_core::transport::{Call, Transport, UdpTransport, datagram_again, offered_session, seal_datagram};
 use dht_core::wire::{HEADER_LEN, decode_call};
-use dht_core::{Config, Dht, Env, Foundation, NodeId};
+use dht_core::{Dht, Env};
 use tokio::net::UdpSocket;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::bytes_of::first;
-use crate::deaf::Deaf;
-
-const CLUSTER: &str = "default";
+use crate::place::{self, CLUSTER, INPUTS_MAX, PATIENCE, Place};
 
 /// A datagram at most.
 const LEN_MAX: usize = 1_200;
-
-/// A node that nobody hears of within this time hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Inputs that one node takes.
-const INPUTS_MAX: u32 = 500;
 
 /// Datagrams of one input: less than the system keeps for a node that is busy.
 const DATAGRAMS_MAX: usize = 64;
@@ -49,12 +35,7 @@ pub(crate) fn datagram(data: &[u8]) {
 }
 
 thread_local! {
-    static BENCH: RefCell<Option<Bench>> = const { RefCell::new(None) };
-}
-
-struct Bench {
-    runtime: Runtime,
-    serving: Option<Serving>,
+    static PLACE: RefCell<Place<Serving>> = RefCell::new(Place::new());
 }
 
 /// A node, two sources of datagrams, and the peer that it must not stop to answer.
@@ -73,17 +54,7 @@ struct Serving {
 /// Steps: a byte that says how, two of length, and so many bytes, which are a datagram. How: 1: made right (see
 /// `seal_datagram`), 2: in the session of the proven source, 4: from the unproven one.
 pub(crate) fn datagrams(data: &[u8]) {
-    BENCH.with_borrow_mut(|bench| {
-        let bench = bench.get_or_insert_with(|| Bench {
-            runtime: Builder::new_current_thread().enable_all().build().expect("a runtime"),
-            serving: None,
-        });
-        let serving = &mut bench.serving;
-        bench.runtime.block_on(async {
-            let within = tokio::time::timeout(PATIENCE, feed(serving, data));
-            within.await.expect("the node hangs");
-        });
-    });
+    PLACE.with_borrow_mut(|place| place.feed(async |serving| feed(serving, data).await));
 }
 
 async fn feed(place: &mut Option<Serving>, mut steps: &[u8]) {
@@ -113,26 +84,10 @@ async fn feed(place: &mut Option<Serving>, mut steps: &[u8]) {
 
 impl Serving {
     async fn start() -> Self {
-        let config = Config {
-            node_id: "fuzzed".to_owned(),
-            virtual_nodes: Some(2),
-            max_value_size: 4_096,
-            request_timeout: Duration::from_secs(1),
-            ..Config::default()
-        };
         let env = Env::system();
+        let config = place::config();
         let transport = bound(&config.node_id, &env).await;
-        let address = transport.local_address();
-        let store = Arc::new(MemoryStore::new(1 << config.slot_bits));
-        let foundation = Foundation {
-            transport: Arc::new(Deaf(transport)),
-            store,
-            env: env.clone(),
-            address,
-            boot: 7,
-            shared: None,
-        };
-        let node = Dht::start_with(config, foundation).await.expect("it starts");
+        let node = place::started(config, transport, env.clone()).await;
         let source = async || {
             let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
             socket.connect(node.address()).await.expect("an address");
@@ -184,16 +139,7 @@ impl Serving {
 }
 
 async fn bound(name: &str, env: &Env) -> UdpTransport {
-    let options = TcpOptions {
-        security: None,
-        bind: Some("127.0.0.1:0".to_owned()),
-        hello: Hello::new(CLUSTER, NodeId::new(name), 7, false),
-        buffer_size: 64,
-        max_connections: 16,
-        frame_max: 1 << 20,
-        connect_timeout: Duration::from_secs(1),
-    };
-    UdpTransport::bind(options, env.clone()).await.expect("a free port")
+    UdpTransport::bind(place::options(name, 1 << 20), env.clone()).await.expect("a free port")
 }
 
 /// A datagram of that kind with sequence 1, sealed, and as long as one that asks must be.

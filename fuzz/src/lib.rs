@@ -14,6 +14,7 @@ mod input;
 mod messages;
 pub mod mutate;
 mod node;
+mod place;
 pub mod seeds;
 
 #[global_allocator]

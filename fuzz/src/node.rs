@@ -2,26 +2,17 @@
 //! that answers requests. Whatever came, the node then answers a peer that keeps to the protocol.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dht_core::store::MemoryStore;
-use dht_core::transport::{Hello, TcpOptions, TcpTransport, Transport, cut_frames};
+use dht_core::transport::{Hello, TcpTransport, cut_frames};
 use dht_core::wire::{FrameKind, HEADER_LEN, Header, decode_reply};
-use dht_core::{Config, Consistency, Dht, Env, Foundation, GetOptions, NodeId, PutOptions};
+use dht_core::{Config, Consistency, Dht, Env, GetOptions, NodeId, PutOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::bytes_of::first;
-use crate::deaf::Deaf;
-
-/// A node that nobody hears of within this time hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Inputs that one node takes.
-const INPUTS_MAX: u32 = 500;
+use crate::place::{self, INPUTS_MAX, Place};
 
 const LEN_MAX: usize = 1 << 20;
 
@@ -31,12 +22,7 @@ pub(crate) fn heap_max(len: usize) -> usize {
 }
 
 thread_local! {
-    static BENCH: RefCell<Option<Bench>> = const { RefCell::new(None) };
-}
-
-struct Bench {
-    runtime: Runtime,
-    serving: Option<Serving>,
+    static PLACE: RefCell<Place<Serving>> = RefCell::new(Place::new());
 }
 
 /// A node and the peer that it must not stop to answer.
@@ -52,17 +38,7 @@ struct Serving {
 pub(crate) fn node(data: &[u8]) {
     let (how, rest) = first(data);
     let stream = if how % 2 == 0 { framed(rest) } else { rest.to_vec() };
-    BENCH.with_borrow_mut(|bench| {
-        let bench = bench.get_or_insert_with(|| Bench {
-            runtime: Builder::new_current_thread().enable_all().build().expect("a runtime"),
-            serving: None,
-        });
-        let serving = &mut bench.serving;
-        bench.runtime.block_on(async {
-            let within = tokio::time::timeout(PATIENCE, feed(serving, &stream));
-            within.await.expect("the node hangs");
-        });
-    });
+    PLACE.with_borrow_mut(|place| place.feed(async |serving| feed(serving, &stream).await));
 }
 
 async fn feed(place: &mut Option<Serving>, stream: &[u8]) {
@@ -116,30 +92,11 @@ async fn readable(answers: &[u8]) {
 
 impl Serving {
     async fn start() -> Self {
-        let config = Config {
-            node_id: "fuzzed".to_owned(),
-            virtual_nodes: Some(2),
-            max_value_size: 4_096,
-            request_timeout: Duration::from_secs(1),
-            max_connections: 16,
-            ..Config::default()
-        };
         let env = Env::system();
-        let options = TcpOptions {
-            bind: Some("127.0.0.1:0".to_owned()),
-            hello: Hello::new(&config.cluster_name, NodeId::new(&config.node_id), 7, false),
-            buffer_size: 64,
-            max_connections: config.max_connections,
-            frame_max: LEN_MAX,
-            connect_timeout: Duration::from_secs(1),
-            security: None,
-        };
+        let options = place::options("fuzzed", LEN_MAX);
+        let config = Config { max_connections: options.max_connections, ..place::config() };
         let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
-        let address = transport.local_address();
-        let store = Arc::new(MemoryStore::new(1 << config.slot_bits));
-        let foundation =
-            Foundation { transport: Arc::new(Deaf(transport)), store, env, address, boot: 7, shared: None };
-        let node = Dht::start_with(config, foundation).await.expect("it starts");
+        let node = place::started(config, transport, env).await;
         let mut good = TcpStream::connect(node.address()).await.expect("it listens");
         good.write_all(&hello()).await.expect("sent");
         hear(&mut good).await;

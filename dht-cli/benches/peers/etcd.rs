@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::load::{key, run};
-use crate::processes::{Processes, connect, free_ports};
+use crate::processes::{Processes, connect, free_ports, patiently};
 use crate::{CALLERS, VALUE_LEN};
 
 pub(crate) struct Cluster {
@@ -30,13 +30,8 @@ impl Cluster {
             nodes.start(command.stdout(Stdio::null()))?;
         }
         let cluster = Self { ports: clients.to_vec(), _nodes: nodes };
-        for _ in 0..100 {
-            if put(&mut BufReader::new(connect(cluster.ports[0]).await?), 0).await.is_ok() {
-                return Ok(cluster);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Err("it takes no writes".to_owned())
+        patiently(async || put(&mut BufReader::new(connect(cluster.ports[0]).await?), 0).await).await?;
+        Ok(cluster)
     }
 
     pub(crate) async fn puts(&self, length: Duration) -> f64 {

@@ -47,16 +47,22 @@ pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     ports.filter(free).take(count).collect()
 }
 
-/// Connects as soon as somebody listens.
-pub(crate) async fn connect(port: u16) -> Result<TcpStream, String> {
-    for _ in 0..100 {
-        match TcpStream::connect(("127.0.0.1", port)).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                return Ok(stream);
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+/// Tries until it works, for ten seconds; else what went wrong last.
+pub(crate) async fn patiently<T>(mut attempt: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
+    let mut tries = 100;
+    loop {
+        tries -= 1;
+        match attempt().await {
+            Err(_) if tries > 0 => tokio::time::sleep(Duration::from_millis(100)).await,
+            done => return done,
         }
     }
-    Err(format!("nobody listens at port {port}"))
+}
+
+/// Connects as soon as somebody listens.
+pub(crate) async fn connect(port: u16) -> Result<TcpStream, String> {
+    let refused = |error: std::io::Error| format!("port {port}: {error}");
+    let stream = patiently(async || TcpStream::connect(("127.0.0.1", port)).await.map_err(refused)).await?;
+    stream.set_nodelay(true).map_err(refused)?;
+    Ok(stream)
 }

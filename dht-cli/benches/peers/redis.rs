@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::load::{key, run};
-use crate::processes::{Processes, connect, free_ports};
+use crate::processes::{Processes, connect, free_ports, patiently};
 use crate::{CALLERS, KEYS, VALUE_LEN};
 
 pub(crate) struct Cluster {
@@ -42,19 +42,20 @@ impl Cluster {
             return Err("the cluster was not created".to_owned());
         }
         let cluster = Self { masters: ports[..3].to_vec(), _nodes: nodes };
-        for _ in 0..100 {
-            let mut ready = true;
-            for port in &cluster.masters {
-                let mut one = Connection(connect(*port).await?, BytesMut::new());
-                ready &= one.ask(b"SET {x} 1\r\nWAIT 1 1000\r\n", 2).await.last().is_some_and(|r| r == ":1\r\n")
-                    || one.ask(b"CLUSTER INFO\r\n", 1).await[0].contains("cluster_state:ok");
+        patiently(async || cluster.ready().await).await?;
+        Ok(cluster)
+    }
+
+    /// Every master has agreed on the slots.
+    async fn ready(&self) -> Result<(), String> {
+        for port in &self.masters {
+            let mut one = Connection(connect(*port).await?, BytesMut::new());
+            let info = one.ask(b"CLUSTER INFO\r\n", 1).await;
+            if !info[0].contains("cluster_state:ok") {
+                return Err(format!("the master at {port} is not ready"));
             }
-            if ready {
-                return Ok(cluster);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err("the cluster is not ready".to_owned())
+        Ok(())
     }
 
     /// Each caller on connections of its own: `WAIT` holds one up.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::peers::Peer;
-use crate::ring::members::Members;
+use crate::ring::members::{Learnt, Members};
 use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::transport::misbehaviour::Misbehaviour;
 
@@ -59,7 +59,7 @@ impl Node {
             let mut state = self.state();
             let Some(claim) = state.claims.0.remove(&peer.node_id) else { return false };
             let now = self.env.now();
-            if state.members.merge(&claim.record, now) != crate::ring::members::Learnt::News {
+            if state.members.merge(&claim.record, now) != Learnt::News {
                 return false;
             }
             self.refresh(&mut state);
@@ -72,11 +72,8 @@ impl Node {
 
     /// `peer` answered: if it is said to be dead, that is not so.
     pub(super) fn contradict_death(&self, peer: &Peer) {
-        let teller = {
-            let mut state = self.state();
-            let Some(claim) = state.claims.0.remove(&peer.node_id) else { return };
-            state.members.by_boot(claim.teller).map(|known| known.record().node_id.clone())
-        };
+        let Some(claim) = self.state().claims.0.remove(&peer.node_id) else { return };
+        let teller = self.node_of(claim.teller);
         log!(self, debug, peer = %peer.node_id, teller = ?teller, "answers, although it is said to be dead");
         self.misbehaved(Misbehaviour::FalseDeath, teller.as_ref());
     }
@@ -84,5 +81,10 @@ impl Node {
     /// Counts what another node did, if it is known which.
     pub(super) fn misbehaved(&self, kind: Misbehaviour, who: Option<&NodeId>) {
         self.stats.misdeeds.note(kind, who.map_or("unknown", NodeId::as_str));
+    }
+
+    /// The node of that boot, if it is known.
+    pub(super) fn node_of(&self, boot: u64) -> Option<NodeId> {
+        self.state().members.by_boot(boot).map(|known| known.record().node_id.clone())
     }
 }

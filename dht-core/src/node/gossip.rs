@@ -81,7 +81,7 @@ impl Node {
             self.probe_soon(&peer);
         }
         if leaps > 0 {
-            let teller = self.state().members.by_boot(teller).map(|known| known.record().node_id.clone());
+            let teller = self.node_of(teller);
             (0..leaps).for_each(|_| self.misbehaved(Misbehaviour::Unbacked, teller.as_ref()));
         }
         if let Some(other) = duplicate

@@ -147,7 +147,8 @@ impl Node {
         let (patience, suspected) = {
             let state = self.state();
             let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + state.local_health.score());
-            (patience, state.members.suspects().any(|known| known.record().node_id == peer.node_id))
+            let record = state.members.get(&peer.node_id).map(|known| known.record());
+            (patience, record.is_some_and(|r| r.present() && r.verdict == Verdict::Suspect))
         };
         if self.ping(peer, patience).await {
             self.contradict_death(peer);

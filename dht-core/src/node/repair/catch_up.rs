@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gather::Uncounted;
 use super::reconcile::{Compared, Differing, Direction};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
@@ -49,7 +48,7 @@ struct Offers {
     /// Those of them that the peer is no more caught up with than this node, but has kept from the last life.
     returned: BTreeSet<Slot>,
     /// Slots that the peer goes by the same list for without being caught up, for `gather.rs`.
-    uncounted: Vec<Uncounted>,
+    uncounted: Vec<Slot>,
 }
 
 impl Node {
@@ -127,13 +126,10 @@ impl Node {
         let (mut offers, mut strangers) = (Offers::default(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let Some(needs) = needs.get_mut(&slot) else { continue };
-            let evicted = theirs.evicted_before_s;
-            let uncounted =
-                Uncounted { slot, empty: ours == Fingerprint::EMPTY, same: ours == theirs.fingerprint, evicted };
             if theirs.list.members == 0 {
                 // It holds no part of the slot and knows no list of it.
                 needs.pushed_out.remove(&peer.boot);
-                offers.uncounted.push(uncounted);
+                offers.uncounted.push(slot);
                 continue;
             }
             if theirs.list.members != needs.list.members && !planted!("source_of_old_list") {
@@ -156,11 +152,12 @@ impl Node {
                 }
                 Standing::Newcomer if planted!("source_not_caught_up") => {}
                 Standing::Returned | Standing::Newcomer | Standing::Outsider => {
-                    offers.uncounted.push(uncounted);
+                    offers.uncounted.push(slot);
                     continue;
                 }
             }
             state.table.saw_source(slot, self.env.now());
+            let evicted = theirs.evicted_before_s;
             match theirs.fingerprint {
                 theirs if ours == theirs => offers.equal.push(slot),
                 _ if ours == Fingerprint::EMPTY => offers.empty.push(slot),
@@ -222,16 +219,15 @@ impl Node {
         for &slot in &given_up {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }
+        drop(state);
         if !given_up.is_empty() {
-            log!(
-                self,
-                warn,
-                slots = given_up.len(),
-                "lost too many replicas at once: these slots go on with what is left"
-            );
-            drop(state);
+            self.tell_bereft(given_up.len());
             self.progress.step();
         }
+    }
+
+    pub(super) fn tell_bereft(&self, slots: usize) {
+        log!(self, warn, slots, "lost too many replicas at once: these slots go on with what is left");
     }
 
     /// A newcomer of the slot need not wait any longer.

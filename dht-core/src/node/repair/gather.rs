@@ -9,45 +9,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::catch_up::{Needs, living};
-use super::reconcile::{Differing, Direction};
 use crate::node::peers::Peer;
 use crate::node::{Node, State};
 use crate::ring::list::SlotState;
 use crate::ring::slot::Slot;
 
-/// What a peer that is not caught up, but goes by the same list or by none, said of a slot.
-pub(super) struct Uncounted {
-    pub(super) slot: Slot,
-    /// Nothing of it is here.
-    pub(super) empty: bool,
-    /// The contents are equal.
-    pub(super) same: bool,
-    pub(super) evicted: u32,
-}
-
 impl Node {
-    /// Takes what is there of the slots that are not caught up by now.
-    pub(super) async fn gather(self: &Arc<Self>, from: Vec<(Peer, Vec<Uncounted>)>, needs: &BTreeMap<Slot, Needs>) {
+    /// Takes what is there of the slots that are not caught up by now, `from` peers that are not caught up either but go by the
+    /// same list, or by none.
+    pub(super) async fn gather(self: &Arc<Self>, from: Vec<(Peer, Vec<Slot>)>, needs: &BTreeMap<Slot, Needs>) {
         let stuck = self.stuck(needs);
-        if stuck.is_empty() {
-            return;
-        }
-        for (peer, mut offered) in from {
-            offered.retain(|u| stuck.contains(&u.slot));
-            let of =
-                |keep: &dyn Fn(&&Uncounted) -> bool| offered.iter().filter(keep).map(|u| u.slot).collect::<Vec<_>>();
-            let empty = of(&|u| !u.same && u.empty);
-            let differing: Vec<Differing> =
-                offered.iter().filter(|u| !u.same && !u.empty).map(|u| (u.slot, u.evicted)).collect();
-            let mut done = of(&|u| u.same);
-            match self.pull_slots(&peer, &empty).await {
-                Ok(()) => done.extend(empty),
-                Err(error) => log!(self, debug, peer = %peer.node_id, %error, "cannot take what it has yet"),
+        for (peer, mut slots) in from {
+            slots.retain(|slot| stuck.contains(slot));
+            if slots.is_empty() {
+                continue;
             }
-            done.extend(self.reconcile(&peer, &differing, Direction::Here).await);
+            let here = match self.bring_over(&peer, &slots).await {
+                Ok(here) => here,
+                Err(error) => {
+                    log!(self, debug, peer = %peer.node_id, %error, "cannot take what it has yet");
+                    continue;
+                }
+            };
             let mut state = self.state();
             let source = (peer.node_id.clone(), peer.boot);
-            for slot in done {
+            for slot in here {
                 if let Some(needs) = needs.get(&slot).filter(|n| !self.switched_since(&state, slot, n)) {
                     state.table.gathered_from(slot, needs.list, &source);
                 }
@@ -84,7 +70,7 @@ impl Node {
         }
         drop(state);
         if bereft > 0 {
-            log!(self, warn, slots = bereft, "lost too many replicas at once: these slots go on with what is left");
+            self.tell_bereft(bereft);
         }
         if settled > 0 {
             self.progress.step();

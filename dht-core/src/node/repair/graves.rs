@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ring::members::Members;
+use crate::ring::members::{Known, Members};
 use crate::ring::record::{NodeState, Verdict};
 
 /// Who comes back has caught up by then, or goes on without (`catch_up.rs`, `SOURCE_MAX`).
@@ -23,7 +23,7 @@ pub(in crate::node) struct Graves {
 impl Graves {
     /// How old a deletion has to be to be forgotten now.
     pub(in crate::node) fn age_min(&mut self, members: &Members, grace: Duration, now: Instant) -> Duration {
-        let may_return = |known: &crate::ring::members::Known| {
+        let may_return = |known: &Known| {
             let record = known.record();
             record.verdict == Verdict::Dead && record.state != NodeState::Left && record.vnodes > 0
         };
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::env::Env;
     use crate::ring::id::IdSpace;
-    use crate::ring::record::test_record;
+    use crate::ring::record::{NodeRecord, test_record};
     use crate::ring::slot::SlotSpace;
 
     #[test]
@@ -51,14 +51,14 @@ mod tests {
         let mut graves = Graves::default();
         assert_eq!(graves.age_min(&members, grace, start), grace, "nobody is missing");
         members.merge(&test_record("a"), start);
-        let left = crate::ring::record::NodeRecord { state: NodeState::Left, ..test_record("b") };
+        let left = NodeRecord { state: NodeState::Left, ..test_record("b") };
         members.merge(&left, start);
         assert_eq!(graves.age_min(&members, grace, start), grace, "one lives, one has handed over and left");
         let boot = test_record("a").boot;
         members.judge(&test_record("a").node_id, boot, Verdict::Dead, start);
         assert_eq!(graves.age_min(&members, grace, start), grace * HELD_MAX);
         let back = start + Duration::from_secs(500);
-        members.merge(&crate::ring::record::NodeRecord { boot: boot + 1, ..test_record("a") }, back);
+        members.merge(&NodeRecord { boot: boot + 1, ..test_record("a") }, back);
         assert_eq!(graves.age_min(&members, grace, back), grace, "it was last missing long ago");
         let mut graves = Graves { seen_at: Some(back) };
         assert_eq!(graves.age_min(&members, grace, back + RETURN_MAX / 2), grace * HELD_MAX, "it is catching up");

@@ -130,8 +130,9 @@ impl Node {
         Ok(all)
     }
 
-    /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs.
-    pub(crate) async fn bring_over(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Result<()> {
+    /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs. Returns
+    /// the slots of which everything is here then.
+    pub(crate) async fn bring_over(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Result<Vec<Slot>> {
         let (mut empty, mut filled) = (Vec::new(), Vec::new());
         for &slot in slots {
             let kept = self.store.fingerprint(slot)? != Fingerprint::EMPTY;
@@ -139,11 +140,13 @@ impl Node {
         }
         self.pull_slots(peer, &empty).await?;
         let compared = self.compare(peer, &filled).await?;
-        let differs = |compared: &Compared| compared.ours != compared.theirs.fingerprint;
-        let differing: Vec<Differing> =
-            compared.into_iter().filter(differs).map(|c| (c.slot, c.theirs.evicted_before_s)).collect();
-        self.reconcile(peer, &differing, Direction::Here).await;
-        Ok(())
+        let (equal, differing): (Vec<Compared>, Vec<Compared>) =
+            compared.into_iter().partition(|c| c.ours == c.theirs.fingerprint);
+        let differing: Vec<Differing> = differing.iter().map(|c| (c.slot, c.theirs.evicted_before_s)).collect();
+        let mut here = empty;
+        here.extend(equal.iter().map(|c| c.slot));
+        here.extend(self.reconcile(peer, &differing, Direction::Here).await);
+        Ok(here)
     }
 
     /// Copies everything in `slots` from `peer`.

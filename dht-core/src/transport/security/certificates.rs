@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use webpki::EndEntityCert;
 
 use super::provider;
-use super::verify::AnyName;
+use super::verify::{Listeners, Trust};
 use crate::config::TlsConfig;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
@@ -156,7 +156,7 @@ fn accepted(own: &CertifiedKey, roots: &Arc<RootCertStore>, env: &Env) -> std::r
     let (end, between) = own.cert.split_first().ok_or("no certificate")?;
     let algorithms = provider().signature_verification_algorithms;
     let nobody = ServerName::try_from("dht.invalid").map_err(|error| error.to_string())?;
-    AnyName { roots: roots.clone(), algorithms }
+    Listeners { trust: Trust::SignedBy(roots.clone()), algorithms }
         .verify_server_cert(end, between, &nobody, &[], now)
         .map_err(|error| format!("as a listener: {error}"))?;
     WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())

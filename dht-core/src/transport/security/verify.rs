@@ -28,9 +28,10 @@ pub(super) fn raw_configs(provider: Arc<CryptoProvider>, env: &Env) -> Result<(C
     let key = provider.key_provider.load_private_key(key.into())?;
     let public = key.public_key().ok_or(Error::General("no public key".to_owned()))?.to_vec();
     let shown = Arc::new(CertifiedKey::new(vec![public.into()], key));
+    let algorithms = provider.signature_verification_algorithms;
     let client = client(provider.clone(), env)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyKey(provider.signature_verification_algorithms)))
+        .with_custom_certificate_verifier(Arc::new(Listeners { trust: Trust::AnyKey, algorithms }))
         .with_no_client_auth();
     let server = server(provider, env)?
         .with_no_client_auth()
@@ -52,7 +53,7 @@ pub(super) fn certified_configs(
         .map_err(|error| Error::General(error.to_string()))?;
     let client = client(provider.clone(), env)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyName { roots, algorithms }))
+        .with_custom_certificate_verifier(Arc::new(Listeners { trust: Trust::SignedBy(roots), algorithms }))
         .with_client_cert_resolver(own.clone());
     let server = server(provider, env)?.with_client_cert_verifier(of_clients).with_cert_resolver(own);
     Ok((client, server))
@@ -86,59 +87,24 @@ impl std::fmt::Debug for Clock {
     }
 }
 
-/// Takes every bare key, if the other side has its private half: who that is, proofs of the cluster's key show.
+/// What a dialler makes of whom it reached. Which node that is, is not found out here: the hello says it, and a
+/// certificate or proofs of the cluster's key are held against that.
 #[derive(Debug)]
-struct AnyKey(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyKey {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        verify_tls13_signature_with_raw_key(message, &key, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-/// Takes every certificate that a root of ours stands behind, whatever was dialled: the hello says which node it is,
-/// and that is compared with the certificate.
-#[derive(Debug)]
-pub(super) struct AnyName {
-    pub(super) roots: Arc<RootCertStore>,
+pub(super) struct Listeners {
+    pub(super) trust: Trust,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for AnyName {
+/// Whom a dialler takes, if the other side has the private half of what it shows.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Every bare key.
+    AnyKey,
+    /// Every certificate that a root of ours stands behind, whatever was dialled.
+    SignedBy(Arc<RootCertStore>),
+}
+
+impl ServerCertVerifier for Listeners {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -147,8 +113,10 @@ impl ServerCertVerifier for AnyName {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let cert = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&cert, &self.roots, intermediates, now, self.algorithms.all)?;
+        if let Trust::SignedBy(roots) = &self.trust {
+            let cert = ParsedCertificate::try_from(end_entity)?;
+            verify_server_cert_signed_by_trust_anchor(&cert, roots, intermediates, now, self.algorithms.all)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -167,10 +135,20 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.algorithms)
+        match self.trust {
+            Trust::AnyKey => {
+                let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
+                verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+            }
+            Trust::SignedBy(_) => verify_tls13_signature(message, cert, signature, &self.algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        matches!(self.trust, Trust::AnyKey)
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     pub(super) peer: Address,
     /// True if we dialled.
     pub(super) dialled: bool,
+    /// Who dialled us.
+    accepted_from: Option<IpAddr>,
     sink: Sink,
     outbound: Outbound,
     waiting: Mutex<Waiting>,
@@ -88,11 +90,13 @@ impl Connection {
         counters: Arc<Counters>,
         env: Env,
     ) -> Self {
-        let now = AtomicU64::new(uptime_ms(&env));
+        let now = AtomicU64::new(env.uptime_ms());
+        let from: Option<SocketAddr> = if dialled { None } else { peer.as_str().parse().ok() };
         Self {
             serial,
             peer,
             dialled,
+            accepted_from: from.map(|from| source_of(from.ip())),
             sink,
             outbound: Outbound::new(buffer_size),
             waiting: Mutex::default(),
@@ -335,32 +339,27 @@ impl Connection {
 
     /// A whole frame came in.
     pub(super) fn told(&self) {
-        self.told_ms.store(uptime_ms(&self.env), Relaxed);
+        self.told_ms.store(self.env.uptime_ms(), Relaxed);
     }
 
     /// Where it came from, if that counts towards the share of one source: nothing for connections of ours, and for
     /// those of this machine.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        self.accepted_from().filter(|source| !source.is_loopback())
+        self.accepted_from.filter(|source| !source.is_loopback())
     }
 
     /// Whom to blame for what comes in.
     pub(super) fn culprit(&self) -> String {
-        self.accepted_from().map_or_else(|| self.peer.to_string(), |source| source.to_string())
-    }
-
-    fn accepted_from(&self) -> Option<IpAddr> {
-        let from: SocketAddr = self.peer.as_str().parse().ok().filter(|_| !self.dialled)?;
-        Some(source_of(from.ip()))
+        self.accepted_from.map_or_else(|| self.peer.to_string(), |source| source.to_string())
     }
 
     /// Bytes came in.
     pub(super) fn heard(&self) {
-        self.heard_ms.store(uptime_ms(&self.env), Relaxed);
+        self.heard_ms.store(self.env.uptime_ms(), Relaxed);
     }
 
     fn touch(&self) -> u64 {
-        let now_ms = uptime_ms(&self.env);
+        let now_ms = self.env.uptime_ms();
         self.used_ms.store(now_ms, Relaxed);
         now_ms
     }
@@ -380,7 +379,7 @@ impl Connection {
 
     /// A call that began at `started_ms` was not answered.
     fn suspect_since(&self, started_ms: u64) {
-        let silent_ms = uptime_ms(&self.env).saturating_sub(started_ms.max(self.heard_ms.load(Relaxed)));
+        let silent_ms = self.env.uptime_ms().saturating_sub(started_ms.max(self.heard_ms.load(Relaxed)));
         if Duration::from_millis(silent_ms) >= STALL_MIN {
             self.broke(&"stalled");
         }
@@ -426,7 +425,3 @@ fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crat
 
 /// Payload bytes of credit, cancel and end frames.
 const CONTROL_LEN_MAX: usize = 4;
-
-fn uptime_ms(env: &Env) -> u64 {
-    env.uptime().as_millis() as u64
-}

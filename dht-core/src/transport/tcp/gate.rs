@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::buckets::{ARRIVALS, Buckets};
-use crate::data::FixedMap;
+use super::by_source::BySource;
 
 /// Connections whose hello is awaited: with a buffer of 4 KiB each 4 MiB, and half of the descriptors that a process
 /// usually has.
@@ -33,7 +33,7 @@ struct Inner {
     arrivals: Buckets,
     /// By serial, so oldest first.
     waiting: BTreeMap<u64, Place>,
-    by_source: FixedMap<IpAddr, usize>,
+    by_source: BySource,
     serials: u64,
 }
 
@@ -46,7 +46,7 @@ struct Place {
 impl Gate {
     pub(super) fn new() -> Self {
         let arrivals = Buckets::new(ARRIVALS);
-        let inner = Inner { arrivals, waiting: BTreeMap::new(), by_source: FixedMap::default(), serials: 0 };
+        let inner = Inner { arrivals, waiting: BTreeMap::new(), by_source: BySource::default(), serials: 0 };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -64,7 +64,7 @@ impl Gate {
         let serial = inner.serials;
         let (holder, evicted) = oneshot::channel();
         inner.waiting.insert(serial, Place { source, _holder: holder });
-        *inner.by_source.entry(source).or_default() += 1;
+        inner.by_source.add(source);
         (serial, evicted, gone)
     }
 
@@ -86,20 +86,14 @@ impl Gate {
 
 impl Inner {
     fn evict(&mut self) -> Option<IpAddr> {
-        let (greediest, _) = self.by_source.iter().max_by_key(|(source, count)| (**count, **source))?;
-        let greediest = *greediest;
+        let greediest = self.by_source.greediest()?;
         let oldest = self.waiting.iter().find(|(_, place)| place.source == greediest).map(|(serial, _)| *serial)?;
         self.remove(oldest)
     }
 
     fn remove(&mut self, serial: u64) -> Option<IpAddr> {
         let source = self.waiting.remove(&serial)?.source;
-        if let Some(count) = self.by_source.get_mut(&source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_source.remove(&source);
-            }
-        }
+        self.by_source.remove(source);
         Some(source)
     }
 }

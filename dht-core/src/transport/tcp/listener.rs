@@ -59,7 +59,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
-        for idle in shared.pool.sweep(shared.env.now(), shared.env.uptime().as_millis() as u64) {
+        for idle in shared.pool.sweep(shared.env.now(), shared.env.uptime_ms()) {
             idle.end(TransportError::Broken(idle.peer.clone()));
         }
     }

@@ -3,7 +3,6 @@
 //! A route is an address and a lane. Callers that need a route at the same time share one dial. After a failed dial
 //! the next callers are refused at once for a moment, so that neither they nor the peer drown in dials.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::TransportError;
+use super::by_source::BySource;
 use super::connection::Connection;
 use crate::data::FixedMap;
 use crate::ring::record::Address;
@@ -55,7 +55,7 @@ struct Inner {
     /// Every open connection, by serial.
     open: FixedMap<u64, Arc<Connection>>,
     /// How many of them each source opened.
-    by_source: FixedMap<IpAddr, usize>,
+    by_source: BySource,
 }
 
 enum Route {
@@ -126,7 +126,7 @@ impl Pool {
         }
         let mut pushed_out = None;
         let source = connection.source();
-        let has_share = source.is_some_and(|s| inner.by_source.get(&s).is_some_and(|n| *n >= self.share_max));
+        let has_share = source.is_some_and(|source| inner.by_source.count(source) >= self.share_max);
         if has_share || inner.open.len() >= self.connections_max {
             let may_go = |c: &&Arc<Connection>| c.quiet() && (!has_share || c.source() == source);
             let idlest = inner.open.values().filter(may_go).min_by_key(|c| (c.used_ms(), c.serial)).cloned();
@@ -136,7 +136,7 @@ impl Pool {
         }
         inner.open.insert(connection.serial, connection.clone());
         if let Some(source) = source {
-            *inner.by_source.entry(source).or_default() += 1;
+            inner.by_source.add(source);
         }
         Ok(pushed_out)
     }
@@ -219,12 +219,8 @@ impl Inner {
     fn forget(&mut self, connection: &Arc<Connection>) {
         if self.open.remove(&connection.serial).is_some()
             && let Some(source) = connection.source()
-            && let Some(count) = self.by_source.get_mut(&source)
         {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_source.remove(&source);
-            }
+            self.by_source.remove(source);
         }
         for routes in &mut self.routes {
             // A newer connection may have taken the route.

@@ -95,10 +95,14 @@ impl Drop for End<'_> {
 }
 
 fn take_in(connection: &Connection, requests: &mut Requests, frames: &mut FrameReader) -> Result<(), Violation> {
+    let mut whole = false;
     while let Some((header, payload)) = frames.next()? {
         connection.counters.message_received();
-        connection.told();
+        whole = true;
         take(connection, requests, header, payload)?;
+    }
+    if whole {
+        connection.told();
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use bytes::{Buf, BufMut};
 
 use super::packet::{DATAGRAM_MAX, Datagram, PacketError};
+use super::window::Window;
 use crate::data::FixedMap;
 use crate::env::Env;
 use crate::wire::PROTOCOL_VERSION;
@@ -37,6 +38,9 @@ pub(super) const SEAL_LEN: usize = FRONT_LEN + TAG_LEN;
 const SPENT: u64 = 1 << 30;
 const WORN_OUT: u64 = 1 << 31;
 const USED_UP: u64 = 1 << 32;
+
+/// Words of the window of numbers that came: it looks back over 2,048 of them.
+const RECEIVED_WORDS: usize = 33;
 
 /// Keys given away, at most; about 900 bytes each.
 const KEYS_MAX: usize = 65_536;
@@ -61,7 +65,7 @@ pub(super) struct Seal {
     key: LessSafeKey,
     sends: Direction,
     next: AtomicU64,
-    received: Mutex<Replays>,
+    received: Mutex<Window<RECEIVED_WORDS>>,
     /// Milliseconds of uptime.
     used_ms: AtomicU64,
 }
@@ -76,7 +80,7 @@ pub(super) struct Link {
 impl Seal {
     pub(super) fn new(id: u64, key: &SealingKey, sends: Direction, env: &Env) -> Option<Arc<Self>> {
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).ok()?);
-        let used_ms = AtomicU64::new(uptime_ms(env));
+        let used_ms = AtomicU64::new(env.uptime_ms());
         Some(Arc::new(Self { id, key, sends, next: AtomicU64::new(0), received: Mutex::default(), used_ms }))
     }
 
@@ -121,7 +125,7 @@ impl Seal {
         if !first {
             return Err(PacketError::Replayed);
         }
-        self.used_ms.store(uptime_ms(env), Relaxed);
+        self.used_ms.store(env.uptime_ms(), Relaxed);
         Ok(plain)
     }
 }
@@ -207,59 +211,12 @@ impl Keys {
 }
 
 fn forget(keys: &mut FixedMap<u64, Arc<Seal>>, env: &Env, unused_max: Duration) {
-    let now_ms = uptime_ms(env);
+    let now_ms = env.uptime_ms();
     keys.retain(|_, seal| Duration::from_millis(now_ms.saturating_sub(seal.used_ms.load(Relaxed))) < unused_max);
-}
-
-/// Words of the window of numbers that came (RFC 6479): it looks back over all but one of them.
-const WORDS: usize = 33;
-
-/// How far back.
-const LOOK_BACK: u64 = (WORDS as u64 - 1) * 64;
-
-/// Which numbers came.
-struct Replays {
-    highest: u64,
-    words: [u64; WORDS],
-}
-
-impl Default for Replays {
-    fn default() -> Self {
-        Self { highest: 0, words: [0; WORDS] }
-    }
-}
-
-impl Replays {
-    /// Marks `number`. False if it came before, or is too old to tell.
-    fn first(&mut self, number: u64) -> bool {
-        let place = |word: u64| (word % WORDS as u64) as usize;
-        if number > self.highest {
-            let (from, to) = (self.highest / 64, number / 64);
-            for word in (from + 1..=to).take(WORDS) {
-                if let Some(word) = self.words.get_mut(place(word)) {
-                    *word = 0;
-                }
-            }
-            self.highest = number;
-        } else if self.highest - number >= LOOK_BACK {
-            return false;
-        }
-        let bit = 1 << (number % 64);
-        let Some(word) = self.words.get_mut(place(number / 64)) else { return false };
-        let first = *word & bit == 0;
-        *word |= bit;
-        first
-    }
-}
-
-fn uptime_ms(env: &Env) -> u64 {
-    env.uptime().as_millis() as u64
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::super::packet::{Format, Header};
     use super::*;
 
@@ -308,19 +265,5 @@ mod tests {
         asks.next.store(USED_UP - 1, Relaxed);
         assert!(asks.close(&datagram()).is_none());
         assert!(asks.close(&datagram()).is_none(), "and does not begin anew");
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_first_twice(numbers in prop::collection::vec(1_u64..9_000, 0..2_000)) {
-            let (mut replays, mut seen) = (Replays::default(), std::collections::BTreeSet::new());
-            for number in numbers {
-                let newest = seen.last().copied().unwrap_or(0);
-                let first = replays.first(number);
-                prop_assert!(!(first && seen.contains(&number)), "{number} twice");
-                prop_assert!(first || seen.contains(&number) || number + LOOK_BACK <= newest, "{number} never came");
-                seen.insert(number);
-            }
-        }
     }
 }

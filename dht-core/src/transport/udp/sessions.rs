@@ -37,6 +37,9 @@ const UNUSED_CROWDED_MAX: Duration = Duration::from_secs(10);
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Answers kept at most, and their bytes; a single one may be larger.
+/// Words of the window of one-way messages that came: it looks back over 128 of them.
+const ONE_WAY_WORDS: usize = 3;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) answers_max: usize,
@@ -65,7 +68,7 @@ struct Session {
     source: SocketAddr,
     cookie: u64,
     slots: Vec<Slot>,
-    one_ways: Window,
+    one_ways: Window<ONE_WAY_WORDS>,
     /// Requests being carried out, also those that nobody waits for any more.
     serving: u16,
     used: Instant,

@@ -1,0 +1,38 @@
+//! How many of something each source has.
+
+use std::net::IpAddr;
+
+use crate::data::FixedMap;
+
+/// Sources without any are not remembered.
+#[derive(Default)]
+pub(super) struct BySource(FixedMap<IpAddr, usize>);
+
+impl BySource {
+    pub(super) fn add(&mut self, source: IpAddr) {
+        *self.0.entry(source).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, source: IpAddr) {
+        if let Some(count) = self.0.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.0.remove(&source);
+            }
+        }
+    }
+
+    pub(super) fn count(&self, source: IpAddr) -> usize {
+        self.0.get(&source).copied().unwrap_or(0)
+    }
+
+    /// Who has most; of several the highest address.
+    pub(super) fn greediest(&self) -> Option<IpAddr> {
+        self.0.iter().max_by_key(|(source, count)| (**count, **source)).map(|(source, _)| *source)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -378,7 +378,6 @@ impl Node {
         }
         let State { vnodes, members, fingers, .. } = state;
         let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
-        // Also when nobody was lost between the two: an answer under way may have named one that left meanwhile.
         for vnode in vnodes.iter_mut() {
             vnode.retain(keeps);
         }

@@ -220,7 +220,7 @@ impl Node {
         (peer, unfinished, unknown_there)
     }
 
-    /// Takes in what a successor answered. `None`: the vnode is not there any more.
+    /// Takes in what a successor answered. `None`: the vnode, or the successor, is not there any more.
     fn apply(&self, turn: &Turn, successor: &Pointer, answer: Neighbours) -> Option<Applied> {
         let hash = answer.hash();
         let mut state = self.state();
@@ -230,6 +230,10 @@ impl Node {
         let successors: Vec<Pointer> =
             answer.successors.into_iter().filter(|p| state.members.has_position(p)).collect();
         let whole = successors.len() == len && !names_unknown;
+        // It may have left while its answer was on the way.
+        if !state.members.has_position(successor) {
+            return None;
+        }
         let vnode = state.vnodes.get_mut(turn.index).filter(|v| v.id == turn.id)?;
         let len_max = self.config.successor_list_size;
         let nearer = vnode.stabilized(&self.node_id, successor, predecessor.as_ref(), &successors, len_max);

@@ -485,6 +485,19 @@ public:
     std::string lookup_trace(const std::string &key) const {
         return answer([&](char **out, dht_error_t **err) { return dht_lookup_trace(get(), text(key), out, err); });
     }
+    // Reads a key, and tells what every node did for that.
+    std::string trace(const std::string &key, const std::string &options_json = {}) const {
+        return answer([&](char **out, dht_error_t **err) {
+            return dht_trace(get(), text(key), options(options_json), out, err);
+        });
+    }
+    // The records of this node in a new file; those of such a file back into the ring. What was done, as JSON.
+    std::string snapshot(const std::string &path) const {
+        return answer([&](char **out, dht_error_t **err) { return dht_snapshot(get(), text(path), out, err); });
+    }
+    std::string restore(const std::string &path) {
+        return answer([&](char **out, dht_error_t **err) { return dht_restore(get(), text(path), out, err); });
+    }
     std::string node_info() const { return told(dht_node_info); }
     std::string predecessor() const { return told(dht_predecessor); }
     std::string successor_list() const { return told(dht_successor_list); }

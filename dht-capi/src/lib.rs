@@ -6,6 +6,7 @@
 #![allow(non_camel_case_types, reason = "types have their names in C")]
 
 mod atomic;
+mod backup;
 mod batch;
 mod boundary;
 mod data;
@@ -26,6 +27,7 @@ pub use atomic::{
     dht_compare_and_swap, dht_compare_and_swap_bytes, dht_get_and_delete, dht_get_and_delete_bytes, dht_get_and_put,
     dht_get_and_put_bytes, dht_increment, dht_put_if_absent,
 };
+pub use backup::{dht_restore, dht_snapshot};
 pub use batch::{
     dht_delete_many, dht_delete_many_with, dht_get_many, dht_get_many_with, dht_put_many, dht_put_many_with,
 };
@@ -44,6 +46,6 @@ pub use scan::{dht_clear, dht_count, dht_len, dht_scan, dht_scan_free, dht_scan_
 pub use status::{dht_status, dht_status_name};
 pub use topology::{
     dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_lookup_trace, dht_members, dht_node_info,
-    dht_predecessor, dht_ring, dht_statistics, dht_successor_list,
+    dht_predecessor, dht_ring, dht_statistics, dht_successor_list, dht_trace,
 };
 pub use version::{DHT_ABI_VERSION, dht_abi_version, dht_version};

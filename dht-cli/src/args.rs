@@ -71,6 +71,11 @@ pub(crate) enum Command {
     Ring(NodeArgs),
     /// Show which nodes keep a key, its owner first.
     Locate(LocateArgs),
+    /// Read a key, or put it, and show what every node did for that and how long it took.
+    ///
+    /// A step stands below the one that needed it. Served is how long the node worked, on the way the rest of the time
+    /// that was waited for it; begun counts from when the step above began. Ends with status 1 if there is no value.
+    Trace(TraceArgs),
     /// Show whether a node has joined, and whether the data is fully replicated.
     Health(NodeArgs),
     /// Make a secret for cluster_key; or an authority and certificates for tls.
@@ -340,6 +345,19 @@ pub(crate) struct CountArgs {
 pub(crate) struct LocateArgs {
     /// The key.
     pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The key.
+    pub(crate) key: OsString,
+    /// Store this value instead of reading, taken as put takes a VALUE.
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    pub(crate) put: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) level: LevelArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }

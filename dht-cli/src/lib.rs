@@ -1,7 +1,7 @@
 //! The `dht` program as a library, so that other packages can offer the same command: [`run`] is all of it.
 //!
 //! `args` is what can be typed; `serve` runs a node (`settings` lays flags, variables, file and defaults over each
-//! other); `client`, `atomic`, `scan` and `describe` talk to a running
+//! other); `client`, `atomic`, `scan`, `trace` and `describe` talk to a running
 //! node; `keygen` makes secrets and certificates; `demo` starts a ring of processes, kills one and proves that
 //! nothing is lost. Results go to standard output, everything else to standard error.
 
@@ -18,6 +18,7 @@ mod serve;
 mod settings;
 mod signals;
 mod table;
+mod trace;
 mod units;
 mod value;
 
@@ -84,6 +85,7 @@ fn dispatch(cli: Cli, program: &Program) -> Result<(), Failure> {
         Command::Stats(args) => describe::statistics(&args, json),
         Command::Ring(args) => describe::ring(&args, json),
         Command::Locate(args) => describe::locate(&args, json),
+        Command::Trace(args) => trace::trace(args, json),
         Command::Health(args) => describe::health(&args, json),
         Command::Keygen(args) => keygen::run(&args, json),
         Command::Demo(args) => demo::run(args, program, json),

@@ -98,6 +98,34 @@ async fn json_for_machines() {
     assert_eq!((ran.status, ran.json(), ran.err.as_str()), (1, json!({"key": "k", "deleted": false}), ""));
 }
 
+/// What every node did, as a table and for machines; the status is that of a get, or a put.
+#[tokio::test]
+async fn trace_shows_the_way_of_an_operation() {
+    let served = Served::new().await;
+    let ran = served.client(&["trace", "k"]).await;
+    assert_eq!((ran.status, ran.err.as_str()), (1, ""), "no such key yet");
+    assert!(ran.text().contains("get at quorum: no value in "), "{}", ran.text());
+    let ran = served.client(&["trace", "k", "--put", "{\"a\": 1}", "--level", "all"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(ran.text().contains("│ apply ") && ran.text().contains("put at all: done in "), "{}", ran.text());
+    assert_eq!(served.client(&["get", "k"]).await.text(), "{\"a\": 1}\n", "it was put");
+    let told = served.client(&["trace", "k", "--json"]).await.json();
+    assert_eq!((&told["operation"], &told["found"], &told["error"]), (&json!("get"), &json!(true), &json!(null)));
+    // The node that was called, and below it the read of its own record: it is a ring of one.
+    let spans: Vec<_> = told["spans"].as_array().expect("a list").iter().map(|s| (&s["depth"], &s["what"])).collect();
+    assert_eq!(spans, [(&json!(0), &json!("apply")), (&json!(1), &json!("fetch"))], "{told}");
+    let (first, second) = (&told["spans"][0], &told["spans"][1]);
+    assert_eq!(
+        (&first["node"]["address"], &second["node"]["address"]),
+        (&json!(served.address), &json!(served.address))
+    );
+    let (took, served_for) = (first["took"].as_f64().expect("a time"), first["served"].as_f64().expect("a time"));
+    assert!(took >= served_for && first["on_the_way"].is_f64() && told["took"].as_f64() >= Some(took), "{told}");
+    assert_eq!(told["trace_id"].as_str().map(str::len), Some(16));
+    let ran = served.client(&["trace", &"k".repeat(5_000)]).await;
+    assert!(ran.status == 3 && ran.err.starts_with("dht: TOO_LARGE"), "{}", ran.err);
+}
+
 #[tokio::test]
 async fn values_of_every_source() {
     let served = Served::new().await;

@@ -1,9 +1,12 @@
 //! `Dht`: the public handle of one node. Checks what callers pass in, takes the fast paths, counts; all else is below.
 
 mod atomic;
+mod backup;
 mod scan;
+mod trace;
 
 pub use scan::Scan;
+pub(crate) use trace::operation_trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,7 @@ use crate::data::record::Value;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::remember;
-use crate::node::{FormedRing, Inspection, Node, Parts, Phase, Pointers, no_result, stopped};
+use crate::node::{FormedRing, Inspection, Named, Node, Parts, Phase, Pointers, no_result, stopped};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::id::Id;
 use crate::ring::record::{Address, NodeId};
@@ -363,8 +366,9 @@ impl Dht {
         let begun = node.env.now();
         let level = options.consistency.unwrap_or(node.config.consistency);
         let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let named = Named { name: "get", key, level };
         let key = (0, Bytes::copy_from_slice(key));
-        let mut results = node.read(std::slice::from_ref(&key), level, deadline).await;
+        let mut results = node.sampled(named, node.read(std::slice::from_ref(&key), level, deadline)).await;
         let result = results.pop().unwrap_or_else(|| Err(no_result()));
         node.count_lookup(&result, begun);
         Ok(result?.and_then(|record| versioned(record, &node.env)))
@@ -458,7 +462,8 @@ impl Dht {
         let keys: Vec<(u32, Bytes)> = keys.into_iter().map(|key| (0, key.into())).collect();
         let fits = |(_, key): &&(u32, Bytes)| node.check_key(key).is_ok();
         let checked: Vec<(u32, Bytes)> = keys.iter().filter(fits).cloned().collect();
-        let mut found = node.read(&checked, level, deadline).await.into_iter();
+        let named = Named { name: "get_many", key: checked.first().map_or(&[], |(_, key)| key), level };
+        let mut found = node.sampled(named, node.read(&checked, level, deadline)).await.into_iter();
         let result = |(_, key): &(u32, Bytes)| {
             node.check_key(key)?;
             let result = found.next().unwrap_or_else(|| Err(no_result()));
@@ -605,7 +610,9 @@ impl Dht {
             Some(result) => node.settle_alone(key, result).await,
             None => {
                 let level = consistency.unwrap_or(node.config.consistency);
-                let mut results = node.write(std::slice::from_ref(&operation), level, deadline).await;
+                let named = Named { name: operation.action.name(), key, level };
+                let written = node.write(std::slice::from_ref(&operation), level, deadline);
+                let mut results = node.sampled(named, written).await;
                 results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
             }
         };
@@ -640,7 +647,8 @@ impl Dht {
         }
         let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(bytes));
         let level = consistency.unwrap_or(node.config.consistency);
-        let mut written = node.write(&operations, level, deadline).await.into_iter();
+        let named = Named { name: "write_many", key: operations.first().map_or(&[], |o| &o.key), level };
+        let mut written = node.sampled(named, node.write(&operations, level, deadline)).await.into_iter();
         let result = |refused: Option<OpResult>| {
             let missing = || OpResult::Failed(no_result());
             let result = refused.unwrap_or_else(|| written.next().unwrap_or_else(missing));

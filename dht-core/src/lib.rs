@@ -80,7 +80,10 @@ pub use ring::record::{Address, NodeId};
 pub use ring::shared::SharedRing;
 #[doc(hidden)]
 pub use ring::vnode::Pointer;
-pub use shapes::{Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics};
+pub use shapes::{
+    Finger, Health, Hop, HopNode, HopOutcome, LookupTrace, NodeInfo, OperationTrace, RestoreInfo, RingInfo, RingNode,
+    SnapshotInfo, Statistics, TraceSpan,
+};
 #[doc(hidden)]
 pub use walks::{Walked, Walks};
 pub use wire::message::{PutOutcome, Topic};

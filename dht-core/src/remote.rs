@@ -2,6 +2,7 @@
 //! programs that can reach only some of the nodes; everybody else embeds a node.
 
 mod atomic;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::ring::record::{Address, NodeId};
 use crate::ring::slot::Slot;
-use crate::transport::{Call, Hello, Security, TcpOptions, TcpTransport, Transport, call_error};
+use crate::transport::{Call, Hello, Reply, Security, TcpOptions, TcpTransport, Transport, TransportError, call_error};
 use crate::wire::message::{
     Action, Head, ListId, OpResult, Operation, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Topic,
 };
@@ -177,6 +178,10 @@ impl Remote {
         Config { request_timeout: self.0.timeout, ..Config::default() }.call_timeout(value_len)
     }
 
+    fn operation_id(&self) -> OpId {
+        OpId { origin: self.0.boot, sequence: self.0.sequence.fetch_add(1, Ordering::Relaxed) }
+    }
+
     async fn operate(
         &self,
         key: &[u8],
@@ -184,9 +189,7 @@ impl Remote {
         level: Option<Consistency>,
         timeout: Duration,
     ) -> Result<OpResult> {
-        let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);
-        let id = OpId { origin: self.0.boot, sequence };
-        let operations = vec![Operation { id, map: 0, key: Bytes::copy_from_slice(key), action }];
+        let operations = vec![Operation { id: self.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action }];
         let request = Request::Apply { operations, level: level.unwrap_or(Consistency::Quorum), relay: true };
         match self.call(request, self.0.env.now() + timeout).await? {
             Response::Applied { results, .. } => match results.into_iter().next() {
@@ -199,16 +202,20 @@ impl Remote {
     }
 
     async fn call(&self, body: Request, deadline: Instant) -> Result<Response> {
-        let left = deadline.saturating_duration_since(self.0.env.now());
-        // The node answers by the deadline that it is told; its answer needs a moment to get here.
-        let told = left.mul_f64(0.95).as_millis();
-        let deadline_ms = u32::try_from(told).unwrap_or(u32::MAX);
-        let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id: 0, attempt: 0, view: 0 };
-        let reply = self.0.transport.call(&self.0.node, Call { head, body }, deadline).await.map_err(call_error)?;
+        let reply = self.ask(body, deadline, 0).await.map_err(call_error)?;
         match reply.body {
             Response::Failure(error) => Err(error),
             body => Ok(body),
         }
+    }
+
+    async fn ask(&self, body: Request, deadline: Instant, trace_id: u64) -> Result<Reply, TransportError> {
+        let left = deadline.saturating_duration_since(self.0.env.now());
+        // The node answers by the deadline that it is told; its answer needs a moment to get here.
+        let told = left.mul_f64(0.95).as_millis();
+        let deadline_ms = u32::try_from(told).unwrap_or(u32::MAX);
+        let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id, attempt: 0, view: 0 };
+        self.0.transport.call(&self.0.node, Call { head, body }, deadline).await
     }
 }
 

@@ -115,6 +115,82 @@ pub enum HopOutcome {
     Silent,
 }
 
+/// One operation, followed through all nodes that worked for it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct OperationTrace {
+    /// What the messages of this operation carried and the logs of the nodes name: 16 hexadecimal digits.
+    pub trace_id: String,
+    /// get or put.
+    pub operation: String,
+    /// The id of the key; "" if the asking side does not know the ring's hash (the `dht` program).
+    pub key_id: String,
+    /// The level: one, quorum or all.
+    pub level: String,
+    /// From the call to its end, seconds.
+    pub took: f64,
+    /// Whether there is a value; of a put: there is one now.
+    pub found: bool,
+    /// The version that was read or written, if any.
+    pub version: Option<String>,
+    /// Of an operation that failed the name of the error, as TIMEOUT; `None` if it did not.
+    pub error: Option<String>,
+    /// The error in words, without its name; "" if there is none.
+    pub message: String,
+    /// A put failed and may be there nevertheless.
+    pub maybe_applied: bool,
+    /// What was done where, in the order in which it began: each step right before those that it needed.
+    pub spans: Vec<TraceSpan>,
+    /// Steps that are not in `spans`, of which a trace has 64 at most.
+    pub left_out: u32,
+}
+
+/// One step of a traced operation. All times are durations on one node's clock: no clock is compared with another.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TraceSpan {
+    /// 0: asked for, or done, by the node that was called; one more for every node between.
+    pub depth: u32,
+    /// Who did it.
+    pub node: HopNode,
+    /// The kind of the request: apply (coordinate this), store, fetch, lookup, sync …, see `docs/wire.md`.
+    pub what: String,
+    /// 0 at the first try.
+    pub attempt: u32,
+    /// Asked because others, asked before, had not answered yet.
+    pub hedged: bool,
+    /// Since the step above it began (depth 0: since the call), seconds.
+    pub begun: f64,
+    /// Until it ended for who asked, seconds; of a pending one: until the step above it ended.
+    pub took: f64,
+    /// Of that, at the node that did it, seconds; `None` if it gave no answer or is of an older release.
+    pub served: Option<f64>,
+    /// The rest: on the way there and back, seconds.
+    pub on_the_way: Option<f64>,
+    /// done; pending (not needed any more when the step above it ended); misrouted (it does not own the key: the caller is
+    /// sent on); stale (it knows another replica list); not_ready (it has not caught up); refused (it has a higher
+    /// version); or the name of an error, as TIMEOUT.
+    pub outcome: String,
+}
+
+/// A snapshot that was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// Records in it, deletions included.
+    pub records: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// A snapshot that was restored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RestoreInfo {
+    /// Records in it, deletions included.
+    pub records: u64,
+    /// Of those, records that met a higher version, which stayed.
+    pub superseded: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
 /// Whether this node and its part of the ring are well: what a readiness probe asks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Health {

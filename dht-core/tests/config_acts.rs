@@ -50,6 +50,7 @@ const TESTS: &[(&str, &str)] = &[
     ("max_clock_offset", "max_clock_offset_refuses_a_wrong_clock"),
     ("allow_insecure", "allow_insecure_permits_to_bind_every_interface"),
     ("worker_threads", "worker_threads_is_the_number_of_threads"),
+    ("trace_sample", "trace_sample_makes_spans_of_one_in_so_many"),
     ("enable_logging", "enable_logging_makes_a_node_tell_of_itself"),
     ("min_replicas", "min_replicas_makes_the_small_side_refuse"),
     ("zone", "zone_keeps_the_copies_of_a_key_apart"),
@@ -71,6 +72,7 @@ fn every_key_has_a_test() {
         source("tests/config_acts.rs"),
         source("tests/disk.rs"),
         source("tests/security.rs"),
+        source("tests/trace_events.rs"),
         source("../dht-sim/tests/config.rs"),
         source("../dht-cli/tests/worker_threads.rs"),
     ];

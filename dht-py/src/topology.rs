@@ -1,11 +1,13 @@
-//! Where keys lie, who is there, how it goes. All answered from memory, but for `lookup_trace`.
+//! Where keys lie, who is there, how it goes. All answered from memory, but for `lookup_trace`, `trace`, `snapshot`, `restore`.
+
+use std::path::PathBuf;
 
 use dht_core::Dht;
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
 use crate::answers::{shape, shapes};
-use crate::arguments::Key;
+use crate::arguments::{Key, Level, Timeout, get_options};
 use crate::calls::operate;
 use crate::errors::raised;
 use crate::node::Node;
@@ -45,6 +47,59 @@ impl Node {
     fn lookup_trace(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
         let convert = |py: Python<'_>, trace| shape(py, "LookupTrace", &trace);
         operate!(self, py, Reads, key.0, key.0.to_vec(), |dht, key| dht.lookup_trace(key), convert)
+    }
+
+    /// Reads ``key`` and tells what every node did for that, as an `OperationTrace`. What the read ended with is in it.
+    ///
+    /// Raises TooLarge (the key), NodeStopped.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT(node_id="me") as node:
+    /// ...     outcome = node.put("k", 1)
+    /// ...     trace = node.trace("k")
+    /// >>> trace.found, [(span.what, span.node.id, span.outcome) for span in trace.spans]
+    /// (True, [('fetch', 'me', 'done')])
+    #[pyo3(signature = (key, *, consistency=None, timeout=None))]
+    fn trace(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        consistency: Option<Level>,
+        timeout: Option<Timeout>,
+    ) -> PyResult<Py<PyAny>> {
+        let options = get_options(consistency, timeout);
+        let convert = |py: Python<'_>, trace| shape(py, "OperationTrace", &trace);
+        operate!(self, py, Reads, key.0, key.0.to_vec(), |dht, key| dht.trace_get(key, options), convert)
+    }
+
+    /// Writes every record that this node keeps to a new file at ``path``, while it goes on serving; returns a
+    /// `SnapshotInfo`. The file is whole and synced, or not there. It holds this node's part of the ring: with as many
+    /// nodes as ``replication_factor``, or fewer, that is everything; else take one from each node.
+    ///
+    /// Raises InvalidArgument if something is at ``path`` already, which stays; Storage; Unsupported on a client; Overloaded
+    /// while another snapshot or restore of this node is under way.
+    ///
+    /// >>> import dht, pathlib, tempfile
+    /// >>> with tempfile.TemporaryDirectory() as dir, dht.DHT() as old, dht.DHT() as new:
+    /// ...     outcome = old.put("k", 1)
+    /// ...     old.snapshot(pathlib.Path(dir, "s")).records, new.restore(pathlib.Path(dir, "s")).records, new.get("k")
+    /// (1, 1, 1)
+    fn snapshot(&self, py: Python<'_>, path: PathBuf) -> PyResult<Py<PyAny>> {
+        let convert = |py: Python<'_>, info| shape(py, "SnapshotInfo", &info);
+        operate!(self, py, Reads, path, path, |dht, file| dht.snapshot(file), convert)
+    }
+
+    /// Brings the records of the snapshot at ``path`` into the ring of this node, which may be another than that it was taken
+    /// of; returns a `RestoreInfo`. Merges by version: what is newer in the ring stays. The whole file is checked before
+    /// anything is restored. What was deleted after the snapshot, and longer ago than ``tombstone_grace``, comes back.
+    /// Restoring again does no harm.
+    ///
+    /// Raises InvalidArgument if the file is no snapshot; Storage if it cannot be read, is damaged, or of a newer release;
+    /// IncompatibleRing if it is of another ``cluster_name``; TooLarge; Overloaded; NotJoined: nothing was restored.
+    /// MemoryFull, Unreachable, OperationTimeout: a part may be restored.
+    fn restore(&self, py: Python<'_>, path: PathBuf) -> PyResult<Py<PyAny>> {
+        let convert = |py: Python<'_>, info| shape(py, "RestoreInfo", &info);
+        operate!(self, py, Writes, path, path, |dht, file| dht.restore(file), convert)
     }
 
     /// This node, as a `NodeInfo`.

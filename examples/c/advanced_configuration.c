@@ -34,8 +34,9 @@ static const char *const all_keys =
     "\"data_dir\": null, \"durability\": \"interval\", \"max_memory\": null, \"eviction\": \"reject\","
     /* Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later. */
     "\"cluster_key\": null, \"tls\": null, \"allow_insecure\": false,"
-    /* Telling what happens, on stderr; histograms for statistics; threads of the process-wide runtime. */
-    "\"enable_logging\": false, \"enable_metrics\": true, \"worker_threads\": 2"
+    /* Telling what happens, on stderr; histograms for statistics; threads of the process-wide runtime; no
+       operation in so many is traced. */
+    "\"enable_logging\": false, \"enable_metrics\": true, \"worker_threads\": 2, \"trace_sample\": 0"
     "}";
 
 int main(int argc, char **argv) {

@@ -63,6 +63,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         enable_logging=True,
         enable_metrics=True,
         worker_threads=2,
+        trace_sample=0,  # one in so many operations is traced
     )
 
 

@@ -52,6 +52,7 @@ type Config struct {
 	AllowInsecure     bool          // bind other than loopback without key and TLS
 	Zone              string        // replicas go to distinct zones first
 	WorkerThreads     int           // of the process-wide runtime, decided by its first node; 0: min(cores, 4)
+	TraceSample       int           // one in so many operations is traced; 0: none
 }
 
 // TLS names the files of mutual TLS, all PEM.
@@ -121,6 +122,7 @@ func (c Config) json() (string, error) {
 		"max_key_size": c.MaxKeySize, "max_value_size": c.MaxValueSize,
 		"tombstone_grace": c.TombstoneGrace.Seconds(), "max_clock_offset": c.MaxClockOffset.Seconds(),
 		"allow_insecure": c.AllowInsecure, "zone": c.Zone, "worker_threads": c.WorkerThreads,
+		"trace_sample": c.TraceSample,
 	}
 	if c.VirtualNodes != -1 {
 		keys["virtual_nodes"] = c.VirtualNodes

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -261,6 +262,42 @@ func traced(t *testing.T, node *Node, owner string) {
 	fails(t, err, ErrCancelled)
 	_, err = node.LookupTrace(bg, "a\x00")
 	fails(t, err, ErrInvalidArgument)
+}
+
+func TestTraceSnapshotAndRestore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	first := started(t, DefaultConfig())
+	_, err := first.Put(bg, "k", 1)
+	ok(t, err)
+	trace, err := first.Trace(bg, "k", GetOptions{Consistency: "all"})
+	ok(t, err)
+	if !trace.Found || trace.Error != nil || trace.Level != "all" || len(trace.TraceID) != 16 || len(trace.Spans) != 1 {
+		t.Fatal(trace)
+	}
+	step := trace.Spans[0]
+	if step.What != "fetch" || step.Outcome != "done" || step.Served == nil || step.Node.ID == "" {
+		t.Fatal(step)
+	}
+	info, err := first.Snapshot(bg, path)
+	ok(t, err)
+	if info.Records != 1 || info.Bytes == 0 {
+		t.Fatal(info)
+	}
+	_, err = first.Snapshot(bg, path)
+	fails(t, err, ErrInvalidArgument)
+	second := started(t, DefaultConfig())
+	restored, err := second.Restore(bg, path)
+	ok(t, err)
+	if restored != (RestoreInfo{Records: 1, Bytes: info.Bytes}) {
+		t.Fatal(restored)
+	}
+	var value int
+	ok(t, second.Get(bg, "k", &value))
+	if value != 1 {
+		t.Fatal(value)
+	}
+	_, err = second.Restore(bg, path+"-none")
+	fails(t, err, ErrStorage)
 }
 
 func TestOptionsAndLevels(t *testing.T) {

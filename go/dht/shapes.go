@@ -104,6 +104,77 @@ type HopNode struct {
 	Address string `json:"address"`
 }
 
+// OperationTrace is one operation, followed through all nodes that worked for it.
+type OperationTrace struct {
+	// TraceID is what the messages of the operation carried: 16 hexadecimal digits.
+	TraceID string `json:"trace_id"`
+	// Operation is "get".
+	Operation string `json:"operation"`
+	// KeyID is the id of the key.
+	KeyID string `json:"key_id"`
+	// Level is "one", "quorum" or "all".
+	Level string `json:"level"`
+	// Took is seconds, from the call to its end.
+	Took float64 `json:"took"`
+	// Found: there is a value.
+	Found bool `json:"found"`
+	// Version is that of what was read; nil if there is none.
+	Version *string `json:"version"`
+	// Error is the name of the error with which the operation ended, as "TIMEOUT"; nil if it did not fail.
+	Error *string `json:"error"`
+	// Message is the text of the error.
+	Message string `json:"message"`
+	// MaybeApplied is for writes.
+	MaybeApplied bool `json:"maybe_applied"`
+	// Spans are the steps in the order in which they began, each right before those that it needed.
+	Spans []TraceSpan `json:"spans"`
+	// LeftOut counts steps that are not in Spans, of which there are 64 at most.
+	LeftOut uint32 `json:"left_out"`
+}
+
+// TraceSpan is one step of a traced operation. Times are seconds on one node's clock.
+type TraceSpan struct {
+	// Depth is 0 for what the node called did or asked for, and one more for every node between.
+	Depth uint32 `json:"depth"`
+	// Node is who did it.
+	Node HopNode `json:"node"`
+	// What is the kind of the request: "apply", "store", "fetch", "lookup" and others.
+	What string `json:"what"`
+	// Attempt is 0 at the first try.
+	Attempt uint32 `json:"attempt"`
+	// Hedged: asked because others, asked before, had not answered yet.
+	Hedged bool `json:"hedged"`
+	// Begun is the time since the step above it began.
+	Begun float64 `json:"begun"`
+	// Took is the time until it ended for who asked.
+	Took float64 `json:"took"`
+	// Served is how long the node worked; nil if it did not answer, or is of an older release.
+	Served *float64 `json:"served"`
+	// OnTheWay is the rest.
+	OnTheWay *float64 `json:"on_the_way"`
+	// Outcome is "done", "pending" (not needed any more), "misrouted", "stale", "not_ready", "refused" or the name of an
+	// error.
+	Outcome string `json:"outcome"`
+}
+
+// SnapshotInfo is what a snapshot holds.
+type SnapshotInfo struct {
+	// Records are all, deletions included.
+	Records uint64 `json:"records"`
+	// Bytes are those of the file.
+	Bytes uint64 `json:"bytes"`
+}
+
+// RestoreInfo is what a restore did.
+type RestoreInfo struct {
+	// Records are those of the snapshot, deletions included.
+	Records uint64 `json:"records"`
+	// Superseded are those of them that met a higher version, which stayed.
+	Superseded uint64 `json:"superseded"`
+	// Bytes are those of the file.
+	Bytes uint64 `json:"bytes"`
+}
+
 // Health tells whether a node and its part of the ring are well: what a readiness probe asks.
 type Health struct {
 	// Joined: the node is active in a ring.

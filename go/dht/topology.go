@@ -51,6 +51,58 @@ func (n *Node) LookupTrace(ctx context.Context, key string) (LookupTrace, error)
 	return trace, err
 }
 
+// Trace reads key and tells what every node did for that. What the read ended with is in the trace, not an error.
+//
+// Errors: as of Locate; ErrCancelled.
+func (n *Node) Trace(ctx context.Context, key string, options GetOptions) (OperationTrace, error) {
+	var trace OperationTrace
+	k, o, err := keyAndText(key, optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return trace, err
+	}
+	err = n.ask(ctx, reads, &trace, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_trace(n.handle, k, o, out, err)
+	}, k, o)
+	return trace, err
+}
+
+// Snapshot writes every record that this node keeps to a new file at path, while it goes on serving. The file is whole and
+// synced, or not there. It holds this node's part of the ring: with as many nodes as ReplicationFactor, or fewer, that is
+// everything; else take one from each node.
+//
+// Errors: ErrInvalidArgument if something is at path already, which stays; ErrStorage; ErrUnsupported on a client;
+// ErrOverloaded while another snapshot or restore of this node is under way; ErrCancelled: it goes on by itself.
+func (n *Node) Snapshot(ctx context.Context, path string) (SnapshotInfo, error) {
+	var info SnapshotInfo
+	p, err := cString(path, ErrInvalidArgument)
+	if err != nil {
+		return info, err
+	}
+	err = n.ask(ctx, reads, &info, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_snapshot(n.handle, p, out, err)
+	}, p)
+	return info, err
+}
+
+// Restore brings the records of the snapshot at path into the ring of this node, which may be another than that it was taken
+// of. Merges by version: what is newer in the ring stays. The whole file is checked before anything is restored. What was
+// deleted after the snapshot, and longer ago than TombstoneGrace, comes back. Restoring again does no harm.
+//
+// Errors: ErrInvalidArgument if the file is no snapshot; ErrStorage if it cannot be read, is damaged, or of a newer release;
+// ErrIncompatibleRing if it is of another cluster name; ErrTooLarge; ErrOverloaded; ErrNotJoined: nothing was restored.
+// ErrMemoryFull, ErrUnreachable, ErrTimeout, ErrCancelled: a part may be restored.
+func (n *Node) Restore(ctx context.Context, path string) (RestoreInfo, error) {
+	var info RestoreInfo
+	p, err := cString(path, ErrInvalidArgument)
+	if err != nil {
+		return info, err
+	}
+	err = n.ask(ctx, writes, &info, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_restore(n.handle, p, out, err)
+	}, p)
+	return info, err
+}
+
 // NodeInfo is this node. Its Address is what Join of others takes.
 func (n *Node) NodeInfo() (NodeInfo, error) {
 	var info NodeInfo

@@ -54,7 +54,21 @@ from .errors import (
 # See `_sync`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .types import Finger, Health, Hop, HopNode, LookupTrace, NodeInfo, RingInfo, RingNode, Statistics
+    from .types import (
+        Finger,
+        Health,
+        Hop,
+        HopNode,
+        LookupTrace,
+        NodeInfo,
+        OperationTrace,
+        RestoreInfo,
+        RingInfo,
+        RingNode,
+        SnapshotInfo,
+        Statistics,
+        TraceSpan,
+    )
 
 __all__ = [
     "DHT",
@@ -86,17 +100,21 @@ __all__ = [
     "NotJoined",
     "NotStarted",
     "OperationTimeout",
+    "OperationTrace",
     "Overloaded",
     "PutOutcome",
     "QuorumError",
     "Reentrant",
+    "RestoreInfo",
     "RingFull",
     "RingInfo",
     "RingNode",
+    "SnapshotInfo",
     "Statistics",
     "Storage",
     "Swap",
     "TooLarge",
+    "TraceSpan",
     "Unreachable",
     "Unsupported",
     "Versioned",
@@ -109,7 +127,8 @@ _atexit.register(_dht.end_all)
 
 
 _TYPES = frozenset({
-    "Finger", "Health", "Hop", "HopNode", "LookupTrace", "NodeInfo", "RingInfo", "RingNode", "Statistics", "types"
+    "Finger", "Health", "Hop", "HopNode", "LookupTrace", "NodeInfo", "OperationTrace", "RestoreInfo", "RingInfo",
+    "RingNode", "SnapshotInfo", "Statistics", "TraceSpan", "types",
 })  # fmt: skip
 
 

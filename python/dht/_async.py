@@ -24,10 +24,13 @@ if TYPE_CHECKING:
         Key,
         LookupTrace,
         NodeInfo,
+        OperationTrace,
         Path,
         PutOutcome,
+        RestoreInfo,
         RingInfo,
         Settings,
+        SnapshotInfo,
         Statistics,
         Swap,
         Versioned,
@@ -342,6 +345,20 @@ class AsyncDHT:
     async def lookup_trace(self, key: Key) -> LookupTrace:
         """The way to the owner of ``key``; see `DHT.lookup_trace`."""
         return await _settled(self._node.lookup_trace(key))
+
+    async def trace(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> OperationTrace:
+        """What every node did for a read of ``key``; see `DHT.trace`."""
+        return await _settled(self._node.trace(key, consistency=consistency, timeout=timeout))
+
+    async def snapshot(self, path: Path) -> SnapshotInfo:
+        """Writes this node's records to a new file; see `DHT.snapshot`. Cancelled: no file is left."""
+        return await _settled(self._node.snapshot(path))
+
+    async def restore(self, path: Path) -> RestoreInfo:
+        """Brings the records of a snapshot into the ring; see `DHT.restore`. Cancelled: a part may be restored."""
+        return await _settled(self._node.restore(path))
 
     async def node_info(self) -> NodeInfo:
         """This node."""

@@ -4,7 +4,20 @@ from typing import Any, ClassVar, TypeVar, final, overload
 
 from typing_extensions import Self
 
-from .types import Consistency, Duration, Finger, Health, Key, LookupTrace, NodeInfo, RingInfo, Statistics
+from .types import (
+    Consistency,
+    Duration,
+    Finger,
+    Health,
+    Key,
+    LookupTrace,
+    NodeInfo,
+    OperationTrace,
+    RestoreInfo,
+    RingInfo,
+    SnapshotInfo,
+    Statistics,
+)
 
 __all__ = [
     "__version__",
@@ -224,6 +237,11 @@ class Node:
     def hash_key(self, key: Key) -> int: ...
     def locate(self, key: Key) -> list[NodeInfo]: ...
     def lookup_trace(self, key: Key) -> LookupTrace: ...
+    def trace(
+        self, key: Key, *, consistency: Consistency | None = None, timeout: Duration | None = None
+    ) -> OperationTrace: ...
+    def snapshot(self, path: str | PathLike[str]) -> SnapshotInfo: ...
+    def restore(self, path: str | PathLike[str]) -> RestoreInfo: ...
     def node_info(self) -> NodeInfo: ...
     def predecessor(self) -> NodeInfo | None: ...
     def successor_list(self) -> list[NodeInfo]: ...

@@ -24,13 +24,17 @@ __all__ = [
     "Key",
     "LookupTrace",
     "NodeInfo",
+    "OperationTrace",
     "PutOutcome",
+    "RestoreInfo",
     "RingInfo",
     "RingNode",
     "Settings",
+    "SnapshotInfo",
     "Statistics",
     "Swap",
     "TlsFiles",
+    "TraceSpan",
     "Versioned",
 ]
 
@@ -102,6 +106,7 @@ class Settings(TypedDict, total=False):
     allow_insecure: bool
     zone: str
     worker_threads: int
+    trace_sample: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,102 @@ class LookupTrace:
     def _of(cls, told: Mapping[str, Any]) -> LookupTrace:
         hops = tuple(Hop._of(hop) for hop in told["hops"])
         return cls(**{**told, "owner": NodeInfo._of(told["owner"]), "hops": hops})
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpan:
+    """One step of a traced operation. Times are seconds on one node's clock: no clock is compared with another."""
+
+    depth: int
+    """0: asked for, or done, by the node that was called; one more for every node between."""
+    node: HopNode
+    """Who did it."""
+    what: str
+    """The kind of the request: ``"apply"`` (coordinate this), ``"store"``, ``"fetch"``, ``"lookup"`` and others."""
+    attempt: int
+    """0 at the first try."""
+    hedged: bool
+    """Asked because others, asked before, had not answered yet."""
+    begun: float
+    """Since the step above it began; at depth 0 since the call."""
+    took: float
+    """Until it ended for who asked; of a pending one until the step above it ended."""
+    served: float | None
+    """Of that, at the node that did it; None if it gave no answer or is of an older release."""
+    on_the_way: float | None
+    """The rest: on the way there and back."""
+    outcome: str
+    """``"done"``, ``"pending"`` (not needed any more), ``"misrouted"`` (it does not own the key), ``"stale"`` (it knows
+    another replica list), ``"not_ready"`` (it has not caught up), ``"refused"`` (it has a higher version), or the name of an
+    error, as ``"TIMEOUT"``."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> TraceSpan:
+        return cls(**{**told, "node": HopNode._of(told["node"])})
+
+
+@dataclass(frozen=True, slots=True)
+class OperationTrace:
+    """One operation, followed through all nodes that worked for it."""
+
+    trace_id: str
+    """What the messages of this operation carried and the logs of the nodes name: 16 hexadecimal digits."""
+    operation: str
+    """``"get"``."""
+    key_id: str
+    """The id of the key."""
+    level: Consistency
+    """How many replicas were asked."""
+    took: float
+    """Seconds, from the call to its end."""
+    found: bool
+    """Whether there is a value."""
+    version: str | None
+    """The version that was read, if any."""
+    error: str | None
+    """The name of the error with which the operation ended; None if it did not fail."""
+    message: str
+    """The text of the error."""
+    maybe_applied: bool
+    """For writes."""
+    spans: tuple[TraceSpan, ...]
+    """What was done where, in the order in which it began: each step right before those that it needed."""
+    left_out: int
+    """Steps that are not in ``spans``, of which there are 64 at most."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> OperationTrace:
+        return cls(**{**told, "spans": tuple(TraceSpan._of(span) for span in told["spans"])})
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A snapshot that was written."""
+
+    records: int
+    """Records in it, deletions included."""
+    bytes: int
+    """Bytes of the file."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> SnapshotInfo:
+        return cls(**told)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreInfo:
+    """A snapshot that was restored."""
+
+    records: int
+    """Records in it, deletions included."""
+    superseded: int
+    """Of those, records that met a higher version, which stayed."""
+    bytes: int
+    """Bytes of the file."""
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> RestoreInfo:
+        return cls(**told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,9 @@ static void without_a_handle(void) {
     REFUSED(dht_hash_key(NULL, "k", &text, &err));
     REFUSED(dht_locate(NULL, "k", &text, &err));
     REFUSED(dht_lookup_trace(NULL, "k", &text, &err));
+    REFUSED(dht_trace(NULL, "k", NULL, &text, &err));
+    REFUSED(dht_snapshot(NULL, "k", &text, &err));
+    REFUSED(dht_restore(NULL, "k", &text, &err));
     REFUSED(dht_node_info(NULL, &text, &err));
     REFUSED(dht_predecessor(NULL, &text, &err));
     REFUSED(dht_successor_list(NULL, &text, &err));
@@ -153,6 +156,10 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_locate(d, "k", NULL, &err));
     REFUSED(dht_lookup_trace(d, NULL, &text, &err));
     REFUSED(dht_lookup_trace(d, "k", NULL, &err));
+    REFUSED(dht_trace(d, NULL, NULL, &text, &err));
+    REFUSED(dht_trace(d, "k", NULL, NULL, &err));
+    REFUSED(dht_snapshot(d, NULL, &text, &err));
+    REFUSED(dht_restore(d, NULL, &text, &err));
     REFUSED(dht_node_info(d, NULL, &err));
     REFUSED(dht_predecessor(d, NULL, &err));
     REFUSED(dht_successor_list(d, NULL, &err));

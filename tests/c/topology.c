@@ -2,6 +2,8 @@
 #include "check.h"
 #include "json.h"
 
+#include <unistd.h>
+
 typedef dht_status (*tell)(dht_t *, char **, dht_error_t **);
 
 static json told(dht_t *d, tell ask) {
@@ -83,6 +85,55 @@ static size_t traced(dht_t *d, const char *key) {
     return asked;
 }
 
+/* A read shows what was done for it; the records of a node go into a file, and from there into another ring. */
+static void traced_and_restored(dht_t *d) {
+    char *text = NULL, *path = NULL, config[32];
+    const char *dir = getenv("TMPDIR");
+    json read;
+    dht_t *other = started("{}");
+    size_t room;
+    OK(dht_put(d, "kept", "[1]", NULL, &err));
+    OK(dht_trace(d, "kept", "{\"consistency\": \"all\"}", &text, &err));
+    read = json_read(text);
+    dht_string_free(text);
+    CHECK(json_at(&read, "found")->number == 1 && json_at(&read, "error")->kind == JSON_NULL);
+    CHECK(strcmp(json_text(&read, "operation"), "get") == 0 && strcmp(json_text(&read, "level"), "all") == 0);
+    CHECK(json_at(&read, "spans")->len == 1 && strlen(json_text(&read, "trace_id")) == 16);
+    CHECK(strcmp(json_text(&json_at(&read, "spans")->items[0], "what"), "fetch") == 0);
+    CHECK(strcmp(json_text(&json_at(&read, "spans")->items[0], "outcome"), "done") == 0);
+    json_free(&read);
+    text = NULL;
+    FAILS(dht_trace(d, "kept", "{\"ttl\": 1}", &text, &err), DHT_INVALID_ARGUMENT);
+    CHECK(text == NULL);
+
+    dir = dir != NULL ? dir : "/tmp";
+    snprintf(config, sizeof config, "%ld", (long)getpid());
+    room = strlen(dir) + strlen(config) + 32;
+    path = malloc(room);
+    CHECK(path != NULL);
+    snprintf(path, room, "%s/dht-snapshot-c-%s", dir, config);
+    remove(path);
+    OK(dht_snapshot(d, path, &text, &err));
+    read = json_read(text);
+    dht_string_free(text);
+    CHECK(json_at(&read, "records")->number >= 1 && json_at(&read, "bytes")->number > 0);
+    json_free(&read);
+    FAILS(dht_snapshot(d, path, NULL, &err), DHT_INVALID_ARGUMENT);
+    OK(dht_restore(other, path, &text, &err));
+    read = json_read(text);
+    dht_string_free(text);
+    CHECK(json_at(&read, "records")->number >= 1 && json_at(&read, "superseded")->number == 0);
+    json_free(&read);
+    OK(dht_get(other, "kept", &text, &err));
+    CHECK(strcmp(text, "[1]") == 0);
+    dht_string_free(text);
+    OK(dht_restore(other, path, NULL, &err));
+    CHECK(remove(path) == 0);
+    FAILS(dht_restore(other, path, NULL, &err), DHT_STORAGE);
+    free(path);
+    dht_free(other);
+}
+
 void topology(void) {
     dht_t *d = started("{\"node_id\": \"alone\"}"), *other, *client;
     char *address = address_of(d), *text = NULL, config[128];
@@ -133,6 +184,7 @@ void topology(void) {
     json_free(&all);
     dht_string_free(text);
     CHECK(traced(d, "k") <= 1 && traced(other, "k") <= 1);
+    traced_and_restored(d);
     /* A client has to ask. */
     snprintf(config, sizeof config, "{\"virtual_nodes\": 0, \"seeds\": [\"%s\"]}", address);
     client = started(config);

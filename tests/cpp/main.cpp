@@ -48,6 +48,11 @@ static void data() {
     CHECK(trace.find("{\"key_id\":\"" + node.hash_key("abc") + "\"") == 0);
     CHECK(trace.find("\"hops\":[],\"one_hop\":true") != std::string::npos);
     throws(DHT_INVALID_ARGUMENT, [&] { node.lookup_trace(bytes); });
+    CHECK(node.trace("abc").find("\"what\":\"fetch\"") != std::string::npos);
+    CHECK(node.trace("abc", "{\"consistency\": \"all\"}").find("\"level\":\"all\"") != std::string::npos);
+    throws(DHT_INVALID_ARGUMENT, [&] { node.trace("abc", "{\"ttl\": 1}"); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.snapshot("/"); });
+    throws(DHT_STORAGE, [&] { node.restore("/no/such/file"); });
     node.stop();
     node.leave();
     throws(DHT_STOPPED, [&] { node.get("k"); });

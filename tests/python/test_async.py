@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dht
@@ -37,7 +38,7 @@ def test_the_same_operations() -> None:
     assert not hasattr(dht.AsyncDHT, "__getitem__") and not hasattr(dht.AsyncDHT, "__contains__")
 
 
-def test_operations() -> None:
+def test_operations(tmp_path: Path) -> None:
     async def main() -> None:
         async with pair() as (first, second):
             for value in [None, 1, "é", [1, {"a": 2.5}], b"\0\xff"]:
@@ -59,6 +60,9 @@ def test_operations() -> None:
             assert len((await first.ring()).nodes) == 2 and len(await first.members()) == 2
             trace = await first.lookup_trace("k")
             assert trace.owner.id == (await first.locate("k"))[0].id and len(trace.hops) <= 1
+            assert (await first.trace("m2", consistency="all")).found
+            info = await first.snapshot(tmp_path / "s")
+            assert (await second.restore(tmp_path / "s")).bytes == info.bytes
             assert len(await first.locate("k")) == 2 and (await first.health()).joined
             assert (await first.statistics()).stores_successful > 100
             before = await first.predecessor()

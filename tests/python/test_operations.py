@@ -137,6 +137,48 @@ def test_lookup_trace(pair: tuple[dht.DHT, dht.DHT], make: Callable[..., dht.DHT
             trace.slot = 0  # type: ignore[misc]
 
 
+def test_trace(pair: tuple[dht.DHT, dht.DHT]) -> None:
+    first, second = pair
+    first.put("k", 1, consistency="all")
+    trace = first.trace("k", consistency="all")
+    assert (trace.operation, trace.level, trace.found, trace.error) == ("get", "all", True, None)
+    assert int(trace.key_id, 16) == first.hash_key("k") and len(trace.trace_id) == 16 and trace.left_out == 0
+    assert sorted(span.node.id for span in trace.spans) == sorted([first.node_id, second.node_id])
+    for span in trace.spans:
+        assert (span.what, span.outcome, span.depth, span.attempt, span.hedged) == ("fetch", "done", 0, 0, False)
+        assert span.served is not None and span.on_the_way is not None
+        assert abs(span.served + span.on_the_way - span.took) < 1e-6 and span.took <= trace.took
+    missing = second.trace("none")
+    assert (missing.found, missing.version) == (False, None)
+    assert pickle.loads(pickle.dumps(trace)) == trace
+    with pytest.raises(dht.TooLarge):
+        first.trace("k" * 5000)
+
+
+def test_snapshot_and_restore(make: Callable[..., dht.DHT], tmp_path: Path) -> None:
+    node = make()
+    node.put_many({f"k{i}": i for i in range(100)})
+    node.delete("k0")
+    path = tmp_path / "snapshot"
+    info = node.snapshot(path)
+    assert info == dht.SnapshotInfo(100, path.stat().st_size)
+    with pytest.raises(dht.InvalidArgument, match="overwrites nothing"):
+        node.snapshot(str(path))
+    other = make()
+    assert other.restore(str(path)) == dht.RestoreInfo(100, 0, info.bytes)
+    assert other.get_many([f"k{i}" for i in range(100)]) == {f"k{i}": i for i in range(1, 100)}
+    other.put("k1", "newer")
+    assert other.restore(path).superseded == 1 and other.get("k1") == "newer"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(dht.Storage, match="damaged"):
+        other.restore(path)
+    with pytest.raises(dht.InvalidArgument, match="no snapshot"):
+        other.restore(__file__)
+    with pytest.raises(TypeError):
+        node.snapshot(1)  # type: ignore[arg-type]
+    assert [file.name for file in tmp_path.iterdir()] == ["snapshot"]
+
+
 def test_health_and_statistics(make: Callable[..., dht.DHT]) -> None:
     node = make()
     health = node.health()

@@ -151,6 +151,7 @@ def test_keys(alone: dht.DHT) -> None:
             lambda: alone.hash_key(wrong),
             lambda: alone.locate(wrong),
             lambda: alone.lookup_trace(wrong),
+            lambda: alone.trace(wrong),
         ]:
             with pytest.raises(TypeError, match="str or bytes"):
                 call()

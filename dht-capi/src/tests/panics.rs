@@ -83,6 +83,9 @@ fn a_panic_in_any_function_is_contained() {
         dht_hash_key(d, k, out);
         dht_locate(d, k, out);
         dht_lookup_trace(d, k, out);
+        dht_trace(d, k, null(), out);
+        dht_snapshot(d, k, out);
+        dht_restore(d, k, out);
         dht_node_info(d, out);
         dht_predecessor(d, out);
         dht_successor_list(d, out);

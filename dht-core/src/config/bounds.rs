@@ -78,6 +78,7 @@ const TABLE: &[(&str, Bound)] = &[
     ("allow_insecure", Bound::Flag),
     ("zone", Bound::Text(0, 255)),
     ("worker_threads", Bound::Int(0, 1_024)),
+    ("trace_sample", Bound::Int(0, 1_000_000_000)),
 ];
 
 const KEYS: [&str; TABLE.len()] = {

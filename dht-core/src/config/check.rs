@@ -90,7 +90,8 @@ impl Config {
             path("tls.ca", &tls.ca)?;
         }
         text("zone", &self.zone)?;
-        int("worker_threads", self.worker_threads as u64)
+        int("worker_threads", self.worker_threads as u64)?;
+        int("trace_sample", self.trace_sample.into())
     }
 
     fn check_seeds(&self) -> Result<()> {

@@ -189,6 +189,11 @@ pub struct Config {
     /// Threads of the process-wide runtime of C and Python, 0 to 1,024; default 0 = min(cores, 4). The first node of
     /// the process decides; Rust uses the caller's runtime.
     pub worker_threads: usize,
+    /// One in so many operations of this node's callers that other nodes are asked for is traced, 0 to 1,000,000,000;
+    /// default 0: none. A traced one is a span of `tracing` with an event for each hop, target "dht", level debug, and
+    /// costs some microseconds and some 100 bytes per hop; without a subscriber that wants them nothing is traced. The
+    /// nodes on its way tell of it in an event of their own, if this is not 0 there.
+    pub trace_sample: u32,
 }
 
 impl Default for Config {
@@ -236,6 +241,7 @@ impl Default for Config {
             allow_insecure: false,
             zone: String::new(),
             worker_threads: 0,
+            trace_sample: 0,
         }
     }
 }

@@ -170,6 +170,7 @@ impl Config {
             "allow_insecure" => self.allow_insecure = flag(key, text)?,
             "zone" => self.zone = text.to_owned(),
             "worker_threads" => self.worker_threads = parsed(key, text)?,
+            "trace_sample" => self.trace_sample = parsed(key, text)?,
             _ => return Err(unknown_key(key)),
         }
         Ok(())

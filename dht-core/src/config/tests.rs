@@ -25,7 +25,7 @@ fn refused(pairs: &[(&str, &str)]) -> Error {
 }
 
 /// For each key: its default in JSON, and another good text.
-const KEYS: [(&str, &str, &str); 42] = [
+const KEYS: [(&str, &str, &str); 43] = [
     ("node_id", r#""""#, "node-1"),
     ("address", r#""127.0.0.1""#, "::1"),
     ("port", "0", "7400"),
@@ -68,6 +68,7 @@ const KEYS: [(&str, &str, &str); 42] = [
     ("allow_insecure", "false", "true"),
     ("zone", r#""""#, "rack-1"),
     ("worker_threads", "0", "1024"),
+    ("trace_sample", "0", "1000"),
 ];
 
 #[test]
@@ -165,6 +166,7 @@ fn every_key_refuses_what_is_out_of_bound() {
         ("allow_insecure", &["maybe"], "true or false"),
         ("zone", &[&long], "at most 255 bytes"),
         ("worker_threads", &["1025", "-1"], "between 0 and 1024"),
+        ("trace_sample", &["1000000001", "-1"], "between 0 and 1000000000"),
     ];
     for (key, values, bound) in table {
         for value in *values {

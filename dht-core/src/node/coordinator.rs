@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::atomic::{Decision, Effect, decide};
+use super::follow::{What, outcome_of_all};
 use super::lines::{Entry, Place};
 use super::parts::parts;
 use super::peers::Peer;
@@ -164,7 +165,11 @@ impl Node {
                     To::Peer(peer) => peer.boot,
                 };
                 let answers = match to {
-                    To::Here => self.coordinate(batch, level, deadline, tries.told).await,
+                    To::Here => {
+                        let what = What { kind: "apply", attempt: tries.attempt, hedged: false };
+                        let coordinated = self.coordinate(batch, level, deadline, tries.told);
+                        self.step_here(what, |results| outcome_of_all(results), coordinated).await
+                    }
                     To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
                 };
                 indices.into_iter().zip(answers).map(|(index, answer)| (index, boot, answer)).collect::<Vec<_>>()
@@ -211,7 +216,8 @@ impl Node {
         let tries_left = self.config.max_retries.saturating_sub(tries.attempt) + 1;
         let share = deadline.saturating_duration_since(now) / tries_left;
         let until = if bytes > 64 << 10 { deadline } else { now + share };
-        match self.call(peer, request, until, tries.told).await {
+        let what = What { kind: request.kind(), attempt: tries.attempt, hedged: false };
+        match self.call_as(peer, request, until, tries.told, what).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {
                 self.learn(&records);
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {

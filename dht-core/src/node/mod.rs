@@ -16,6 +16,8 @@ mod come_back;
 mod coordinator;
 mod describe;
 mod fingers;
+mod follow;
+mod followed;
 mod formed;
 mod gossip;
 mod inspect;
@@ -45,6 +47,7 @@ pub(crate) mod scan;
 mod seeds;
 mod serve;
 mod sight;
+mod snapshot;
 mod stabilize;
 mod tasks;
 mod trace;
@@ -59,8 +62,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use follow::{Trace, What, hex as trace_hex};
+pub(crate) use followed::{Named, trace_span};
 pub use formed::FormedRing;
 pub use inspect::{Inspection, Pointers};
+pub(crate) use peers::Peer;
 pub(crate) use phase::Phase;
 
 use crate::config::{Config, Consistency};
@@ -106,6 +112,8 @@ pub(crate) struct Node {
     pub(crate) address: Address,
     hlc: Hlc,
     sequence: AtomicU64,
+    /// Operations that `trace_sample` counted.
+    sampled: AtomicU64,
     state: Mutex<State>,
     view: ArcSwap<RingView>,
     ring: ArcSwap<Ring>,
@@ -126,6 +134,7 @@ pub(crate) struct Node {
     uniting: AtomicBool,
     tasks: tasks::Tasks,
     tails: tasks::Tails,
+    snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
     retries: retries::Retries,
     itself: Weak<Self>,
@@ -251,6 +260,7 @@ impl Node {
             address: parts.address,
             hlc,
             sequence: AtomicU64::new(1),
+            sampled: AtomicU64::new(0),
             state: Mutex::new(state),
             view: ArcSwap::from(Arc::new(view)),
             ring: ArcSwap::from_pointee(Ring { id: None, config: ring_config }),
@@ -268,6 +278,7 @@ impl Node {
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
             round_trips: peers::RoundTrips::default(),
+            snapshots: snapshot::Snapshots::default(),
             config,
         });
         node.transport.accept(Arc::new(Inbound(Arc::downgrade(&node))));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Node;
+use super::follow::{What, trace_id};
 use crate::data::FixedMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
@@ -38,9 +39,29 @@ impl Node {
     /// `Unreachable` (with `maybe_applied` unless the request certainly did not arrive), `Timeout`, `Overloaded`,
     /// `TooLarge`, `Stopped`, or whatever the peer answered.
     pub(crate) async fn call(&self, peer: &Peer, body: Request, deadline: Instant, attempt: u32) -> Result<Response> {
+        let what = What { kind: body.kind(), attempt, hedged: false };
+        self.call_as(peer, body, deadline, attempt, what).await
+    }
+
+    /// The same, which a trace shows as `what`.
+    ///
+    /// # Errors
+    /// As [`Node::call`].
+    pub(crate) async fn call_as(
+        &self,
+        peer: &Peer,
+        body: Request,
+        deadline: Instant,
+        attempt: u32,
+        what: What,
+    ) -> Result<Response> {
         let begun = self.env.now();
+        let step = self.begin_step(peer, what, begun);
         let call = Call { head: self.head(deadline, attempt), body };
-        let result = self.transport.call(&peer.address, call, deadline).await;
+        let mut result = self.transport.call(&peer.address, call, deadline).await;
+        if let Some(step) = step {
+            step.answered(self.env.now(), &mut result);
+        }
         match result {
             Ok(reply) => {
                 self.round_trips.record(peer.boot, self.env.now() - begun);
@@ -84,7 +105,7 @@ impl Node {
             ring_id: self.ring().id,
             sender: if self.is_client() { 0 } else { self.boot },
             deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
-            trace_id: 0,
+            trace_id: trace_id(),
             attempt,
             view: self.view.load().fingerprint(),
         }

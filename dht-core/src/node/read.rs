@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
@@ -227,7 +228,7 @@ impl Node {
         }
     }
 
-    /// Asks, for each unfinished key, as many replicas more as are missing (one more if `hedge`); false if nobody is
+    /// Asks, for each unfinished key, as many replicas more as are missing (one more if `hedged`); false if nobody is
     /// left to ask.
     fn ask_more(
         self: &Arc<Self>,
@@ -235,7 +236,7 @@ impl Node {
         level: Consistency,
         deadline: Instant,
         running: &mut FuturesUnordered<BoxFuture<'static, Answered>>,
-        hedge: bool,
+        hedged: bool,
     ) -> bool {
         let view = self.view();
         let replicas = self.replicas();
@@ -250,7 +251,7 @@ impl Node {
             reading.wanted = wanted(level, order.len());
             let fingerprint = list_fingerprint(order.iter().copied());
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
-            let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedge));
+            let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedged));
             // This node first, then those that answer, suspects last.
             order.sort_by_key(|r| (r.boot != self.boot, r.verdict != Verdict::Alive));
             for record in order {
@@ -280,16 +281,20 @@ impl Node {
         for (peer, message) in batches.into_iter().flat_map(cut) {
             let (items, indices): (Vec<FetchItem>, Vec<usize>) = message.into_iter().unzip();
             let node = self.clone();
+            let what = What { kind: "fetch", attempt: 0, hedged };
             running.push(Box::pin(async move {
                 let answer = match &peer {
                     None => {
-                        let found = node.serve_fetch(&items);
-                        let ticket = node.settled(items.iter().map(|item| item.slot));
-                        ticket.wait().await.map(|()| found)
+                        let fetched = async {
+                            let found = node.serve_fetch(&items);
+                            let ticket = node.settled(items.iter().map(|item| item.slot));
+                            ticket.wait().await.map(|()| found)
+                        };
+                        node.step_here(what, outcome_of, fetched).await
                     }
                     Some(peer) => {
                         let until = node.attempt_deadline(peer, deadline);
-                        node.call(peer, Request::Fetch { items }, until, 0).await
+                        node.call_as(peer, Request::Fetch { items }, until, 0, what).await
                     }
                 };
                 (peer, indices, answer)

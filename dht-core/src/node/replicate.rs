@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::coordinator::{lost_slot, too_few};
+use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
@@ -256,15 +257,18 @@ impl Node {
 
     /// This node's own acknowledgement of what it keeps, once that is durable.
     fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, kept: Sent) -> BoxFuture<'static, Answered> {
-        let peer = self.as_peer();
+        let node = self.clone();
         Box::pin(async move {
-            let settled = ticket.wait().await;
-            let result = |_: &_| match &settled {
-                Ok(()) => StoreResult::Stored { counts: true },
-                Err(error) => StoreResult::Failed(error.clone()),
+            let stored = async {
+                let settled = ticket.wait().await;
+                let result = |_: &_| match &settled {
+                    Ok(()) => StoreResult::Stored { counts: true },
+                    Err(error) => StoreResult::Failed(error.clone()),
+                };
+                Ok(Response::Stored { results: kept.iter().map(result).collect() })
             };
-            let results = kept.iter().map(result).collect();
-            (peer, kept, Ok(Response::Stored { results }))
+            let answer = node.step_here(What { kind: "store", attempt: 0, hedged: false }, outcome_of, stored).await;
+            (node.as_peer(), kept, answer)
         })
     }
 

@@ -35,6 +35,13 @@ pub(crate) fn unexpected(peer: &Peer) -> Error {
 impl Node {
     /// Answers one request.
     pub(crate) fn serve(self: &Arc<Self>, call: Call) -> Answer {
+        match call.head.trace_id {
+            0 => self.answer(call),
+            _ => self.serve_traced(call, |call| self.answer(call)),
+        }
+    }
+
+    fn answer(self: &Arc<Self>, call: Call) -> Answer {
         let head = call.head;
         if self.life.phase().ended() {
             return self.now(Response::Failure(super::stopped()));
@@ -193,7 +200,7 @@ impl Node {
     }
 
     fn reply(&self, body: Response) -> Reply {
-        Reply { head: self.head(self.env.now(), 0), body }
+        Reply::new(self.head(self.env.now(), 0), body)
     }
 
     fn later<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F + Send + 'static) -> Answer

@@ -133,7 +133,7 @@ fn text(call: &Call) -> &str {
 }
 
 fn answer(json: &str) -> Reply {
-    Reply { head: ANSWER_HEAD, body: Response::Described { json: json.to_owned() } }
+    Reply::new(ANSWER_HEAD, Response::Described { json: json.to_owned() })
 }
 
 fn echo(call: &Call) -> Reply {

@@ -39,6 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
 pub use crate::wire::hello::Hello;
 use crate::wire::message::{Head, Request, Response};
+pub use crate::wire::trace::Spans;
 
 /// A boxed future, as ports need one.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -53,12 +54,33 @@ pub struct Call {
 }
 
 /// A response and its envelope.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     /// Sender, view.
     pub head: Head,
+    /// How it was made, of an answer to a traced call.
+    pub trace: Option<Box<Spans>>,
     /// The answer.
     pub body: Response,
+}
+
+impl Reply {
+    /// An answer that tells nothing of how it was made.
+    pub fn new(head: Head, body: Response) -> Self {
+        Self { head, trace: None, body }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Reply");
+        debug.field("head", &self.head);
+        // Few answers have one.
+        if let Some(trace) = &self.trace {
+            debug.field("trace", trace);
+        }
+        debug.field("body", &self.body).finish()
+    }
 }
 
 /// Why a message did not get through. None of them says whether the request was carried out, except as noted.

@@ -54,6 +54,82 @@ fn node_records() {
     assert_eq!(change(|r| r.zone = bytes(256)), "zone: 256 bytes, at most 255 are allowed");
 }
 
+/// The envelope of an answer: how it was made.
+#[test]
+fn spans() {
+    let told = |spans: proto::Spans| {
+        let pong = proto::Response::Probed(proto::Probed { alive: true });
+        let trace = Some(spans.encode_to_vec().into());
+        decode_reply(proto::Reply { trace, body: Some(pong), ..proto::Reply::default() }.encode_to_vec().into())
+    };
+    let span =
+        || proto::Span { node_id: bytes(1), address: bytes(1), what: bytes(1), outcome: 1, ..proto::Span::default() };
+    let all = |spans| proto::Spans { spans, ..proto::Spans::default() };
+    let change = |change: fn(&mut proto::Span)| {
+        let mut span = proto::Span { took_us: 1 << 40, ..span() };
+        change(&mut span);
+        told(all(vec![span])).unwrap_err().to_string()
+    };
+    assert_eq!(change(|s| s.depth = 65), "depth = 65: must be at most 64");
+    assert_eq!(change(|s| s.node_id = Bytes::new()), "node_id: 0 bytes, at least 1 are needed");
+    assert_eq!(change(|s| s.node_id = bytes(256)), "node_id: 256 bytes, at most 255 are allowed");
+    assert_eq!(change(|s| s.address = bytes(264)), "address: 264 bytes, at most 263 are allowed");
+    assert_eq!(change(|s| s.what = bytes(33)), "what: 33 bytes, at most 32 are allowed");
+    assert_eq!(change(|s| s.outcome = 0), "outcome = 0: must be 1 to 7");
+    assert_eq!(change(|s| s.outcome = 8), "outcome = 8: must be 1 to 7");
+    let too_long = "a time in microseconds = 9007199254740992: must be below 2^53";
+    assert_eq!(change(|s| s.begun_us = 1 << 53), too_long);
+    assert_eq!(change(|s| s.took_us = 1 << 53), too_long);
+    assert_eq!(change(|s| s.served_us = Some(1 << 53)), too_long);
+
+    let smallest = told(all(vec![span(); 64])).unwrap().trace.unwrap();
+    assert_eq!((smallest.all().len(), smallest.left_out), (64, 0));
+    let error = told(all(vec![span(); 65])).unwrap_err();
+    assert_eq!(error.to_string(), "span: 65 of them, at most 64 are allowed");
+    let error = told(all(vec![proto::Span::default()])).unwrap_err();
+    assert_eq!(error.to_string(), "span: 0 bytes, at least 11 are needed");
+    let long = proto::Span { node_id: bytes(255), address: bytes(250), ..span() };
+    let error = told(all(vec![long; 40])).unwrap_err().to_string();
+    assert!(error.starts_with("spans: ") && error.ends_with("at most 16384 are allowed"), "{error}");
+    let error = told(proto::Spans { served_us: 1 << 53, ..proto::Spans::default() }).unwrap_err();
+    assert_eq!(error.to_string(), too_long);
+    // An error that this release does not know is one that it does not support.
+    let later = told(all(vec![proto::Span { outcome: 7, error: 9_999, ..span() }])).unwrap().trace.unwrap();
+    assert_eq!(later.all()[0].outcome, trace::SpanOutcome::Failed(ErrorKind::Unsupported));
+}
+
+/// What a node gathers fits into what it may tell, however much it gathers; the rest is counted.
+#[test]
+fn gathered_spans_fit_into_an_answer() {
+    let span = |len: usize| trace::Span {
+        depth: 0,
+        node_id: crate::ring::record::NodeId::new(&"x".repeat(len)),
+        address: crate::ring::record::Address::new(&"y".repeat(len)),
+        what: "apply".into(),
+        attempt: u32::MAX,
+        hedged: true,
+        begun_us: u64::MAX,
+        took_us: u64::MAX,
+        served_us: Some(u64::MAX),
+        outcome: trace::SpanOutcome::Failed(ErrorKind::Internal),
+    };
+    for (len, fit) in [(1, 64), (20, 64), (255, 28)] {
+        let mut below = trace::Spans::new(0, 0);
+        (0..100).for_each(|_| below.push(span(len)));
+        assert_eq!((below.all().len(), below.left_out), (fit, 100 - fit as u32));
+        let mut above = trace::Spans::new(0, 3);
+        above.push(span(len));
+        above.nest(below);
+        assert_eq!((above.all().len(), above.left_out), (fit, 3 + 101 - fit as u32));
+        let head = samples::response_head();
+        let reply =
+            Reply { trace: Some(Box::new(above.clone())), ..Reply::new(head, Response::Probed { alive: true }) };
+        let read = decode_reply(encode_reply(&reply)).unwrap().trace.unwrap();
+        assert_eq!((read.all().len(), read.left_out), (fit, above.left_out));
+        assert!(read.all().iter().skip(1).all(|span| span.depth == 1));
+    }
+}
+
 #[test]
 fn ring_messages() {
     let half = proto::Call { ring_high: Some(1), ..proto::Call::default() };
@@ -260,7 +336,7 @@ fn the_smallest_digest_of_a_node_passes() {
     let digest = message::NodeDigest { node: 0, boot: 1, incarnation: 0, verdict: crate::ring::record::Verdict::Dead };
     let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
     let synced = |digests| Response::Synced { differing: Vec::new(), digests, lists: Vec::new() };
-    let reply = decode_reply(encode_reply(&Reply { head, body: synced(vec![digest]) })).unwrap();
+    let reply = decode_reply(encode_reply(&Reply::new(head, synced(vec![digest])))).unwrap();
     assert!(matches!(&reply.body, Response::Synced { digests, .. } if *digests == [digest]), "{reply:?}");
 }
 
@@ -295,7 +371,7 @@ fn golden() -> Vec<(&'static str, Bytes)> {
     };
     let tombstone = Record { value: None, expires_at_ms: 0, operations: Default::default(), ..record.clone() };
     let call = |body| encode_call_framed(&Call { head, body }, FrameKind::Request, 42, 1 << 20).unwrap();
-    let reply = |body| encode_reply_framed(&Reply { head: answer, body }, FrameKind::Response, 42, 1 << 20).unwrap();
+    let reply = |body| encode_reply_framed(&Reply::new(answer, body), FrameKind::Response, 42, 1 << 20).unwrap();
     let put = Operation {
         id: OpId { origin: 6, sequence: 7 },
         map: 0,

@@ -74,9 +74,9 @@ pub fn decode_reply(bytes: Bytes) -> Result<Reply, WireError> {
     let tag = body.tag;
     body.check(response_bounds(tag))?;
     let reply = proto::Reply::decode(bytes)?;
-    let head = convert::reply_head(&reply)?;
+    let (head, trace) = (convert::reply_head(&reply)?, convert::reply_trace(&reply)?);
     match reply.body {
-        Some(body) => Ok(Reply { head, body: body.try_into()? }),
+        Some(body) => Ok(Reply { head, trace, body: body.try_into()? }),
         None => Err(unknown(tag, head)),
     }
 }

@@ -212,7 +212,7 @@ fn a_full_comparison_passes_and_one_more_slot_does_not() {
 fn a_long_error_text_is_cut_at_a_character() {
     let context = format!("{}{}", "x".repeat(1_023), "é".repeat(10));
     let error = crate::error::Error::new(crate::error::ErrorKind::Timeout, context).unknown_outcome();
-    let reply = Reply { head: empty_head(), body: Response::Failure(error) };
+    let reply = Reply::new(empty_head(), Response::Failure(error));
     let Response::Failure(error) = decode_reply(encode_reply(&reply)).unwrap().body else { panic!("another kind") };
     assert_eq!(error.context(), "x".repeat(1_023));
     assert_eq!((error.code(), error.maybe_applied()), (7, true));
@@ -220,7 +220,7 @@ fn a_long_error_text_is_cut_at_a_character() {
 
 #[test]
 fn a_message_over_the_bound_is_not_framed() {
-    let reply = Reply { head: empty_head(), body: Response::Described { json: "x".repeat(100) } };
+    let reply = Reply::new(empty_head(), Response::Described { json: "x".repeat(100) });
     let len = encode_reply(&reply).len();
     assert!(encode_reply_framed(&reply, FrameKind::Response, 1, len).is_ok());
     let error = encode_reply_framed(&reply, FrameKind::Response, 1, len - 1).unwrap_err();
@@ -243,8 +243,7 @@ fn cost_of_a_small_fetch_reply() {
     };
     let list = ListId { counter: 5, members: 1 << 60, epoch: 0 };
     let results = vec![crate::wire::message::FetchResult::Found { list, record: Some(record), stored_as: None }];
-    let reply =
-        Reply { head: Head { sender: 1 << 60, view: 1 << 61, ..empty_head() }, body: Response::Fetched { results } };
+    let reply = Reply::new(Head { sender: 1 << 60, view: 1 << 61, ..empty_head() }, Response::Fetched { results });
     let rounds = 1_000_000;
     let started = std::time::Instant::now();
     for _ in 0..rounds {

@@ -55,7 +55,7 @@ fn made() -> BTreeMap<String, Golden> {
         (format!("request.{name}"), Golden { frame: frame.to_vec(), meaning: shown(&call) })
     });
     let responses = samples::responses().into_iter().map(|(name, body)| {
-        let reply = Reply { head: samples::response_head(), body };
+        let reply = Reply { trace: samples::trace_of(name), ..Reply::new(samples::response_head(), body) };
         let frame = encode_reply_framed(&reply, FrameKind::Response, REQUEST_ID, LEN_MAX).expect("short");
         (format!("response.{name}"), Golden { frame: frame.to_vec(), meaning: shown(&reply) })
     });

@@ -81,3 +81,23 @@ pub(super) const REPLICATION_MAX: u64 = 64;
 
 /// The longest tombstone grace: the configuration's bound, 30 days.
 pub(super) const GRACE_MS_MAX: u64 = 30 * 86_400 * 1_000;
+
+/// Steps that one answer tells of a traced operation: a quorum write of a batch in a ring where everything goes wrong
+/// fits; what does not fit is counted.
+pub(crate) const SPANS_MAX: usize = 64;
+
+/// Bytes that the smallest valid step has: a node_id, an address and a kind of one (3 each) and an outcome (2).
+pub(super) const SPAN_LEN_MIN: usize = 11;
+
+/// Bytes of all of them: with names of a usual length 64 have 8 KiB. Together with the largest value they fit into a
+/// frame, whose bound leaves 64 KiB for all but the value.
+pub(crate) const SPANS_LEN_MAX: usize = 16 << 10;
+
+/// Nodes between the one that answers and one that took a step; far above what a call can go through.
+pub(super) const DEPTH_MAX: u32 = 64;
+
+/// Bytes of the name of a kind of request.
+pub(super) const KIND_LEN_MAX: usize = 32;
+
+/// Durations in traces: what a JSON number holds exactly, 285 years.
+pub(super) const TIMING_US_MAX: u64 = (1 << 53) - 1;

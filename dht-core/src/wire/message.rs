@@ -32,6 +32,13 @@ pub struct Head {
     pub(crate) view: u64,
 }
 
+impl Head {
+    /// Follows one operation through all nodes; 0 if it is not traced.
+    pub fn trace_id(&self) -> u64 {
+        self.trace_id
+    }
+}
+
 /// What a caller wants done with one key.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Operation {
@@ -78,6 +85,20 @@ impl Action {
     /// Whether what it does depends on the present value.
     pub(crate) fn depends(&self) -> bool {
         !matches!(self, Self::Get | Self::Put { .. })
+    }
+
+    /// As logs call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put { .. } => "put",
+            Self::Delete => "delete",
+            Self::CompareAndSwap { .. } => "compare_and_swap",
+            Self::Increment { .. } => "increment",
+            Self::GetAndPut { .. } => "get_and_put",
+            Self::GetAndDelete => "get_and_delete",
+            Self::Expire { .. } => "expire",
+        }
     }
 
     /// Values it carries.

@@ -25,6 +25,8 @@ pub(crate) mod limits;
 pub mod message;
 mod proto;
 mod scan;
+pub(crate) mod snapshot;
+pub mod trace;
 
 pub use codec::{decode_call, decode_reply, encode_call, encode_call_framed, encode_reply, encode_reply_framed};
 pub use error::WireError;

@@ -22,6 +22,7 @@ use crate::ring::params::{RING_FORMAT, RingConfig, RingParams};
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::slot::Slot;
 use crate::wire::hello::{Acceptance, Hello};
+use crate::wire::trace::{Span, SpanOutcome, Spans};
 
 const RING: RingId = RingId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
 /// That of the key "key", in a ring of default parameters.
@@ -36,6 +37,30 @@ pub(super) fn request_head() -> Head {
 /// The envelope of every response here.
 pub(super) fn response_head() -> Head {
     Head { ring_id: Some(RING), deadline_ms: 0, attempt: 0, ..request_head() }
+}
+
+/// What the response of that name tells of how it was made.
+pub(super) fn trace_of(response: &str) -> Option<Box<Spans>> {
+    if response != "applied.traced" {
+        return None;
+    }
+    let step = |depth, node: NodeRecord, what: &'static str, outcome| Span {
+        depth,
+        node_id: node.node_id,
+        address: node.address,
+        what: what.into(),
+        attempt: depth,
+        hedged: depth > 0,
+        begun_us: 3,
+        took_us: 70_000,
+        served_us: (outcome == SpanOutcome::Done).then_some(0),
+        outcome,
+    };
+    let mut spans = Spans::new(80_000, 1);
+    spans.push(step(0, node("a"), "store", SpanOutcome::Done));
+    spans.push(step(1, left("b"), "sync", SpanOutcome::Failed(ErrorKind::Timeout)));
+    spans.push(step(0, node("c"), "store", SpanOutcome::Pending));
+    Some(Box::new(spans))
 }
 
 /// Named after their kind, and, of several of a kind, after what is special.
@@ -147,6 +172,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
         ("route", route(Vec::new(), Vec::new())),
         ("route.past", route(vec![pointer(2)], vec![pointer(1), pointer(3)])),
         ("applied", Response::Applied { results: op_results(), records: vec![node("a")] }),
+        ("applied.traced", Response::Applied { results: taken(), records: Vec::new() }),
         ("applied.value", Response::Applied { results: taken(), records: Vec::new() }),
         ("stored", Response::Stored { results: store_results() }),
         ("fetched", Response::Fetched { results: fetch_results() }),

@@ -5,7 +5,9 @@
 //! other fields decode into a slice of the frame, a string of its own length, or a number.
 
 use super::error::WireError;
-use super::limits::{DIGEST_LEN_MIN, ITEMS_MAX, PAST_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX};
+use super::limits::{
+    DIGEST_LEN_MIN, ITEMS_MAX, PAST_MAX, POINTERS_MAX, RECORD_LEN_MIN, RECORDS_MAX, SPAN_LEN_MIN, SPANS_MAX,
+};
 
 /// Envelope fields below, bodies from here on.
 const BODY_TAG_MIN: u32 = 16;
@@ -109,6 +111,17 @@ pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
         26 | 27 | 30 | 35 => const { &[items(1)] },
         _ => &[],
     }
+}
+
+/// Counts the records of a block of a snapshot.
+pub(super) fn check_items(bytes: &[u8]) -> Result<(), WireError> {
+    Body { tag: 0, bytes }.check(const { &[items(1)] })
+}
+
+/// Counts the steps that the envelope of an answer tells.
+pub(super) fn check_spans(bytes: &[u8]) -> Result<(), WireError> {
+    const SPANS: Repeated = Repeated { field: 3, what: "span", count_max: SPANS_MAX, len_min: SPAN_LEN_MIN };
+    Body { tag: 0, bytes }.check(&[SPANS])
 }
 
 /// One field of a protobuf message.

@@ -8,12 +8,13 @@ use proptest::option;
 use proptest::prelude::*;
 use smallvec::SmallVec;
 
-use super::limits::{COUNTER_MAX, DEADLINE_MS_MAX, EXPIRY_MS_MAX, WALL_MS_MAX};
+use super::limits::{COUNTER_MAX, DEADLINE_MS_MAX, DEPTH_MAX, EXPIRY_MS_MAX, TIMING_US_MAX, WALL_MS_MAX};
 use super::message::{
     Action, CompareItem, CompareResult, FetchItem, FetchResult, Head, ListId, Neighbours, NodeDigest, OpResult,
     Operation, Pointer, PullItem, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, SealingKey, Standing,
     StoreItem, StoreResult, Topic,
 };
+use super::trace::{Span, SpanOutcome, Spans, kind_named};
 use crate::config::{Consistency, HashFunction};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::number::Number;
@@ -30,7 +31,48 @@ pub(super) fn call() -> impl Strategy<Value = Call> {
 }
 
 pub(super) fn reply() -> impl Strategy<Value = Reply> {
-    (head(), response()).prop_map(|(head, body)| Reply { head, body })
+    (head(), option::of(spans()), response()).prop_map(|(head, trace, body)| Reply {
+        head,
+        trace: trace.map(Box::new),
+        body,
+    })
+}
+
+fn spans() -> impl Strategy<Value = Spans> {
+    (0..=TIMING_US_MAX, any::<u32>(), vec(span(), 0..4)).prop_map(|(served_us, left_out, all)| {
+        let mut spans = Spans::new(served_us, left_out);
+        all.into_iter().for_each(|span| spans.push(span));
+        spans
+    })
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    let who = (record_of_node(), prop_oneof![Just("apply"), Just("of a later release")]);
+    let numbers = (0..=DEPTH_MAX, any::<u32>(), any::<bool>());
+    let times = (0..=TIMING_US_MAX, 0..=TIMING_US_MAX, option::of(0..=TIMING_US_MAX));
+    let outcome = prop_oneof![
+        Just(SpanOutcome::Done),
+        Just(SpanOutcome::Pending),
+        Just(SpanOutcome::Misrouted),
+        Just(SpanOutcome::Stale),
+        Just(SpanOutcome::NotReady),
+        Just(SpanOutcome::Refused),
+        prop::sample::select(ErrorKind::ALL).prop_map(SpanOutcome::Failed),
+    ];
+    (who, numbers, times, outcome).prop_map(
+        |((node, what), (depth, attempt, hedged), (begun_us, took_us, served_us), outcome)| Span {
+            depth,
+            node_id: node.node_id,
+            address: node.address,
+            what: kind_named(what),
+            attempt,
+            hedged,
+            begun_us,
+            took_us,
+            served_us,
+            outcome,
+        },
+    )
 }
 
 fn head() -> impl Strategy<Value = Head> {

@@ -187,7 +187,7 @@ impl Answering {
 
     /// A reply that the network makes itself.
     fn failure(&self, kind: ErrorKind, text: &str) -> Reply {
-        Reply { head: self.head, body: Response::Failure(Error::new(kind, text)) }
+        Reply::new(self.head, Response::Failure(Error::new(kind, text)))
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Pong;
 
 impl Service for Pong {
     fn serve(&self, call: Call) -> Answer {
-        Answer::Now(Reply { head: call.head, body: Response::Pong { records: Vec::new() } })
+        Answer::Now(Reply::new(call.head, Response::Pong { records: Vec::new() }))
     }
 }
 

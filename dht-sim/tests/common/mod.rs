@@ -75,7 +75,7 @@ impl Service for Recorder {
 }
 
 pub(crate) fn pong_to(call: &Call) -> Reply {
-    Reply { head: call.head, body: Response::Pong { records: Vec::new() } }
+    Reply::new(call.head, Response::Pong { records: Vec::new() })
 }
 
 pub(crate) fn never(_: Call) -> Answer {
@@ -100,7 +100,7 @@ impl Responses for Numbers {
             let json = self.next.to_string();
             self.next += 1;
             *self.asked.lock().expect("no test panics while it holds this") = self.next;
-            Some(Ok(Reply { head: self.call.head, body: Response::Described { json } }))
+            Some(Ok(Reply::new(self.call.head, Response::Described { json })))
         })
     }
 }

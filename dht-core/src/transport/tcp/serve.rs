@@ -259,7 +259,7 @@ impl Replies {
 
     /// A reply that the transport makes itself.
     fn failure(&self, kind: ErrorKind, text: &str) -> Reply {
-        Reply { head: self.head, body: Response::Failure(Error::new(kind, text)) }
+        Reply::new(self.head, Response::Failure(Error::new(kind, text)))
     }
 
     /// Queues the one reply; a stream of one if a stream was asked for.

@@ -102,7 +102,7 @@ impl Service for Echo {
             Request::Describe { key, .. } => String::from_utf8_lossy(key).into_owned(),
             _ => String::new(),
         };
-        Answer::Now(Reply { head: call.head, body: Response::Described { json } })
+        Answer::Now(Reply::new(call.head, Response::Described { json }))
     }
 }
 

@@ -383,5 +383,5 @@ fn answered_by(request: &Head, boot: u64, body: Response) -> Reply {
         attempt: request.attempt,
         view: 0,
     };
-    Reply { head, body }
+    Reply::new(head, body)
 }

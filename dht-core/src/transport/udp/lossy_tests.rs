@@ -100,7 +100,7 @@ impl Service for Tally {
         let word = String::from_utf8_lossy(key).into_owned();
         *self.0.lock().expect("no panic").entry(word.clone()).or_default() += 1;
         let later = word.ends_with('0') || word.ends_with('3') || word.ends_with('7');
-        let reply = Reply { head: call.head, body: Response::Described { json: word } };
+        let reply = Reply::new(call.head, Response::Described { json: word });
         if !later {
             return super::super::Answer::Now(reply);
         }

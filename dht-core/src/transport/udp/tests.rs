@@ -110,7 +110,7 @@ impl Service for Echo {
             return Answer::Later(Box::pin(async { panic!("as the test wants it") }));
         }
         let json = word.parse().map_or(word, |len| "x".repeat(len));
-        Answer::Now(Reply { head: call.head, body: Response::Described { json } })
+        Answer::Now(Reply::new(call.head, Response::Described { json }))
     }
 }
 
@@ -301,7 +301,7 @@ async fn answers_that_are_forged_change_nothing() {
     silent.asked.notified().await;
     // From somebody else's address, and from the right one with a guessed session: as only b itself could.
     let forger = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-    let reply = encode_reply(&Reply { head: ask("").head, body: Response::Described { json: "forged".to_owned() } });
+    let reply = encode_reply(&Reply::new(ask("").head, Response::Described { json: "forged".to_owned() }));
     let guessed = SessionId { number: 1, cookie: 0 };
     for kind in [PacketKind::Reply, PacketKind::Offer, PacketKind::Lost, PacketKind::TooLarge] {
         let header = Header { kind, ..request(guessed, 0, 2, 0) };

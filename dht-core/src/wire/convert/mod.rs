@@ -5,6 +5,7 @@ mod pack;
 mod request;
 mod response;
 mod ring;
+mod trace;
 
 use bytes::Bytes;
 
@@ -13,7 +14,10 @@ use super::error::WireError;
 use super::limits::{DEADLINE_MS_MAX, SUMS_MAX};
 use super::message::Head;
 use super::proto;
+use super::trace::Spans;
+use crate::data::record::Record;
 use crate::ring::record::RingId;
+use crate::ring::slot::Slot;
 use crate::transport::{Call, Reply};
 
 pub(super) type Result<T> = std::result::Result<T, WireError>;
@@ -34,7 +38,8 @@ impl From<&Reply> for proto::Reply {
         let (ring_high, ring_low) = ring_id_halves(head.ring_id);
         let (sender, view, trace_id) = (head.sender, head.view, head.trace_id);
         let (deadline_ms, attempt) = (head.deadline_ms, head.attempt);
-        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, body }
+        let trace = reply.trace.as_deref().map(trace::spans_bytes);
+        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, trace, body }
     }
 }
 
@@ -52,6 +57,21 @@ pub(super) fn reply_head(reply: &proto::Reply) -> Result<Head> {
     let (deadline_ms, attempt) = (reply.deadline_ms, reply.attempt);
     let ring_id = ring_id(reply.ring_high, reply.ring_low)?;
     Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
+}
+
+/// What a reply tells of how it was made; `None` of a call that was not traced, or of an older node.
+pub(super) fn reply_trace(reply: &proto::Reply) -> Result<Option<Box<Spans>>> {
+    reply.trace.clone().map(|bytes| trace::spans(bytes).map(Box::new)).transpose()
+}
+
+/// Records with their slots, and back.
+pub(super) fn records_message(items: &[(Slot, Record)]) -> proto::Records {
+    proto::Records { items: items.iter().map(data::record_item_message).collect() }
+}
+
+/// See [`records_message`].
+pub(super) fn records(message: proto::Records) -> Result<Vec<(Slot, Record)>> {
+    message.items.into_iter().map(data::record_item).collect()
 }
 
 fn ring_id_halves(id: Option<RingId>) -> (Option<u64>, Option<u64>) {

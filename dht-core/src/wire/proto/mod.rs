@@ -4,11 +4,15 @@
 //! array or a string there have the same encoding: so they are decoded without a copy, and checked in `convert`.
 //! Repeated messages stand only at the top of a body, where `scan` counts them before anything is allocated.
 
+use bytes::Bytes;
+
 mod data;
 mod ring;
+mod trace;
 
 pub(super) use data::*;
 pub(super) use ring::*;
+pub(super) use trace::*;
 
 /// A request in its envelope. Tags from 16 on are bodies; exactly one is there.
 #[derive(prost::Message)]
@@ -34,7 +38,7 @@ pub(crate) struct Call {
     pub(crate) body: Option<Request>,
 }
 
-/// A response in its envelope: the same fields, other bodies.
+/// A response in its envelope: the same fields and one more, other bodies.
 #[derive(prost::Message)]
 pub(crate) struct Reply {
     #[prost(fixed64, optional, tag = "1")]
@@ -51,6 +55,9 @@ pub(crate) struct Reply {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
+    /// [`Spans`], of an answer to a traced call.
+    #[prost(bytes = "bytes", optional, tag = "8")]
+    pub(crate) trace: Option<Bytes>,
     #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 43")]
     pub(crate) body: Option<Response>,
 }

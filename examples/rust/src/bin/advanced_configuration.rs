@@ -65,6 +65,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         enable_logging: true,
         enable_metrics: true,
         worker_threads: 0,
+        trace_sample: 0, // one in so many operations is traced
     }
 }
 

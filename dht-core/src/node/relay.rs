@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Node;
-use super::coordinator::finish;
+use super::owners::finish;
 use super::scan::{WIDTH_MIN, Wanted};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};

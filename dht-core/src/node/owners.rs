@@ -1,0 +1,266 @@
+//! Writes, on the caller's side: each operation goes to its slot's owner, and is tried again as long as that may help.
+//!
+//! Invariant: an operation has one id for life, whatever nodes it passes; whoever finds the id in the key's record
+//! knows that it was applied and does not apply it again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::follow::{What, outcome_of_all};
+use super::parts::parts;
+use super::peers::Peer;
+use super::prepare::applied_before;
+use super::{Node, no_result};
+use crate::config::Consistency;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ring::record::{NodeId, Verdict};
+use crate::ring::view::RingView;
+use crate::wire::message::{OpResult, Operation, Request, Response};
+
+/// First pause before a failed operation is tried again; doubles up to `PAUSE_MAX`.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// How often operations were tried.
+#[derive(Clone, Copy)]
+struct Tries {
+    /// From 0 on.
+    attempt: u32,
+    /// The same for their owner, but 0 while certainly none of them was carried out.
+    told: u32,
+}
+
+/// Where an operation goes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum To {
+    Here,
+    Peer(Peer),
+}
+
+impl Node {
+    /// Carries out `operations`, each at the owner of its key; results in their order, by `deadline`.
+    pub(crate) async fn write(
+        self: &Arc<Self>,
+        operations: &[Operation],
+        level: Consistency,
+        deadline: Instant,
+    ) -> Vec<OpResult> {
+        let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
+        let mut pending: Vec<usize> = (0..operations.len()).collect();
+        // Where tries went that may have been carried out.
+        let mut doubted: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
+        let (mut attempt, mut pause) = (0, PAUSE_MIN);
+        self.retries.first();
+        while !pending.is_empty() {
+            let seen = self.progress.seen();
+            if let Err(error) = self.joined_by(deadline).await {
+                settle(&mut results, &pending, &error);
+                break;
+            }
+            let mut failed = false;
+            let in_doubt = pending.iter().any(|i| doubted.contains_key(i));
+            let tries = Tries { attempt, told: if in_doubt { attempt } else { 0 } };
+            for (index, boot, result) in self.attempt(operations, &pending, level, deadline, tries).await {
+                let earlier = results[index].take();
+                let doubt = doubted.contains_key(&index);
+                if doubtful(&result) {
+                    doubted.entry(index).or_default().push(boot);
+                }
+                let elsewhere = || doubted.get(&index).is_some_and(|tried| tried.iter().any(|b| *b != boot));
+                failed |= matches!(&result, OpResult::Failed(error) if error.kind() != ErrorKind::NotJoined);
+                results[index] = Some(match result {
+                    // What an earlier attempt may have done, a later refusal does not undo.
+                    OpResult::Failed(error) if doubt => OpResult::Failed(error.unknown_outcome()),
+                    OpResult::Misrouted if doubt => earlier.unwrap_or(OpResult::Misrouted),
+                    // What another node may have written for it can still come to light.
+                    result if found_nothing(&result) && elsewhere() && !planted!("denied_elsewhere") => {
+                        OpResult::Failed(applied_before("whether the node that was asked then carried it out"))
+                    }
+                    result => result,
+                });
+            }
+            pending.retain(|i| results[*i].as_ref().is_none_or(worth_retrying));
+            attempt += u32::from(failed);
+            let now = self.env.now();
+            if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
+                break;
+            }
+            // Nodes that do not agree on the owner yet are no reason to spare them.
+            let retry_at = match failed {
+                true => self.retries.reserve(now, deadline),
+                false => Some(now),
+            };
+            let Some(retry_at) = retry_at else { break };
+            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            tokio::time::sleep_until(retry_at).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        let shape = |result: Option<OpResult>| match result {
+            None | Some(OpResult::Misrouted) => {
+                let context = "the nodes asked do not agree on who owns the key yet";
+                OpResult::Failed(Error::new(ErrorKind::Timeout, context))
+            }
+            Some(result) => result,
+        };
+        results.into_iter().map(shape).collect()
+    }
+
+    /// One attempt at all pending operations, grouped by owner; the boot of whom each was sent to, and what came of it.
+    async fn attempt(
+        self: &Arc<Self>,
+        operations: &[Operation],
+        pending: &[usize],
+        level: Consistency,
+        deadline: Instant,
+        tries: Tries,
+    ) -> Vec<(usize, u64, OpResult)> {
+        let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
+        let mut results = Vec::with_capacity(pending.len());
+        let found = if self.walks() {
+            let slots = pending.iter().map(|&index| self.slot_of(&operations[index].key));
+            self.find_owners(slots, deadline).await
+        } else {
+            BTreeMap::new()
+        };
+        let view = self.view();
+        for &index in pending {
+            let to = match found.get(&self.slot_of(&operations[index].key)) {
+                Some(Ok(owner)) => self.known(owner.coordinator()),
+                Some(Err(error)) => Err(error.clone()),
+                None => {
+                    let unknown = || Error::new(ErrorKind::NotJoined, "no active node is known");
+                    self.owner_in(&view, &operations[index]).ok_or_else(unknown)
+                }
+            };
+            match to {
+                Ok(to) => groups.entry(to).or_default().push(index),
+                Err(error) => results.push((index, self.boot, OpResult::Failed(error))),
+            }
+        }
+        let mut running = FuturesUnordered::new();
+        let bytes_of = |&i: &usize| operations[i].key.len() + operations[i].action.values_len();
+        let cut =
+            |(to, all): (To, Vec<usize>)| parts(all, bytes_of).into_iter().map(move |indices| (to.clone(), indices));
+        for (to, indices) in groups.into_iter().flat_map(cut) {
+            running.push(async move {
+                let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
+                let boot = match &to {
+                    To::Here => self.boot,
+                    To::Peer(peer) => peer.boot,
+                };
+                let answers = match to {
+                    To::Here => {
+                        let what = What { kind: "apply", attempt: tries.attempt, hedged: false };
+                        let coordinated = self.coordinate(batch, level, deadline, tries.told);
+                        self.step_here(what, |results| outcome_of_all(results), coordinated).await
+                    }
+                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
+                };
+                indices.into_iter().zip(answers).map(|(index, answer)| (index, boot, answer)).collect::<Vec<_>>()
+            });
+        }
+        while let Some(answers) = running.next().await {
+            results.extend(answers);
+        }
+        results
+    }
+
+    /// The owner: the slot's first replica that is not suspected; the first of all if all are.
+    pub(super) fn owner_in(&self, view: &RingView, operation: &Operation) -> Option<To> {
+        let list = view.replica_list(self.slot_of(&operation.key), self.replicas());
+        let owner = first_live(view, &list)?;
+        let record = view.member(owner);
+        Some(if record.node_id == self.node_id { To::Here } else { To::Peer(Peer::from(record)) })
+    }
+
+    /// How a node that a walk ended at is reached.
+    fn known(&self, node_id: &NodeId) -> Result<To> {
+        if *node_id == self.node_id {
+            return Ok(To::Here);
+        }
+        let state = self.state();
+        let peer = state.members.get(node_id).map(|known| To::Peer(Peer::from(known.record())));
+        peer.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("nothing is known of the owner, {node_id}")))
+    }
+
+    async fn ask_owner(
+        &self,
+        peer: &Peer,
+        operations: Vec<Operation>,
+        level: Consistency,
+        deadline: Instant,
+        tries: Tries,
+    ) -> Vec<OpResult> {
+        let count = operations.len();
+        let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
+        let request = Request::Apply { operations, level, relay: false };
+        // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
+        // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
+        let now = self.env.now();
+        let tries_left = self.config.max_retries.saturating_sub(tries.attempt) + 1;
+        let share = deadline.saturating_duration_since(now) / tries_left;
+        let until = if bytes > 64 << 10 { deadline } else { now + share };
+        let what = What { kind: request.kind(), attempt: tries.attempt, hedged: false };
+        match self.call_as(peer, request, until, tries.told, what).await {
+            Ok(Response::Applied { results, records }) if results.len() == count => {
+                self.learn(&records);
+                if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
+                    self.disagrees(&peer.node_id, 0);
+                }
+                results
+            }
+            Ok(_) => (0..count).map(|_| OpResult::Failed(super::serve::unexpected(peer).unknown_outcome())).collect(),
+            Err(error) => (0..count).map(|_| OpResult::Failed(error.clone())).collect(),
+        }
+    }
+}
+
+/// The first of the list that is not suspected; the first of all if all are; `None` for an empty list.
+pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
+    list.iter().copied().find(|m| view.member(*m).verdict == Verdict::Alive).or(list.first().copied())
+}
+
+fn worth_retrying(result: &OpResult) -> bool {
+    match result {
+        OpResult::Misrouted => true,
+        OpResult::Failed(error) => {
+            matches!(
+                error.kind(),
+                ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::NotJoined | ErrorKind::Stopped
+            )
+        }
+        OpResult::Written { .. } | OpResult::Read { .. } => false,
+    }
+}
+
+/// It failed, and may have been applied.
+fn doubtful(result: &OpResult) -> bool {
+    matches!(result, OpResult::Failed(error) if error.maybe_applied())
+}
+
+/// It was decided that nothing was to be done.
+fn found_nothing(result: &OpResult) -> bool {
+    match result {
+        OpResult::Read { .. } => true,
+        OpResult::Written { outcome, .. } => outcome.wanted == 0,
+        OpResult::Failed(_) | OpResult::Misrouted => false,
+    }
+}
+
+pub(super) fn settle(results: &mut [Option<OpResult>], which: &[usize], error: &Error) {
+    for &index in which {
+        let doubt = results[index].as_ref().is_some_and(doubtful);
+        let error = if doubt { error.clone().unknown_outcome() } else { error.clone() };
+        results[index] = Some(OpResult::Failed(error));
+    }
+}
+
+pub(super) fn finish(results: Vec<Option<OpResult>>) -> Vec<OpResult> {
+    results.into_iter().map(|r| r.unwrap_or_else(|| OpResult::Failed(no_result()))).collect()
+}

@@ -911,6 +911,27 @@ dht_status dht_lookup_trace(dht_t *d,
                             dht_error_t **err);
 
 /*
+ Reads `key`, and tells what every node did for that: {"trace_id", "operation", "key_id", "level", "took", "found",
+ "version", "error", "message", "maybe_applied", "spans", "left_out"}. `error` is null, or the name of the error with
+ which the read ended, and `message` its text. `spans` lists the steps, each right before those that it needed: {"depth",
+ "node", "what", "attempt", "hedged", "begun", "took", "served", "on_the_way", "outcome"}, `node` being {"id",
+ "address"}, `what` the kind of the request ("fetch", "apply", "store", "lookup" …), `begun` the time since the step above
+ it began, `took` how long it was waited for, `served` how long the node worked and `on_the_way` the rest (both null if it
+ did not answer, or is of an older release), `outcome` "done", "pending", "misrouted", "stale", "not_ready", "refused" or
+ the name of an error. Times are seconds, each of one node's clock. `options_json` may be NULL and has no ttl.
+
+ Errors: DHT_INVALID_ARGUMENT for wrong options, DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_trace(dht_t *d,
+                     const char *key,
+                     const char *options_json,
+                     char **json,
+                     dht_error_t **err);
+
+/*
  This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
  dht_join of another node takes.
 

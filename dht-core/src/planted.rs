@@ -8,6 +8,7 @@ pub const RING: &[(&str, &str)] = &[
     ("adopt_unverified", "stabilize adopts a nearer node that it has not asked"),
     ("wrong_interval", "a node claims what follows it, not what precedes it"),
     ("drop_silent_successor", "one unanswered call forgets the successor"),
+    ("lost_message_displaces", "whoever answers takes the place of a nearer node that was silent once"),
     ("keep_gone", "pointers at nodes that were given up stay"),
     ("joining_in_lists", "pointers may name nodes that are not members"),
     ("count_vnodes", "successor lists count positions, not nodes"),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::peers::Peer;
 use super::{Node, State};
 use crate::ring::id::{Id, Span};
-use crate::ring::record::NodeId;
+use crate::ring::record::{NodeId, Verdict};
 use crate::ring::view::RingView;
 use crate::ring::vnode::{Pointer, VNode};
 use crate::wire::limits::{POINTERS_MAX, POSITIONS_MAX};
@@ -234,9 +234,11 @@ impl Node {
         if !state.members.has_position(successor) {
             return None;
         }
-        let vnode = state.vnodes.get_mut(turn.index).filter(|v| v.id == turn.id)?;
+        let State { vnodes, members, .. } = &mut *state;
+        let suspected = |p: &Pointer| members.get(&p.node_id).is_none_or(|k| k.record().verdict != Verdict::Alive);
+        let vnode = vnodes.get_mut(turn.index).filter(|v| v.id == turn.id)?;
         let len_max = self.config.successor_list_size;
-        let nearer = vnode.stabilized(&self.node_id, successor, predecessor.as_ref(), &successors, len_max);
+        let nearer = vnode.stabilized(&self.node_id, successor, predecessor.as_ref(), &successors, suspected, len_max);
         if let Some(nearer) = nearer {
             return Some(Applied::Nearer(nearer));
         }

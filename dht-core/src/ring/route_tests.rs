@@ -133,7 +133,7 @@ impl Ring {
         while let Some(successor) = next {
             let there = self.nodes[&successor.id.to_be_bytes()[31]].clone();
             let here = self.nodes.get_mut(&number).expect("a node");
-            next = here.stabilized(&me, &successor, there.predecessor.as_ref(), &there.successors, len);
+            next = here.stabilized(&me, &successor, there.predecessor.as_ref(), &there.successors, |_| false, len);
             let first = here.successors[0].id.to_be_bytes()[31];
             self.nodes.get_mut(&first).expect("a node").rectify(pointer(number), true);
         }

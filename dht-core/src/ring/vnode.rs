@@ -55,20 +55,30 @@ impl VNode {
     }
 
     /// *Stabilize*, the part after the successor answered: its list becomes ours behind it. Nodes that we know before it
-    /// did not answer and stay until they are given up. Returns the node between us and it, if it knows one: the caller
-    /// asks that one next and, if it answers, calls this again with it.
+    /// did not answer and stay until they are given up, or until they are `suspected` where the list has no room for them
+    /// and it: one lost message must not displace one that lives. Returns the node between us and the successor, if it
+    /// knows one: the caller asks that one next and, if it answers, calls this again with it.
     pub(crate) fn stabilized(
         &mut self,
         me: &NodeId,
         successor: &Pointer,
         its_predecessor: Option<&Pointer>,
         its_successors: &[Pointer],
+        suspected: impl Fn(&Pointer) -> bool,
         len_max: usize,
     ) -> Option<Pointer> {
         let before = Span::open(self.id, successor.id);
         let kept = self.successors.iter().filter(|p| before.contains(p.id) && p.node_id != successor.node_id);
-        let mut list: Vec<Pointer> = kept.take(len_max - 1).cloned().collect();
-        list.push(successor.clone());
+        let mut list: Vec<Pointer> = kept.take(len_max).cloned().collect();
+        if list.len() == len_max {
+            let displaced = planted!("lost_message_displaces").then_some(len_max - 1);
+            if let Some(at) = displaced.or_else(|| list.iter().rposition(suspected)) {
+                list.remove(at);
+            }
+        }
+        if list.len() < len_max {
+            list.push(successor.clone());
+        }
         for next in its_successors {
             if list.len() == len_max {
                 break;

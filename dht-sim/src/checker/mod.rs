@@ -5,6 +5,7 @@
 //! Correct* (arXiv 1502.06461), §4.
 
 mod ideal;
+mod principals;
 pub mod rest;
 pub mod step;
 
@@ -26,10 +27,15 @@ pub struct Checker {
     rules: Rules,
     /// When each node was last the only one: a ring of one has to learn first that it is none.
     alone: Mutex<BTreeMap<NodeId, Duration>>,
+    /// Since when each node has been a member.
+    members: Mutex<BTreeMap<NodeId, Duration>>,
 }
 
 /// A founder that is joined by others has successors by then.
 const FOUNDING: Duration = Duration::from_secs(3);
+
+/// All lists have room for a member by then: the up to 16 positions of a node are stabilized in turn, one a second.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// What this run promises.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +57,7 @@ const TICK: Duration = Duration::from_millis(1);
 impl Checker {
     /// A checker of the nodes that `registry` has, now and later.
     pub fn new(world: World, registry: Registry, rules: Rules) -> Self {
-        Self { world, registry, rules, alone: Mutex::default() }
+        Self { world, registry, rules, alone: Mutex::default(), members: Mutex::default() }
     }
 
     /// Looks for ever; ends with what did not hold.
@@ -95,6 +101,13 @@ impl Checker {
             let founding = |node: &NodeId| alone.get(node).is_some_and(|at| now - *at < FOUNDING);
             let starting = self.registry.starting().into_iter().map(|number| NodeId::new(&name(number))).collect();
             step::live_successors(&active, &starting, founding)?;
+            let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+            members.retain(|node, _| active.iter().any(|(other, _)| other == node));
+            for (node, _) in &active {
+                members.entry(node.clone()).or_insert(now);
+            }
+            let settled = |node: &NodeId| members.get(node).is_some_and(|since| now - *since >= SETTLED);
+            principals::enough(&active, settled, self.rules.successors_max)?;
         }
         Ok(())
     }

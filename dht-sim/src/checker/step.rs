@@ -59,12 +59,12 @@ pub(super) fn live_successors(
 }
 
 /// Strictly clockwise between `a` and `c`; the whole ring but `a` if they are equal.
-fn between(a: Id, b: Id, c: Id) -> bool {
+pub(super) fn between(a: Id, b: Id, c: Id) -> bool {
     if a < c { a < b && b < c } else { b > a || b < c }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn id(n: u8) -> Id {
@@ -77,7 +77,7 @@ mod tests {
         Pointer { id: id(n), node_id: NodeId::new(node), index: 0 }
     }
 
-    fn list(own: u8, successors: &[(u8, &str)]) -> Pointers {
+    pub(in crate::checker) fn list(own: u8, successors: &[(u8, &str)]) -> Pointers {
         let successors = successors.iter().map(|(n, node)| pointer(*n, node)).collect();
         Pointers { id: id(own), predecessor: None, successors }
     }

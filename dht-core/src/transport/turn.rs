@@ -50,7 +50,7 @@ pub(super) struct Turn {
 /// What is to be done about a request.
 pub(super) enum Work {
     /// The service has not seen it yet.
-    Serve(Arc<dyn Service>, Call),
+    Serve(Arc<dyn Service>, Box<Call>),
     /// What the service left to do.
     Finish(BoxFuture<'static, Reply>),
 }
@@ -90,7 +90,7 @@ impl Work {
     /// The answer, which is no `Answer::Later`.
     pub(super) async fn done(self) -> Answer {
         let answer = match self {
-            Self::Serve(service, call) => service.serve(call),
+            Self::Serve(service, call) => service.serve(*call),
             Self::Finish(answer) => Answer::Later(answer),
         };
         match answer {

@@ -14,6 +14,9 @@ use crate::transport::{Answer, Service};
 use crate::wire::frame::{HEADER_LEN, Header};
 use crate::wire::message::{Action, Operation, Request, Response};
 
+/// A test that takes so long hangs.
+const HANGS: Duration = Duration::from_secs(20);
+
 /// Answers when it is told to, but pings at once; says of each call that it has it.
 struct Holds {
     has: mpsc::UnboundedSender<()>,
@@ -87,7 +90,8 @@ async fn all_peers_together_have_a_bound_that_leaves_room_for_pings() {
         }
         release.send_replace(true);
     };
-    let (outcomes, ()) = tokio::join!(join_all(calls), meanwhile);
+    let both = async { tokio::join!(join_all(calls), meanwhile) };
+    let (outcomes, ()) = tokio::time::timeout(HANGS, both).await.expect("eight are refused while the others wait");
     assert_eq!(outcomes.iter().filter(|outcome| overloaded(outcome)).count(), 8);
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     while b.shared.load.under_way() != (0, 0) {
@@ -111,7 +115,7 @@ async fn the_bytes_of_what_is_under_way_have_a_bound() {
         outcome = &mut first => panic!("{outcome:?}"),
         held = have.recv() => held.expect("it has it"),
     }
-    let refused = c.call(&to, large(), soon()).await;
+    let refused = tokio::time::timeout(HANGS, c.call(&to, large(), soon())).await.expect("it does not wait");
     assert!(overloaded(&refused), "{refused:?}");
     release.send_replace(true);
     assert!(!overloaded(&first.await));

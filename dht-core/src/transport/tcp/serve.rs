@@ -118,7 +118,7 @@ impl Requests {
                 return self.refuse(kind, &replies, ErrorKind::Overloaded, TOO_LATE);
             }
             FrameKind::Request if turn.must_wait(&self.shared.load, busy, now_ms) => {
-                return self.later(replies, turn, Work::Serve(service, call));
+                return self.later(replies, turn, Work::Serve(service, Box::new(call)));
             }
             FrameKind::Open => {
                 if let Due::Refused(why) = turn.due(&self.shared.load, &self.shared.env) {

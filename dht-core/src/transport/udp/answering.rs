@@ -263,7 +263,7 @@ impl Shared {
             return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
         }
         if turn.must_wait(&self.load, now.saturating_duration_since(since), self.env.uptime_ms_at(now)) {
-            return self.later(ticket, turn, Work::Serve(service, call));
+            return self.later(ticket, turn, Work::Serve(service, Box::new(call)));
         }
         // This task serves everybody: a service that panics concerns one request.
         match catch_unwind(AssertUnwindSafe(|| service.serve(call))) {

@@ -78,7 +78,12 @@ impl Env {
 
     /// The same in milliseconds, as counters keep it.
     pub(crate) fn uptime_ms(&self) -> u64 {
-        self.uptime().as_millis() as u64
+        self.uptime_ms_at(self.now())
+    }
+
+    /// What `uptime_ms` was, or will be, at that moment.
+    pub(crate) fn uptime_ms_at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.0.started).as_millis() as u64
     }
 
     /// Milliseconds since the Unix epoch. May step backwards; the hybrid clock does not.

@@ -114,7 +114,8 @@ pub struct Config {
     /// Further attempts inside one call, 0 to 100; default 3. They never exceed `request_timeout`.
     pub max_retries: u32,
     /// Messages queued per peer, 1 to 1,048,576; default 1024; full: `Overloaded` at once. More rides out bursts and
-    /// lets a slow peer hold more memory.
+    /// lets a slow peer hold more memory. Of all peers together 16 times as many requests are served at once, with 16 KiB
+    /// for each.
     pub buffer_size: usize,
     /// Open connections, 1 to 65,536; default 1024; beyond it the idlest is closed. Take twice the peers this node
     /// talks to (a second one carries bulk), and mind the limit of descriptors.

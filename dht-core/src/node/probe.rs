@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Node;
 use super::peers::Peer;
+use crate::error::ErrorKind;
 use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::wire::message::{Request, Response};
 
@@ -216,7 +217,9 @@ impl Node {
                     self.learn_from(peer.boot, &records);
                     true
                 }
-                _ => false,
+                // Busy is not dead.
+                Err(error) => error.kind() == ErrorKind::Overloaded,
+                Ok(_) => false,
             },
             // Somebody else listens there now: the node we mean does not.
             Ok(_) | Err(crate::transport::TransportError::Refused(_)) => {

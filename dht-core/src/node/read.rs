@@ -56,6 +56,8 @@ struct Reading {
     wanted: usize,
     done: bool,
     failure: Option<Error>,
+    /// A replica has more to do than it can.
+    refused: bool,
     /// Replicas lack the newest version and could not be brought to it.
     not_mended: Option<Error>,
 }
@@ -114,8 +116,11 @@ impl Node {
             if now >= deadline {
                 break;
             }
+            // Asking again makes it worse: the caller is told, and knows best what to do without.
+            if readings.iter().all(|r| r.done || r.refused) {
+                break;
+            }
             if readings.iter().any(Reading::overloaded) {
-                // Asking again makes it worse.
                 let Some(retry_at) = self.retries.reserve(now, deadline) else { break };
                 tokio::time::sleep_until(retry_at).await;
                 self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
@@ -161,6 +166,7 @@ impl Node {
             wanted: 0,
             done: false,
             failure: None,
+            refused: false,
             not_mended: None,
         }
     }
@@ -176,6 +182,7 @@ impl Node {
         for reading in readings.iter_mut().filter(|r| !r.done) {
             reading.asked.clear();
             reading.waiting = 0;
+            reading.refused = false;
             reading.tally.clear();
             reading.answers.clear();
         }
@@ -184,6 +191,7 @@ impl Node {
         }
         let mut running: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
         self.ask_more(readings, level, deadline, &mut running, false);
+        let mut spent = false;
         loop {
             if readings.iter().all(|r| r.done) {
                 return stale;
@@ -191,13 +199,16 @@ impl Node {
             let hedge = (self.env.now() + HEDGE).min(deadline);
             match tokio::time::timeout_at(hedge, running.next()).await {
                 Ok(Some((peer, indices, answer))) => {
+                    let refused = matches!(&answer, Err(error) if error.kind() == ErrorKind::Overloaded);
                     let short = self.take_answers(readings, peer.as_ref(), &indices, answer, &mut stale);
-                    if short {
+                    // Who is refused by one replica may not load the others as well, or all would be asked for all.
+                    spent |= refused && !self.retries.take(self.env.now());
+                    if short && !spent {
                         self.ask_more(readings, level, deadline, &mut running, false);
                     }
                 }
                 Ok(None) => {
-                    if !self.ask_more(readings, level, deadline, &mut running, false) {
+                    if spent || !self.ask_more(readings, level, deadline, &mut running, false) {
                         return stale;
                     }
                 }
@@ -320,7 +331,11 @@ impl Node {
                 let unexpected = super::serve::unexpected(from);
                 indices.iter().map(|_| FetchResult::Failed(unexpected.clone())).collect()
             }
-            Err(error) => indices.iter().map(|_| FetchResult::Failed(error.clone())).collect(),
+            Err(error) => {
+                let refused = error.kind() == ErrorKind::Overloaded;
+                indices.iter().for_each(|&index| readings[index].refused |= refused);
+                indices.iter().map(|_| FetchResult::Failed(error.clone())).collect()
+            }
         };
         let mut short = false;
         for (&index, result) in indices.iter().zip(results) {
@@ -380,7 +395,8 @@ impl Reading {
             shown(&self.key),
             self.wanted.max(1)
         );
-        Err(Error::new(ErrorKind::Quorum, context))
+        let kind = if self.refused { ErrorKind::Overloaded } else { ErrorKind::Quorum };
+        Err(Error::new(kind, context))
     }
 }
 

@@ -22,10 +22,10 @@ pub use ticket::Ticket;
 
 use bytes::Bytes;
 
-use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{KeyDigest, Record, Version};
+pub use crate::data::fingerprint::Fingerprint;
+pub use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::Result;
-use crate::ring::slot::Slot;
+pub use crate::ring::slot::Slot;
 
 /// What a merge did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -14,9 +14,11 @@
 mod bind;
 mod buckets;
 pub mod contract;
+mod load;
 pub(crate) mod misbehaviour;
 mod security;
 mod tcp;
+mod turn;
 mod udp;
 
 use std::future::Future;

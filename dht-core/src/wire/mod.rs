@@ -14,6 +14,7 @@
     )
 )]
 
+pub(crate) mod class;
 pub(crate) mod codec;
 mod convert;
 pub(crate) mod error;

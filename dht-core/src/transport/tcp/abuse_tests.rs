@@ -169,7 +169,7 @@ impl Service for Stuck {
 
 #[tokio::test]
 async fn requests_of_connections_that_ended_do_not_pile_up() {
-    let b = transport(options("b")).await;
+    let b = transport(TcpOptions { buffer_size: 256, ..options("b") }).await;
     let stuck = Stuck::default();
     b.accept(Arc::new(stuck.clone()));
     let under_way = || stuck.0.load(Relaxed);

@@ -111,16 +111,16 @@ impl Connection {
     }
 
     /// Sends an encoded request frame and waits for its response.
-    pub(super) async fn call(self: &Arc<Self>, id: u64, frame: Bytes, deadline: Instant) -> Called {
+    pub(super) async fn call(self: &Arc<Self>, id: u64, frame: Bytes, weight: Weight, deadline: Instant) -> Called {
         let started_ms = self.touch();
         let (tell, told) = oneshot::channel();
-        let alone = match self.enter(id, Waiter::Call(tell)) {
+        let alone = match self.enter(id, weight, Waiter::Call(tell)) {
             Ok(count) => count == 1,
             Err(Some(error)) => return Called::Done(Err(error)),
             Err(None) => return Called::Unsent(frame),
         };
         let mut place = Place { connection: self, id, vacated: false };
-        match self.outbound.push(frame, Weight::Ordinary) {
+        match self.outbound.push(frame, weight) {
             Ok(()) => self.flush(alone),
             Err(Unqueued::Full) => return Called::Done(Err(TransportError::Overloaded(self.peer.clone()))),
             Err(Unqueued::Closed(frame)) => return Called::Unsent(frame),
@@ -162,7 +162,7 @@ impl Connection {
         events: mpsc::Sender<StreamEvent>,
     ) -> Result<(), Option<TransportError>> {
         self.touch();
-        self.enter(id, Waiter::Stream(events))?;
+        self.enter(id, Weight::Ordinary, Waiter::Stream(events))?;
         match self.outbound.push(std::mem::take(frame), Weight::Ordinary) {
             Ok(()) => {
                 self.flush(true);
@@ -353,9 +353,11 @@ impl Connection {
         self.accepted_from.map_or_else(|| self.peer.to_string(), |source| source.to_string())
     }
 
-    /// Bytes came in.
-    pub(super) fn heard(&self) {
-        self.heard_ms.store(self.env.uptime_ms(), Relaxed);
+    /// Bytes came in; that is now.
+    pub(super) fn heard(&self) -> Instant {
+        let now = self.env.now();
+        self.heard_ms.store(self.env.uptime_ms_at(now), Relaxed);
+        now
     }
 
     fn touch(&self) -> u64 {
@@ -365,12 +367,12 @@ impl Connection {
     }
 
     /// How many wait now, this one included; `Err(None)` if the connection has ended.
-    fn enter(&self, id: u64, waiter: Waiter) -> Result<usize, Option<TransportError>> {
+    fn enter(&self, id: u64, weight: Weight, waiter: Waiter) -> Result<usize, Option<TransportError>> {
         let mut waiting = self.lock();
         if waiting.ended.is_some() || waiting.retired {
             return Err(None);
         }
-        if waiting.table.len() >= self.waiting_max {
+        if waiting.table.len() >= weight.room(self.waiting_max) {
             return Err(Some(TransportError::Overloaded(self.peer.clone())));
         }
         waiting.table.insert(id, waiter);

@@ -32,6 +32,8 @@ pub use inbound::cut_frames;
 #[cfg(test)]
 mod abuse_tests;
 #[cfg(test)]
+mod load_tests;
+#[cfg(test)]
 mod secured_tests;
 #[cfg(test)]
 mod tests;
@@ -45,9 +47,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use self::connection::{Called, Connection};
+use self::outbound::Weight;
 use self::pool::{DialWaiter, Lane, Way};
 use self::shared::Shared;
 use self::stream::{TcpResponses, stream_channel};
+use super::load::Load;
 use super::misbehaviour::Misbehaviour;
 use super::{BoxFuture, Call, MisdeedCounts, Reply, Responses, Security, Service, Traffic, Transport, TransportError};
 use crate::env::Env;
@@ -72,8 +76,8 @@ pub struct TcpOptions {
     pub bind: Option<String>,
     /// Who we say we are to every peer.
     pub hello: Hello,
-    /// Requests under way towards a peer, frames queued towards it, and requests of a peer being carried out, each.
-    /// At least 1.
+    /// Requests under way towards a peer, frames queued towards it, and requests of a peer being carried out, each; of
+    /// all peers together 16 times as many are. At least 1.
     pub buffer_size: usize,
     /// Open connections, both directions; beyond it the idlest is closed. At least 1.
     pub max_connections: usize,
@@ -115,6 +119,11 @@ impl TcpTransport {
         Box::pin(async move { shared.reach(&to, Lane::Calls, deadline).await.map(drop) })
     }
 
+    /// What this node has under way for its peers.
+    pub(super) fn load(&self) -> &Arc<Load> {
+        &self.shared.load
+    }
+
     /// Ends everything without waiting for it.
     pub(super) fn end(&self) {
         self.shared.close();
@@ -128,10 +137,11 @@ impl Transport for TcpTransport {
         Box::pin(async move {
             let id = shared.request_id();
             let (mut frame, lane) = shared.frame(&call, FrameKind::Request, id)?;
+            let weight = Weight::of(&call.body);
             drop(call);
             for _ in 0..TRIES {
                 let connection = shared.reach(&to, lane, deadline).await?;
-                match connection.call(id, frame, deadline).await {
+                match connection.call(id, frame, weight, deadline).await {
                     Called::Done(answer) => return shared.reply(&connection, answer?),
                     Called::Unsent(unsent) => frame = unsent,
                 }

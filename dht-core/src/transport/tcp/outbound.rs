@@ -13,13 +13,15 @@ use tokio::sync::Notify;
 
 use super::channel::{Sink, Written};
 use super::counters::Counters;
+use crate::wire::class::Class;
+use crate::wire::message::Request;
 
 /// Bytes that may wait, whatever their number: what a peer that stopped reading can pin. A single frame may be
 /// longer, if nothing else waits.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
 
 /// Answers and control frames may use this many times the room of requests: they are bounded by what the peer may
-/// ask, and dropping one would break a promise.
+/// ask, and dropping one would break a promise. So may what keeps the ring together, which is little.
 const PRIORITY_FACTOR: usize = 4;
 
 /// Stream items wait while more than this is queued: enough to keep a socket busy.
@@ -55,8 +57,22 @@ struct Queue {
 pub(super) enum Weight {
     /// A request: the first to be refused.
     Ordinary,
-    /// An answer or a control frame.
+    /// An answer or a control frame, or a request that keeps the ring together.
     Priority,
+}
+
+impl Weight {
+    pub(super) fn of(request: &Request) -> Self {
+        if request.class() == Class::Upkeep { Self::Priority } else { Self::Ordinary }
+    }
+
+    /// How much of what it may have, where an ordinary frame may have `ordinary`.
+    pub(super) fn room(self, ordinary: usize) -> usize {
+        match self {
+            Self::Ordinary => ordinary,
+            Self::Priority => ordinary.saturating_mul(PRIORITY_FACTOR),
+        }
+    }
 }
 
 /// Why a frame was not queued.
@@ -93,9 +109,8 @@ impl Outbound {
         if queue.closed {
             return Err(Unqueued::Closed(frame));
         }
-        let factor = if weight == Weight::Priority { PRIORITY_FACTOR } else { 1 };
-        if queue.len >= self.len_max * factor || queue.len > 0 && queue.bytes + frame.len() > QUEUED_BYTES_MAX * factor
-        {
+        let too_many = queue.len >= weight.room(self.len_max);
+        if too_many || queue.len > 0 && queue.bytes + frame.len() > weight.room(QUEUED_BYTES_MAX) {
             return Err(Unqueued::Full);
         }
         queue.add(frame);

@@ -74,7 +74,7 @@ pub(super) async fn read(
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));
-                connection.heard();
+                requests.arrived(connection.heard());
             }
             Err(error) => connection.broke(&error),
         }

@@ -19,9 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::super::{Answer, BoxFuture, Reply};
+use super::super::load::UPKEEP_FACTOR;
+use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::{Answer, Reply};
 use super::connection::Connection;
 use super::reader::Violation;
 use super::shared::Shared;
@@ -29,6 +31,7 @@ use super::stream::{STREAM_CREDIT, send_stream};
 use super::tasks::report;
 use crate::data::FixedMap;
 use crate::error::{Error, ErrorKind};
+use crate::wire::class::Class;
 use crate::wire::codec::{decode_call, encode_reply_framed};
 use crate::wire::error::WireError;
 use crate::wire::frame::FrameKind;
@@ -44,6 +47,9 @@ pub(super) struct Requests {
     /// Each gives the request id of its stream, if it is one.
     tasks: JoinSet<Option<u64>>,
     streams: FixedMap<u64, Sending>,
+    /// When the last bytes came in, and whether the first request among them has been looked at.
+    arrived: Instant,
+    behind: bool,
     /// Answers were queued and not flushed.
     answered: bool,
 }
@@ -56,7 +62,14 @@ struct Sending {
 
 impl Requests {
     pub(super) fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> Self {
-        Self { shared, connection, tasks: JoinSet::new(), streams: FixedMap::default(), answered: false }
+        let arrived = shared.env.now();
+        let (tasks, streams) = (JoinSet::new(), FixedMap::default());
+        Self { shared, connection, tasks, streams, arrived, behind: false, answered: false }
+    }
+
+    /// Bytes came in.
+    pub(super) fn arrived(&mut self, now: Instant) {
+        (self.arrived, self.behind) = (now, false);
     }
 
     /// A request of any kind.
@@ -75,6 +88,7 @@ impl Requests {
             },
             len_max: self.shared.frame_max,
         };
+        let len = payload.len();
         let call = match decode_call(payload) {
             Ok(call) => call,
             Err(WireError::UnknownKind { tag, head }) => {
@@ -92,26 +106,47 @@ impl Requests {
             return self.refuse(kind, &replies, ErrorKind::Unreachable, "nothing answers requests here");
         };
         self.reap();
-        if self.connection.congested() || self.tasks.len() >= self.shared.buffer_size {
+        let class = call.body.class();
+        if self.full(class) {
             return self.refuse(kind, &replies, ErrorKind::Overloaded, "too many requests of this peer are under way");
         }
-        let deadline_ms = call.head.deadline_ms;
+        let turn = Turn { arrived: self.arrived, deadline_ms: call.head.deadline_ms, class, len };
+        let now = if std::mem::replace(&mut self.behind, true) { self.shared.env.now() } else { self.arrived };
+        let (busy, now_ms) = (now.saturating_duration_since(self.arrived), self.shared.env.uptime_ms_at(now));
+        match kind {
+            FrameKind::Request if self.shared.load.hopeless(class, now_ms) => {
+                return self.refuse(kind, &replies, ErrorKind::Overloaded, TOO_LATE);
+            }
+            FrameKind::Request if turn.must_wait(&self.shared.load, busy, now_ms) => {
+                return self.later(replies, turn, Work::Serve(service, Box::new(call)));
+            }
+            FrameKind::Open => {
+                if let Due::Refused(why) = turn.due(&self.shared.load, &self.shared.env) {
+                    return self.refuse(kind, &replies, ErrorKind::Overloaded, why);
+                }
+            }
+            _ => {}
+        }
         match service.serve(call) {
-            answer if kind == FrameKind::OneWay => self.one_way(answer),
+            answer if kind == FrameKind::OneWay => self.one_way(turn, answer),
             Answer::Now(reply) => self.now(&replies, &reply),
-            Answer::Later(answer) => self.later(replies, answer, deadline_ms),
+            Answer::Later(answer) => return self.later(replies, turn, Work::Finish(answer)),
             Answer::Stream(responses) if replies.open => {
+                let Some(mut taken) = self.shared.load.take(class, len) else {
+                    return self.refuse(kind, &replies, ErrorKind::Overloaded, FULL);
+                };
+                taken.begin();
                 let credit = Arc::new(Semaphore::new(STREAM_CREDIT));
                 let (serving, sending) = (self.connection.serve(), send_stream(replies, responses, credit.clone()));
                 let task = self.tasks.spawn(async move {
-                    let _serving = serving;
                     sending.await;
+                    drop((serving, taken));
                     Some(id)
                 });
                 self.streams.insert(id, Sending { credit, task });
             }
             Answer::Stream(_) => {
-                return self.refuse(kind, &replies, ErrorKind::Unsupported, "this request is answered by a stream");
+                return self.refuse(kind, &replies, ErrorKind::Unsupported, STREAMED);
             }
             Answer::Nothing => {}
         }
@@ -179,30 +214,51 @@ impl Requests {
         self.answered = true;
     }
 
-    fn later(&mut self, replies: Replies, answer: BoxFuture<'static, Reply>, deadline_ms: u32) {
-        // `None`: later than the clock can say.
-        let expires = self.shared.env.now().checked_add(Duration::from_millis(deadline_ms.into()));
-        let serving = self.connection.serve();
+    /// No more of this peer's requests, which may have too many, or not take its answers.
+    fn full(&self, class: Class) -> bool {
+        let upkeep = class == Class::Upkeep;
+        let tasks_max = self.shared.buffer_size.saturating_mul(if upkeep { UPKEEP_FACTOR } else { 1 });
+        self.tasks.len() >= tasks_max || !upkeep && self.connection.congested()
+    }
+
+    /// A request that a task carries out when its turn comes.
+    fn later(&mut self, replies: Replies, turn: Turn, work: Work) -> Result<(), Violation> {
+        let Some(mut taken) = self.shared.load.take(turn.class, turn.len) else {
+            return self.refuse(FrameKind::Request, &replies, ErrorKind::Overloaded, FULL);
+        };
+        let (serving, shared) = (self.connection.serve(), self.shared.clone());
         self.tasks.spawn(async move {
-            let expired = deadline_ms > 0 && expires.is_some_and(|expires| replies.connection.env.now() >= expires);
-            // Nobody waits any more for what has not begun by its deadline.
-            if !expired {
-                replies.send(&answer.await);
+            taken.begin();
+            let reply = match turn.due(&shared.load, &shared.env) {
+                Due::Now => match work.done().await {
+                    Answer::Now(reply) => Some(reply),
+                    Answer::Nothing => None,
+                    Answer::Later(_) | Answer::Stream(_) => Some(replies.failure(ErrorKind::Unsupported, STREAMED)),
+                },
+                Due::Refused(why) => Some(replies.failure(ErrorKind::Overloaded, why)),
+                Due::Expired => None,
+            };
+            if let Some(reply) = reply {
+                replies.send(&reply);
                 let alone = replies.connection.serving() == 1;
                 replies.connection.flush(alone);
             }
-            drop(serving);
+            drop((serving, taken));
             None
         });
+        Ok(())
     }
 
-    /// Whatever a service makes of a one-way message, nothing goes back.
-    fn one_way(&mut self, answer: Answer) {
-        if let Answer::Later(answer) = answer {
+    /// Whatever a service makes of a one-way message, nothing goes back; it is lost if there is no room.
+    fn one_way(&mut self, turn: Turn, answer: Answer) {
+        if let Answer::Later(answer) = answer
+            && let Some(mut taken) = self.shared.load.take(turn.class, turn.len)
+        {
+            taken.begin();
             let serving = self.connection.serve();
             self.tasks.spawn(async move {
-                let _serving = serving;
                 answer.await;
+                drop((serving, taken));
                 None
             });
         }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
 use super::connection::Connection;
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) pool: Pool,
     pub(super) gate: Gate,
+    /// What this node has under way for its peers.
+    pub(super) load: Arc<Load>,
     /// Requests that go on after their connection has ended.
     pub(super) orphans: Arc<Semaphore>,
     service: ArcSwapOption<Arc<dyn Service>>,
@@ -48,6 +51,9 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(options: &super::TcpOptions, env: Env) -> Self {
+        let load = Load::new(options.buffer_size);
+        // A part of what may be under way, or there would be no room for anybody else.
+        let orphans_max = ORPHANS_MAX.min(load.requests_max() / 4);
         Self {
             hello: options.hello.clone(),
             security: options.security.clone(),
@@ -59,7 +65,8 @@ impl Shared {
             tasks: Tasks::new(),
             pool: Pool::new(options.max_connections, options.buffer_size),
             gate: Gate::new(),
-            orphans: Arc::new(Semaphore::new(ORPHANS_MAX)),
+            load,
+            orphans: Arc::new(Semaphore::new(orphans_max)),
             service: ArcSwapOption::empty(),
             closed: watch::Sender::new(false),
             // One-way frames have 0.

@@ -1,18 +1,20 @@
 //! The side that answers: takes datagrams in, carries each request out once, and keeps its answer for when it is asked
 //! again.
 
-use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, WouldBlock};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 
+use super::super::load::SLICE;
 use super::super::misbehaviour::{Misbehaviour, source_of};
-use super::super::{Answer, BoxFuture, Call, Reply, Service};
+use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::{Answer, Call, Reply, Service};
 use super::packet::{DATAGRAM_MAX, Header, PacketError, PacketKind, SessionId};
 use super::seal::{Direction, Front, Link, Seal};
 use super::sessions::{Answered, Arrival};
@@ -21,9 +23,6 @@ use crate::error::{Error, ErrorKind};
 use crate::wire::codec::{decode_call, encode_reply_within};
 use crate::wire::error::WireError;
 use crate::wire::message::{Head, Request, Response};
-
-/// Requests being carried out by tasks, of all peers together.
-const SERVING_MAX: usize = 65_536;
 
 /// After an error that may last: trying again at once would only burn a processor.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(50);
@@ -35,9 +34,27 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
     // One byte more shows what is too long.
     let mut buffer = [0; DATAGRAM_MAX + 1];
+    // Since when datagrams are taken in without there being none, and without others having had their turn.
+    let mut since = shared.env.now();
+    let mut alone_since = since;
     loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((len, from)) => shared.take(from, buffer.get_mut(..len).unwrap_or_default()),
+        match socket.try_recv_from(&mut buffer) {
+            Ok((len, from)) => {
+                shared.take(from, buffer.get_mut(..len).unwrap_or_default(), since);
+                // Others get their turn.
+                if shared.env.now().saturating_duration_since(alone_since) > SLICE {
+                    tokio::task::yield_now().await;
+                    alone_since = shared.env.now();
+                }
+            }
+            Err(error) if error.kind() == WouldBlock => {
+                if let Err(error) = socket.readable().await {
+                    tracing::warn!(%error, "cannot wait for datagrams");
+                    tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
+                }
+                since = shared.env.now();
+                alone_since = since;
+            }
             // Some systems say so of what was sent before. Whoever sent it finds out by itself.
             Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
@@ -111,7 +128,8 @@ struct Ticket {
 }
 
 impl Shared {
-    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &mut [u8]) {
+    /// A datagram, one of those that came in since `since`.
+    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &mut [u8], since: Instant) {
         self.counters.bytes_received(datagram.len());
         let opened = self.open(from, datagram);
         let read = opened.and_then(|(seal, plain)| self.format.decode(plain).map(|read| (seal, read)));
@@ -137,7 +155,7 @@ impl Shared {
                 (Some(session), Some(peer)) => drop(peer.offered(link, &header, session, self.env.now())),
                 (Some(_), None) => {}
             },
-            PacketKind::Request => self.request(link, header, payload),
+            PacketKind::Request => self.request(link, header, payload, since),
             PacketKind::OneWay => self.one_way(&link, &header, payload),
             PacketKind::Reply | PacketKind::Working | PacketKind::TooLarge | PacketKind::Lost => {
                 let expected =
@@ -190,12 +208,12 @@ impl Shared {
         self.transmit(link, &header, &session.encode(), false);
     }
 
-    fn request(self: &Arc<Self>, from: Link, header: Header, payload: &[u8]) {
+    fn request(self: &Arc<Self>, from: Link, header: Header, payload: &[u8], since: Instant) {
         let Some(service) = self.service() else { return };
         let arrival = self.sessions().arrived(from.address, &header, self.env.now());
         let again = |kind, payload: &[u8]| self.transmit(&from, &header.answered(kind), payload, false);
         match arrival {
-            Arrival::Fresh => self.carry_out(from, header, payload, &*service),
+            Arrival::Fresh => self.carry_out(from, header, payload, service, since),
             Arrival::Crowded => {
                 self.counters.message_received();
                 Ticket::new(self, from, header)
@@ -210,7 +228,14 @@ impl Shared {
         }
     }
 
-    fn carry_out(self: &Arc<Self>, from: Link, header: Header, payload: &[u8], service: &dyn Service) {
+    fn carry_out(
+        self: &Arc<Self>,
+        from: Link,
+        header: Header,
+        payload: &[u8],
+        service: Arc<dyn Service>,
+        since: Instant,
+    ) {
         self.counters.message_received();
         let source = from.address;
         let mut ticket = Ticket::new(self, from, header);
@@ -232,31 +257,41 @@ impl Shared {
         if call.head.deadline_ms == 0 || header.left_ms < call.head.deadline_ms {
             call.head.deadline_ms = header.left_ms;
         }
-        if self.serving.load(Relaxed) >= SERVING_MAX {
-            return ticket.refuse(ErrorKind::Overloaded, "too many requests are under way");
+        let now = self.env.now();
+        let turn = Turn { arrived: now, deadline_ms: header.left_ms, class: call.body.class(), len: payload.len() };
+        if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
+            return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
+        }
+        if turn.must_wait(&self.load, now.saturating_duration_since(since), self.env.uptime_ms_at(now)) {
+            return self.later(ticket, turn, Work::Serve(service, Box::new(call)));
         }
         // This task serves everybody: a service that panics concerns one request.
         match catch_unwind(AssertUnwindSafe(|| service.serve(call))) {
             Ok(Answer::Now(reply)) => ticket.answer(reply),
-            Ok(Answer::Later(answer)) => self.later(ticket, answer),
-            Ok(Answer::Stream(_)) => ticket.refuse(ErrorKind::Unsupported, "this request is answered by a stream"),
+            Ok(Answer::Later(answer)) => self.later(ticket, turn, Work::Finish(answer)),
+            Ok(Answer::Stream(_)) => ticket.refuse(ErrorKind::Unsupported, STREAMED),
             Ok(Answer::Nothing) => ticket.leave(),
             Err(_) => ticket.refuse(ErrorKind::Internal, "the request made the service panic"),
         }
     }
 
-    fn later(self: &Arc<Self>, ticket: Ticket, answer: BoxFuture<'static, Reply>) {
-        let expires = self.env.now() + Duration::from_millis(ticket.header.left_ms.into());
-        let serving = Serving::new(self);
+    /// A request that a task carries out when its turn comes.
+    fn later(self: &Arc<Self>, ticket: Ticket, turn: Turn, work: Work) {
+        let Some(mut taken) = self.load.take(turn.class, turn.len) else {
+            return ticket.refuse(ErrorKind::Overloaded, FULL);
+        };
         self.tasks.spawn_helper(async move {
-            // Nobody waits any more for what has not begun by its deadline.
-            if ticket.shared.env.now() >= expires {
-                ticket.give_up();
-            } else {
-                let reply = answer.await;
-                ticket.answer(reply);
+            taken.begin();
+            match turn.due(&ticket.shared.load, &ticket.shared.env) {
+                Due::Now => match work.done().await {
+                    Answer::Now(reply) => ticket.answer(reply),
+                    Answer::Nothing => ticket.leave(),
+                    Answer::Later(_) | Answer::Stream(_) => ticket.refuse(ErrorKind::Unsupported, STREAMED),
+                },
+                Due::Refused(why) => ticket.refuse(ErrorKind::Overloaded, why),
+                Due::Expired => ticket.give_up(),
             }
-            drop(serving);
+            drop(taken);
         });
     }
 
@@ -278,16 +313,15 @@ impl Shared {
                 return self.malformed(from, &error);
             }
         };
-        if self.serving.load(Relaxed) >= SERVING_MAX {
-            return;
-        }
-        // Whatever a service makes of it, nothing goes back.
+        let class = call.body.class();
+        // Whatever a service makes of it, nothing goes back; it is lost if there is no room.
         match catch_unwind(AssertUnwindSafe(|| service.serve(call))) {
             Ok(Answer::Later(answer)) => {
-                let serving = Serving::new(self);
+                let Some(mut taken) = self.load.take(class, payload.len()) else { return };
+                taken.begin();
                 self.tasks.spawn_helper(async move {
                     answer.await;
-                    drop(serving);
+                    drop(taken);
                 });
             }
             Ok(Answer::Now(_) | Answer::Stream(_) | Answer::Nothing) => {}
@@ -350,22 +384,6 @@ impl Drop for Ticket {
             let refusal = failure(&self.head, self.shared.boot, panicked);
             self.respond(refusal);
         }
-    }
-}
-
-/// One task that carries a request out.
-struct Serving(Arc<Shared>);
-
-impl Serving {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.serving.fetch_add(1, Relaxed);
-        Self(shared.clone())
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ use super::rtt::{RTO_INITIAL, RoundTrip};
 use super::seal::{Direction, Link, Seal};
 use super::shared::Shared;
 use crate::ring::record::Address;
+use crate::wire::class::Class;
 use crate::wire::codec::{decode_reply, encode_call_within};
 use crate::wire::error::WireError;
 use crate::wire::message::{Head, Request, Response, SealingKey};
@@ -39,7 +40,12 @@ impl Shared {
             Err(WireError::TooLong { .. }) => return self.tcp.call(&to, call, deadline).await,
             Err(error) => return Err(TransportError::Rejected(error.to_string())),
         };
-        match self.place(&to, deadline).await? {
+        let place = match self.place(&to, deadline).await {
+            // What keeps the ring together has room of its own there.
+            Err(TransportError::Overloaded(_)) if call.body.class() == Class::Upkeep => None,
+            place => place?,
+        };
+        match place {
             Some(place) => self.exchange(place, &to, call.head, payload, deadline).await,
             None => self.tcp.call(&to, call, deadline).await,
         }

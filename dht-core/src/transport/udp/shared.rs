@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::timeout;
 
 use super::super::buckets::{ARRIVALS, Buckets};
+use super::super::load::Load;
 use super::super::tcp::counters::Counters;
 use super::super::tcp::tasks::Tasks;
 use super::super::{Service, TcpOptions, TcpTransport};
@@ -34,8 +34,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) tasks: Tasks,
     pub(super) peers: Peers,
-    /// Requests being carried out by tasks, of all peers together.
-    pub(super) serving: AtomicUsize,
+    /// What this node has under way for its peers, over TCP too.
+    pub(super) load: Arc<Load>,
     pub(super) boot: u64,
     /// Who may be offered a session once more.
     pub(super) arrivals: Mutex<Buckets>,
@@ -59,11 +59,11 @@ impl Shared {
             slots_max: u16::try_from(options.buffer_size).unwrap_or(u16::MAX),
         };
         Ok(Self {
+            load: tcp.load().clone(),
             tcp: Arc::new(tcp),
             counters: Counters::default(),
             tasks: Tasks::new(),
             peers: Peers::new(options.buffer_size),
-            serving: AtomicUsize::new(0),
             boot: options.hello.boot,
             arrivals: Mutex::new(Buckets::new(ARRIVALS)),
             connect_timeout: options.connect_timeout,

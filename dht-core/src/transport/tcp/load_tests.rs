@@ -250,7 +250,7 @@ async fn what_expired_before_its_turn_is_not_carried_out() {
 
 #[tokio::test]
 async fn a_crowd_that_waited_for_too_long_is_refused_unseen_and_a_ping_is_not() {
-    let (a, slow) = (transport(options("a")).await, Slow::new(Duration::from_millis(40)));
+    let (a, slow) = (transport(options("a")).await, Slow::new(Duration::from_millis(150)));
     a.accept(slow.clone());
     let mut socket = greeted(&a).await;
     let mut calls = vec![ask("slow")];
@@ -270,7 +270,7 @@ async fn a_crowd_that_waited_for_too_long_is_refused_unseen_and_a_ping_is_not() 
 
 #[tokio::test]
 async fn a_few_are_waited_for() {
-    let (a, slow) = (transport(options("a")).await, Slow::new(Duration::from_millis(40)));
+    let (a, slow) = (transport(options("a")).await, Slow::new(Duration::from_millis(150)));
     a.accept(slow.clone());
     let mut socket = greeted(&a).await;
     let mut calls = vec![ask("slow")];

@@ -84,6 +84,7 @@ doc: ## the documentation builds without a warning
 
 bench: bench-bindings ## every benchmark, ratios within one run
 	$(CARGO) bench --locked -p dht-core
+	$(MAKE) --no-print-directory sim-tables TABLE=repair
 
 chaos: ## SECONDS=n of kill -9 on real processes under load
 	CHAOS_SECONDS=$(SECONDS) $(CARGO) test --locked --release -p dht-cli --test chaos -- --nocapture

@@ -160,6 +160,7 @@ const HELP: &[(&str, &str)] = &[
     ("virtual_nodes", "Positions of this node, 0 to 200; 0: a client"),
     ("consistent_hashing", "false: one position and raw digests"),
     ("backup_replicas", "false: no repair in the background"),
+    ("repair_rate", "Bytes per second moved for repair, or text like 64MiB; 0: no limit"),
     ("stabilize_interval", "Period of stabilize: seconds, or text like 250ms"),
     ("fix_finger_interval", "Period of fix_fingers"),
     ("check_predecessor", "Period of check_predecessor"),

@@ -35,6 +35,7 @@ const TESTS: &[(&str, &str)] = &[
     ("virtual_nodes", "virtual_nodes_is_the_number_of_positions"),
     ("consistent_hashing", "consistent_hashing_false_is_one_position_and_raw_digests"),
     ("backup_replicas", "backup_replicas_mends_in_the_background"),
+    ("repair_rate", "repair_rate_bounds_what_a_node_takes_in"),
     ("stabilize_interval", "stabilize_interval_is_the_period_of_stabilize"),
     ("fix_finger_interval", "fix_finger_interval_is_the_period_of_fix_fingers"),
     ("check_predecessor", "check_predecessor_notices_that_it_is_gone"),
@@ -74,6 +75,7 @@ fn every_key_has_a_test() {
         source("tests/security.rs"),
         source("tests/trace_events.rs"),
         source("../dht-sim/tests/config.rs"),
+        source("../dht-sim/tests/repair_rate.rs"),
         source("../dht-cli/tests/worker_threads.rs"),
     ];
     check_table(&keys, TESTS, &sources);

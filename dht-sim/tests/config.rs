@@ -133,6 +133,10 @@ fn backup_replicas_mends_in_the_background() {
             replica.wait_ready(60 * SECOND).await.expect("it catches up");
             let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
             owner.put_with(key_of(&owner, &owner), &1, all).await.expect("both are there");
+            // Until then the change of the lists is looked after, whatever is configured.
+            while !owner.health().expect("it runs").fully_replicated {
+                pass(SECOND / 10).await;
+            }
             // The replica loses it without anybody noticing.
             for slot in store.occupied().expect("memory") {
                 let contents = store.fingerprint(slot).expect("memory");

@@ -20,6 +20,7 @@ static const char *const all_keys =
     /* Replicas. */
     "\"replication_factor\": 2, \"consistency\": \"all\", \"backup_replicas\": true,"
     "\"min_replicas\": 1,"
+    "\"repair_rate\": \"16MiB\"," /* bytes per second */
     "\"tombstone_grace\": \"2h\"," /* longer than a node is usually away */
     "\"max_clock_offset\": 1,"
     /* Upkeep, jittered by 20 %: twice as often as by default finds failures sooner and sends more messages. */

@@ -34,6 +34,7 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         min_replicas=1,
         consistency="all",
         backup_replicas=True,
+        repair_rate="16MiB",  # bytes per second
         tombstone_grace="2h",  # longer than a node is usually away
         max_clock_offset=1,
         # Upkeep, jittered by 20 %: twice as often as by default finds failures sooner and sends more messages.

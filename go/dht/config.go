@@ -26,6 +26,7 @@ type Config struct {
 	VirtualNodes      int           // positions, up to 200; 0: a client; -1: 16, or 1 without ConsistentHashing
 	ConsistentHashing bool          // false: one position and raw digests; alike on all nodes
 	BackupReplicas    bool          // replicas are compared and mended in the background
+	RepairRate        uint64        // bytes per second moved for repair; 0: no limit
 	StabilizeInterval time.Duration // 10 ms to 1 h, as the three that follow; jittered by 20 %
 	FixFingerInterval time.Duration
 	CheckPredecessor  time.Duration
@@ -78,6 +79,7 @@ func DefaultConfig() Config {
 		VirtualNodes:      -1,
 		ConsistentHashing: true,
 		BackupReplicas:    true,
+		RepairRate:        64 << 20,
 		StabilizeInterval: time.Second,
 		FixFingerInterval: 2 * time.Second,
 		CheckPredecessor:  2 * time.Second,
@@ -113,6 +115,7 @@ func (c Config) json() (string, error) {
 		"slot_bits": c.SlotBits, "replication_factor": c.ReplicationFactor, "min_replicas": c.MinReplicas,
 		"consistency": c.Consistency, "successor_list_size": c.SuccessorListSize,
 		"consistent_hashing": c.ConsistentHashing, "backup_replicas": c.BackupReplicas,
+		"repair_rate":        c.RepairRate,
 		"stabilize_interval": c.StabilizeInterval.Seconds(), "fix_finger_interval": c.FixFingerInterval.Seconds(),
 		"check_predecessor": c.CheckPredecessor.Seconds(), "heartbeat_interval": c.HeartbeatInterval.Seconds(),
 		"request_timeout": c.RequestTimeout.Seconds(), "max_retries": c.MaxRetries, "buffer_size": c.BufferSize,

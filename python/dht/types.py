@@ -80,6 +80,7 @@ class Settings(TypedDict, total=False):
     virtual_nodes: int | None
     consistent_hashing: bool
     backup_replicas: bool
+    repair_rate: Size
     stabilize_interval: Duration
     fix_finger_interval: Duration
     check_predecessor: Duration

@@ -51,6 +51,7 @@ const TABLE: &[(&str, Bound)] = &[
     ("virtual_nodes", Bound::Int(0, 200)),
     ("consistent_hashing", Bound::Flag),
     ("backup_replicas", Bound::Flag),
+    ("repair_rate", Bound::Size(0, 1 << 40)),
     ("stabilize_interval", PERIOD),
     ("fix_finger_interval", PERIOD),
     ("check_predecessor", PERIOD),

@@ -55,6 +55,14 @@ impl Config {
         int("min_replicas", self.min_replicas as u64)?;
         int("successor_list_size", self.successor_list_size as u64)?;
         int("virtual_nodes", u64::from(self.vnode_count()))?;
+        size("repair_rate", self.repair_rate)?;
+        if (1..REPAIR_RATE_MIN).contains(&self.repair_rate) {
+            let text = format!(
+                "repair_rate = {}: must be 0, which is no limit, or at least 64KiB",
+                ShowSize(self.repair_rate)
+            );
+            return Err(Error::new(ErrorKind::Config, text));
+        }
         time("stabilize_interval", self.stabilize_interval)?;
         time("fix_finger_interval", self.fix_finger_interval)?;
         time("check_predecessor", self.check_predecessor)?;
@@ -147,6 +155,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// Slower, a page of records would hold up all others for more than seconds.
+const REPAIR_RATE_MIN: u64 = 64 << 10;
 
 /// Keys in `cluster_key`: the present one, and while they are changed a second.
 const KEYS_MAX: usize = 2;

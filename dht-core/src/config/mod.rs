@@ -94,6 +94,12 @@ pub struct Config {
     /// True (default): replicas are compared and mended in the background. False: only reads and membership changes
     /// mend; less traffic, and silent differences of cold keys stay.
     pub backup_replicas: bool,
+    /// Bytes of records per second that this node moves for repair, 64 KiB to 1 TiB; default 64 MiB, with which 1 GiB is copied in
+    /// 16 s; 0: as fast as it goes. Counted is what it takes in as a replica after a death, as a joiner, or where replicas
+    /// differ, and what it brings to others; a quarter of a second's worth may come at once. Reads that find an old
+    /// replica mend it without waiting. Lower leaves more of the network to calls, and slots for longer with a copy less.
+    #[serde(deserialize_with = "text::size")]
+    pub repair_rate: u64,
     /// Period of stabilize, 10 ms to 1 h, ±20 %; default 1 s. Shorter: the ring heals sooner, at more messages.
     #[serde(with = "text::duration")]
     pub stabilize_interval: Duration,
@@ -216,6 +222,7 @@ impl Default for Config {
             virtual_nodes: None,
             consistent_hashing: true,
             backup_replicas: true,
+            repair_rate: 64 * MIB as u64,
             stabilize_interval: Duration::from_secs(1),
             fix_finger_interval: Duration::from_secs(2),
             check_predecessor: Duration::from_secs(2),

@@ -141,6 +141,7 @@ impl Config {
             "virtual_nodes" => self.virtual_nodes = unless_empty(text, || parsed(key, text))?,
             "consistent_hashing" => self.consistent_hashing = flag(key, text)?,
             "backup_replicas" => self.backup_replicas = flag(key, text)?,
+            "repair_rate" => self.repair_rate = by(parse_size, key, text)?,
             "stabilize_interval" => self.stabilize_interval = by(parse_duration, key, text)?,
             "fix_finger_interval" => self.fix_finger_interval = by(parse_duration, key, text)?,
             "check_predecessor" => self.check_predecessor = by(parse_duration, key, text)?,

@@ -25,7 +25,7 @@ fn refused(pairs: &[(&str, &str)]) -> Error {
 }
 
 /// For each key: its default in JSON, and another good text.
-const KEYS: [(&str, &str, &str); 43] = [
+const KEYS: [(&str, &str, &str); 44] = [
     ("node_id", r#""""#, "node-1"),
     ("address", r#""127.0.0.1""#, "::1"),
     ("port", "0", "7400"),
@@ -42,6 +42,7 @@ const KEYS: [(&str, &str, &str); 43] = [
     ("virtual_nodes", "null", "200"),
     ("consistent_hashing", "true", "false"),
     ("backup_replicas", "true", "0"),
+    ("repair_rate", "67108864", "10MiB"),
     ("stabilize_interval", "1.0", "100ms"),
     ("fix_finger_interval", "2.0", "1m"),
     ("check_predecessor", "2.0", "1h"),
@@ -142,6 +143,8 @@ fn every_key_refuses_what_is_out_of_bound() {
         ("virtual_nodes", &["201", "-1", "x"], "between 0 and 200"),
         ("consistent_hashing", &["yes"], "true or false"),
         ("backup_replicas", &[""], "true or false"),
+        ("repair_rate", &["-1", "1025GiB", "fast", "64 MiB/s"], "between 0 and 1TiB"),
+        ("repair_rate", &["1", "65535", "63KiB"], "must be 0, which is no limit, or at least 64KiB"),
         ("stabilize_interval", &["0", "9ms", "3601", "-1", "1 y", "1e3", "inf"], period),
         ("fix_finger_interval", &["0", "2h"], period),
         ("check_predecessor", &["0", "2h"], period),

@@ -142,9 +142,9 @@ impl Visitor<'_> for DurationVisitor {
 }
 
 /// serde: bytes as an integer, or text.
-pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+pub(super) fn size<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
     let bytes = Size::deserialize(from)?.0;
-    usize::try_from(bytes)
+    T::try_from(bytes)
         .map_err(|_| de::Error::invalid_value(Unexpected::Unsigned(bytes), &"a size this machine can address"))
 }
 

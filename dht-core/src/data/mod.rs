@@ -1,5 +1,6 @@
 //! Pure: what is kept. Records, versions, their clock and their fingerprints; no I/O, no time of its own.
 
+pub(crate) mod bucket;
 pub(crate) mod fingerprint;
 pub(crate) mod hlc;
 pub(crate) mod json;

@@ -478,7 +478,7 @@ impl Node {
         };
         let (affected, sources) = self.plan_copy(&now, &then);
         let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
-            if let Err(error) = self.bring_over(&source, &slots).await {
+            if let Err(error) = self.bring_over(&source, &slots, None).await {
                 // What is missing is caught up after the switch, from whoever is there then.
                 log!(self, debug, peer = %source.node_id, %error, "copied ahead in part");
             }

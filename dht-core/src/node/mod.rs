@@ -139,6 +139,7 @@ pub(crate) struct Node {
     snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
     retries: retries::Retries,
+    pace: repair::Pace,
     itself: Weak<Self>,
 }
 
@@ -249,6 +250,7 @@ impl Node {
             hasher: params.hasher(ids),
             tasks: tasks::Tasks::new(parts.env.clone()),
             retries: retries::Retries::new(parts.env.now()),
+            pace: repair::Pace::new(config.repair_rate, parts.env.now()),
             env: parts.env,
             transport: parts.transport,
             store: parts.store,

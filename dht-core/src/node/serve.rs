@@ -11,7 +11,7 @@ use super::parts::BYTES_MAX;
 use super::peers::Peer;
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::repair::BATCH_BYTES;
+use crate::node::repair::{BATCH_BYTES, carried_len};
 use crate::ring::list::{Agreement, ListId, Standing};
 use crate::ring::slot::Slot;
 use crate::store::{Merged, Ticket};
@@ -232,6 +232,9 @@ impl Node {
     }
 
     fn serve_store(&self, items: Vec<StoreItem>, repair: bool) -> Response {
+        if repair {
+            self.pace.brought(carried_len(items.iter().map(|item| &item.record)), self.env.now());
+        }
         let keep = |item: StoreItem| {
             if self.slots.get(item.slot.0).is_none() || self.slot_of(&item.record.key) != item.slot {
                 let context = format!("slot {} is not the slot of its key", item.slot.0);
@@ -391,9 +394,7 @@ impl Pulling {
             let some = &rest[..rest.len().min(ITEMS_MAX - part.len())];
             let (records, dealt_with) = store.records(item.slot, some, BATCH_BYTES - bytes)?;
             self.from += dealt_with.max(1);
-            bytes += records.iter().map(Record::payload_len).sum::<usize>();
-            // Small records cost more than their payload on the way.
-            bytes += records.len() * 64;
+            bytes += carried_len(&records);
             part.extend(records.into_iter().map(|record| (item.slot, record)));
         }
         Ok(part)

@@ -9,19 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::data::FixedMap;
+use crate::data::bucket::{Bucket, Rate};
 
 /// Sources remembered, about 64 bytes each; the ones beyond share one bucket.
 const SOURCES_MAX: usize = 16_384;
 
 /// How often sources that have all their tokens again are looked for, if there are too many.
 const TIDY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often a source may do something: `burst` at once, and `per_s` each second.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) burst: u32,
-    pub(super) per_s: u32,
-}
 
 /// Connections that one address may open, and introductions by datagram that it may send. A thousand nodes behind one
 /// address translator that start at once open two connections each to one node, or try four introductions; once they
@@ -38,12 +32,6 @@ pub(super) struct Buckets {
     tidied: Option<Instant>,
 }
 
-#[derive(Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
 impl Buckets {
     pub(super) fn new(rate: Rate) -> Self {
         Self { rate, buckets: FixedMap::default(), rest: None, tidied: None }
@@ -55,7 +43,7 @@ impl Buckets {
             return true;
         }
         let rate = self.rate;
-        let full = Bucket { tokens: f64::from(rate.burst), at: now };
+        let full = Bucket::full(rate, now);
         if self.buckets.len() >= SOURCES_MAX && !self.buckets.contains_key(&source) {
             self.tidy(now);
         }
@@ -63,10 +51,7 @@ impl Buckets {
             true => self.rest.get_or_insert(full),
             false => self.buckets.entry(source).or_insert(full),
         };
-        bucket.refill(rate, now);
-        let enough = bucket.tokens >= 1.0;
-        bucket.tokens -= if enough { 1.0 } else { 0.0 };
-        enough
+        bucket.take(rate, now)
     }
 
     /// Forgets those who would be given all their tokens anyway.
@@ -76,18 +61,7 @@ impl Buckets {
         }
         self.tidied = Some(now);
         let rate = self.rate;
-        self.buckets.retain(|_, bucket| {
-            bucket.refill(rate, now);
-            bucket.tokens < f64::from(rate.burst)
-        });
-    }
-}
-
-impl Bucket {
-    fn refill(&mut self, rate: Rate, now: Instant) {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(rate.per_s);
-        self.tokens = (self.tokens + gained).min(f64::from(rate.burst));
-        self.at = now;
+        self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
     }
 }
 

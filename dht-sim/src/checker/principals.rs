@@ -56,8 +56,8 @@ mod tests {
 
     fn ring(of_a: &[(u8, &str)]) -> Vec<(NodeId, Vec<Pointers>)> {
         vec![
-            (NodeId::new("a"), vec![list(10, of_a), list(60, &[(10, "a")])]),
-            (NodeId::new("b"), vec![list(20, &[(30, "c"), (10, "a")])]),
+            (NodeId::new("a"), vec![list(10, of_a), list(60, &[(20, "b"), (30, "c")])]),
+            (NodeId::new("b"), vec![list(20, &[(30, "c"), (60, "a")])]),
             (NodeId::new("c"), vec![list(30, &[(60, "a"), (20, "b")])]),
         ]
     }

@@ -16,6 +16,7 @@ mod keys;
 mod large;
 mod lookups;
 mod maintenance;
+mod repair;
 
 /// One table.
 pub struct Table {
@@ -38,6 +39,7 @@ pub const ALL: &[Table] = &[
     churn::TABLE,
     large::CRASHES,
     large::SPLITS,
+    repair::TABLE,
 ];
 
 /// The table of that name.

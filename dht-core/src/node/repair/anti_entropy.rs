@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::pace::SLICE;
 use super::reconcile::{Compared, Direction};
 use crate::node::Node;
 use crate::node::peers::Peer;
@@ -119,8 +120,9 @@ impl Node {
         if !strangers.is_empty() {
             let _ = self.sync(peer, &strangers).await;
         }
-        self.reconcile(peer, &differing, Direction::Both).await;
-        equal.extend(self.reconcile(peer, &evicting, Direction::Both).await);
+        let until = Some(self.env.now() + SLICE);
+        self.reconcile(peer, &differing, Direction::Both, until).await;
+        equal.extend(self.reconcile(peer, &evicting, Direction::Both, until).await.0);
         equal
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reconcile::{Compared, Differing, Direction};
+use super::bring::Offers;
+use super::reconcile::Compared;
 use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
 use crate::node::{Node, Phase, State};
@@ -38,19 +39,6 @@ pub(super) struct Needs {
     pub(super) caught_up: BTreeSet<u64>,
 }
 
-/// The slots of one peer that can be caught up from it, by what that takes.
-#[derive(Default)]
-struct Offers {
-    equal: Vec<Slot>,
-    /// Nothing of them is here yet.
-    empty: Vec<Slot>,
-    differing: Vec<Differing>,
-    /// Those of them that the peer is no more caught up with than this node, but has kept from the last life.
-    returned: BTreeSet<Slot>,
-    /// Slots that the peer goes by the same list for without being caught up, for `gather.rs`.
-    uncounted: Vec<Slot>,
-}
-
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
@@ -67,14 +55,12 @@ impl Node {
                 Err(error) => log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet"),
             }
         }
-        let needs = &needs;
         let mut uncounted = Vec::new();
         for (offers, peer) in &mut offers {
             uncounted.push((peer.clone(), std::mem::take(&mut offers.uncounted)));
         }
-        let work = offers.into_iter().map(|(offers, peer)| self.catch_up_from(peer, offers, needs));
-        futures_util::future::join_all(work).await;
-        self.gather(uncounted, needs).await;
+        self.bring(&offers, &mut needs).await;
+        self.gather(uncounted, &needs).await;
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
@@ -122,7 +108,12 @@ impl Node {
     }
 
     /// Sorts what a peer answered; brings it to our records where it goes by another list.
-    async fn weigh(&self, peer: &Peer, compared: Vec<Compared>, needs: &mut BTreeMap<Slot, Needs>) -> Offers {
+    pub(super) async fn weigh(
+        &self,
+        peer: &Peer,
+        compared: Vec<Compared>,
+        needs: &mut BTreeMap<Slot, Needs>,
+    ) -> Offers {
         let (mut offers, mut strangers) = (Offers::default(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let Some(needs) = needs.get_mut(&slot) else { continue };
@@ -171,18 +162,8 @@ impl Node {
         offers
     }
 
-    async fn catch_up_from(self: &Arc<Self>, peer: Peer, offers: Offers, needs: &BTreeMap<Slot, Needs>) {
-        self.merged(&peer, &offers.equal, &offers.returned, needs);
-        match self.pull_slots(&peer, &offers.empty).await {
-            Ok(()) => self.merged(&peer, &offers.empty, &offers.returned, needs),
-            Err(error) => log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off"),
-        }
-        let reconciled = self.reconcile(&peer, &offers.differing, Direction::Here).await;
-        self.merged(&peer, &reconciled, &offers.returned, needs);
-    }
-
     /// Notes what was merged from `peer`; slots that are caught up thereby answer reads from now on.
-    fn merged(&self, peer: &Peer, slots: &[Slot], returned: &BTreeSet<Slot>, needs: &BTreeMap<Slot, Needs>) {
+    pub(super) fn merged(&self, peer: &Peer, slots: &[Slot], returned: &BTreeSet<Slot>, needs: &BTreeMap<Slot, Needs>) {
         let mut state = self.state();
         let source = (peer.node_id.clone(), peer.boot);
         for slot in slots {

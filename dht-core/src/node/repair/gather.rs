@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::catch_up::{Needs, living};
+use super::pace::SLICE;
 use crate::node::peers::Peer;
 use crate::node::{Node, State};
 use crate::ring::list::SlotState;
@@ -24,7 +25,7 @@ impl Node {
             if slots.is_empty() {
                 continue;
             }
-            let here = match self.bring_over(&peer, &slots).await {
+            let here = match self.bring_over(&peer, &slots, Some(self.env.now() + SLICE)).await {
                 Ok(here) => here,
                 Err(error) => {
                     log!(self, debug, peer = %peer.node_id, %error, "cannot take what it has yet");

@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::pace::SLICE;
 use super::reconcile::{Compared, Direction};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::Node;
@@ -28,8 +31,9 @@ impl Node {
                 by_peer.entry(peer.clone()).or_default().push(*slot);
             }
         }
+        let until = self.env.now() + SLICE;
         for (peer, slots) in by_peer {
-            for (slot, ours) in self.offer_to(&peer, &slots).await {
+            for (slot, ours) in self.offer_to(&peer, &slots, until).await {
                 let Some(offer) = offers.get_mut(&slot) else { continue };
                 // Only what every member confirmed of one and the same state of ours may go.
                 if *offer.ours.get_or_insert(ours) == ours {
@@ -67,8 +71,9 @@ impl Node {
         slots.into_iter().map(offer).collect()
     }
 
-    /// Brings to `peer` what it lacks; returns the slots of which it then has everything, and what that was.
-    async fn offer_to(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Vec<(Slot, Fingerprint)> {
+    /// Brings to `peer` what it lacks, and begins with no slot after `until`; returns the slots of which it then has
+    /// everything, and what that was.
+    async fn offer_to(self: &Arc<Self>, peer: &Peer, slots: &[Slot], until: Instant) -> Vec<(Slot, Fingerprint)> {
         let Ok(compared) = self.compare(peer, slots).await else { return Vec::new() };
         let (mut has_all, mut lacking, mut strangers) = (Vec::new(), BTreeMap::new(), Vec::new());
         let mut differing = Vec::new();
@@ -90,7 +95,7 @@ impl Node {
         if !strangers.is_empty() {
             let _ = self.sync(peer, &strangers).await;
         }
-        for slot in self.reconcile(peer, &differing, Direction::There).await {
+        for slot in self.reconcile(peer, &differing, Direction::There, Some(until)).await.0 {
             // What changed here meanwhile shows in the fingerprint when the slot is let go.
             if let Some((ours, Standing::CaughtUp)) = lacking.get(&slot) {
                 has_all.push((slot, *ours));

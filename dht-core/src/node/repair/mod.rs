@@ -2,16 +2,20 @@
 //! change and by every write that missed a replica, and looks at everything once in a while.
 
 mod anti_entropy;
+mod bring;
 mod catch_up;
 mod gather;
 mod graves;
 mod hand_over;
 mod hold;
+mod pace;
 mod read_repair;
 mod reconcile;
+mod share;
 mod sift;
 
 pub(in crate::node) use graves::Graves;
+pub(in crate::node) use pace::{Pace, carried_len};
 pub(crate) use reconcile::BATCH_BYTES;
 
 use std::sync::Arc;
@@ -38,9 +42,14 @@ pub(crate) async fn repair(node: Arc<Node>) {
         if full {
             full_at = node.env.now() + node.env.jittered(FULL_PERIOD);
         }
+        let begun = node.env.now();
         let left = node.repair_pass(full).await;
         let held_until = node.held_until(&node.state());
         let no_room = std::mem::take(&mut node.state().no_room);
+        if node.env.now() - begun > PAUSE_MAX && held_until.is_none() && !no_room {
+            // It had much to do, and did not wait in vain.
+            pause = PAUSE_MIN;
+        }
         let until = if left { node.env.now() + node.env.jittered(pause) } else { full_at };
         // The moment at which it goes on is not slept through.
         let until = held_until.map_or(until, |end| until.min(end));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
+use super::pace::carried_len;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::hlc;
 use crate::data::record::{KeyDigest, Version};
@@ -22,6 +24,11 @@ use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Respon
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// Slots of one peer reconciled at a time.
 const PARALLEL: usize = 8;
+/// Slots copied by one request at first, then as many as have a portion (`Pace::portion`): what is begun is not broken off,
+/// so that nothing is on its way in vain.
+const PULL_SLOTS: usize = 16;
+/// What one entry of a list of versions takes on the way.
+const VERSION_LEN: usize = 40;
 /// A bulk stream without an item for this long is broken.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
@@ -71,28 +78,39 @@ impl Node {
         Ok(compared)
     }
 
-    /// Brings over what is newer in each of `slots`, but for what may have been evicted where it would go; returns
-    /// those of which that succeeded.
+    /// Brings over what is newer in each of `slots`, but for what may have been evicted where it would go, and begins with
+    /// none of them after `until`; returns those of which that succeeded, and those it did not begin with.
     pub(crate) async fn reconcile(
         self: &Arc<Self>,
         peer: &Peer,
         slots: &[Differing],
         direction: Direction,
-    ) -> Vec<Slot> {
-        let one =
-            |differing: Differing| async move { (differing.0, self.reconcile_slot(peer, differing, direction).await) };
+        until: Option<Instant>,
+    ) -> (Vec<Slot>, Vec<Slot>) {
+        let one = |differing: Differing| async move {
+            let result = match self.is_past(until) {
+                true => Ok(false),
+                false => self.reconcile_slot(peer, differing, direction).await.map(|()| true),
+            };
+            (differing.0, result)
+        };
         let mut running = futures_util::stream::iter(slots.iter().copied().map(one)).buffer_unordered(PARALLEL);
-        let mut done = Vec::new();
+        let (mut done, mut left) = (Vec::new(), Vec::new());
         while let Some((slot, result)) = running.next().await {
             match result {
-                Ok(()) => done.push(slot),
+                Ok(true) => done.push(slot),
+                Ok(false) => left.push(slot),
                 Err(error) => {
                     log!(self, debug, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
                 }
             }
         }
         done.sort_unstable();
-        done
+        (done, left)
+    }
+
+    pub(super) fn is_past(&self, until: Option<Instant>) -> bool {
+        until.is_some_and(|until| self.env.now() >= until)
     }
 
     async fn reconcile_slot(&self, peer: &Peer, (slot, evicted_there): Differing, direction: Direction) -> Result<()> {
@@ -118,11 +136,15 @@ impl Node {
     }
 
     async fn versions_of(&self, peer: &Peer, slot: Slot) -> Result<Vec<(KeyDigest, Version)>> {
+        self.pace.turn(&self.env).await;
         let mut stream = self.open(peer, Request::Versions { slot }, IDLE_MAX).await?;
         let mut all = Vec::new();
         while let Some(reply) = stream.next().await {
             match reply.map_err(crate::transport::call_error)?.body {
-                Response::Versions { entries } => all.extend(entries),
+                Response::Versions { entries } => {
+                    self.pace.moved(entries.len() * VERSION_LEN, self.env.now());
+                    all.extend(entries);
+                }
                 Response::Failure(error) => return Err(error),
                 _ => return Err(crate::node::serve::unexpected(peer)),
             }
@@ -130,61 +152,90 @@ impl Node {
         Ok(all)
     }
 
-    /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs. Returns
-    /// the slots of which everything is here then.
-    pub(crate) async fn bring_over(self: &Arc<Self>, peer: &Peer, slots: &[Slot]) -> Result<Vec<Slot>> {
+    /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs. Begins
+    /// with nothing after `until`. Returns the slots of which everything is here then.
+    pub(crate) async fn bring_over(
+        self: &Arc<Self>,
+        peer: &Peer,
+        slots: &[Slot],
+        until: Option<Instant>,
+    ) -> Result<Vec<Slot>> {
         let (mut empty, mut filled) = (Vec::new(), Vec::new());
         for &slot in slots {
             let kept = self.store.fingerprint(slot)? != Fingerprint::EMPTY;
             if kept { &mut filled } else { &mut empty }.push(slot);
         }
-        self.pull_slots(peer, &empty).await?;
+        let mut here = Vec::new();
+        self.pull_slots(peer, &empty, until, |slots| here.extend_from_slice(slots)).await?;
         let compared = self.compare(peer, &filled).await?;
         let (equal, differing): (Vec<Compared>, Vec<Compared>) =
             compared.into_iter().partition(|c| c.ours == c.theirs.fingerprint);
         let differing: Vec<Differing> = differing.iter().map(|c| (c.slot, c.theirs.evicted_before_s)).collect();
-        let mut here = empty;
         here.extend(equal.iter().map(|c| c.slot));
-        here.extend(self.reconcile(peer, &differing, Direction::Here).await);
+        here.extend(self.reconcile(peer, &differing, Direction::Here, until).await.0);
         Ok(here)
     }
 
-    /// Copies everything in `slots` from `peer`.
-    pub(crate) async fn pull_slots(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
-        for chunk in slots.chunks(ITEMS_MAX) {
-            self.pull(peer, chunk.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect()).await?;
+    /// Copies everything in `slots` from `peer`, some at a time, and tells `copied` of each time; asks for none after `until`.
+    /// Returns those it did not ask for.
+    pub(super) async fn pull_slots<'a>(
+        &self,
+        peer: &Peer,
+        slots: &'a [Slot],
+        until: Option<Instant>,
+        mut copied: impl FnMut(&[Slot]),
+    ) -> Result<&'a [Slot]> {
+        let (mut rest, mut count) = (slots, PULL_SLOTS);
+        while !rest.is_empty() && !self.is_past(until) {
+            let (some, others) = rest.split_at(count.min(rest.len()));
+            let items = some.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect();
+            // Without room for these there is none for those after them either.
+            let bytes = self.pull(peer, items).await.inspect_err(|error| self.note_no_room(error, rest))?;
+            copied(some);
+            rest = others;
+            count = (some.len() * self.pace.portion() / bytes.max(1)).clamp(1, ITEMS_MAX.min(some.len() * 4));
         }
-        Ok(())
+        Ok(rest)
     }
 
-    async fn pull(&self, peer: &Peer, items: Vec<PullItem>) -> Result<()> {
+    /// Returns how many bytes of records came.
+    async fn pull(&self, peer: &Peer, items: Vec<PullItem>) -> Result<usize> {
         let slots: Vec<Slot> = items.iter().map(|item| item.slot).collect();
+        self.pace.turn(&self.env).await;
         let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
+        let mut bytes = 0;
         while let Some(reply) = stream.next().await {
             match reply.map_err(crate::transport::call_error)?.body {
                 Response::Records { mut items } => {
                     if planted!("copy_short") {
                         items.pop();
                     }
+                    let len = carried_len(items.iter().map(|(_, record)| record));
+                    bytes += len;
+                    self.pace.moved(len, self.env.now());
                     for (slot, record) in items {
                         let taken = self.take_in_repaired(slot, record);
                         taken.inspect_err(|error| self.note_no_room(error, &slots))?;
                     }
+                    // What comes next is sent when this is taken.
+                    self.pace.turn(&self.env).await;
                 }
                 Response::Failure(error) => return Err(error),
                 _ => return Err(crate::node::serve::unexpected(peer)),
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     async fn push(&self, peer: &Peer, slot: Slot, digests: &[KeyDigest]) -> Result<()> {
         let mut rest = digests;
         while !rest.is_empty() {
+            self.pace.turn(&self.env).await;
             let some = &rest[..rest.len().min(ITEMS_MAX)];
             let (records, dealt_with) = self.store.records(slot, some, BATCH_BYTES)?;
             rest = &rest[dealt_with.clamp(1, some.len())..];
             let list = ListId::UNKNOWN;
+            self.pace.moved(carried_len(&records), self.env.now());
             let items: Vec<StoreItem> = records.into_iter().map(|record| StoreItem { slot, list, record }).collect();
             let bytes: usize = items.iter().map(|i| i.record.payload_len()).sum();
             let deadline = self.env.now() + self.config.call_timeout(bytes);

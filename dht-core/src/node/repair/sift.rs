@@ -52,10 +52,7 @@ impl Node {
                 differing.extend(some);
             }
             let differing: BTreeSet<u32> = differing.into_iter().filter(|part| parts.contains(part)).collect();
-            let next_len = part_len / FAN_OUT;
-            // Where most differ, smaller parts will too.
-            let hopeless = parts.len() > 1 && differing.len() * 2 > parts.len();
-            if differing.is_empty() || few || hopeless || (next_len as usize) < SLOTS_FEW / 4 {
+            let Some((next_len, next)) = smaller(part_len, parts.len(), &differing, whole).filter(|_| !few) else {
                 let known: BTreeSet<Slot> = ours.iter().map(|(slot, _)| *slot).collect();
                 let asked: BTreeSet<u32> = parts.into_iter().collect();
                 let (mut equal, mut rest) = (Vec::new(), Vec::new());
@@ -66,9 +63,8 @@ impl Node {
                     if known.contains(&slot) && !differs { equal.push(slot) } else { rest.push(slot) }
                 }
                 return Ok((equal, rest));
-            }
-            parts = differing.iter().flat_map(|part| (0..FAN_OUT).map(move |n| part * FAN_OUT + n)).collect();
-            part_len = next_len;
+            };
+            (part_len, parts) = (next_len, next);
         }
     }
 
@@ -117,6 +113,19 @@ impl Node {
     }
 }
 
+/// The parts of the `differing` ones of `asked` parts that are to be asked for next, and how long these are; `None` if the
+/// slots are to be compared one by one: there are few, or most parts differ, which in a look at the `whole` says something of
+/// small parts only.
+fn smaller(part_len: u32, asked: usize, differing: &BTreeSet<u32>, whole: bool) -> Option<(u32, Vec<u32>)> {
+    let most = (part_len <= FAN_OUT || !whole) && asked > 1 && differing.len() * 2 > asked;
+    if most || part_len == 1 || differing.len() * part_len as usize <= SLOTS_FEW {
+        return None;
+    }
+    let next_len = (part_len / FAN_OUT).max(1);
+    let pieces = part_len / next_len;
+    Some((next_len, differing.iter().flat_map(|part| (0..pieces).map(move |n| part * pieces + n)).collect()))
+}
+
 fn sum(terms: &[(Slot, Fingerprint)], part: u32, part_len: u32) -> Fingerprint {
     let begin = u64::from(part) * u64::from(part_len);
     let end = begin + u64::from(part_len);
@@ -152,6 +161,31 @@ mod tests {
         assert_eq!(whole, parts);
         assert_eq!(sum(&terms, 2, 4), Fingerprint::EMPTY, "nothing from 8 to 11");
         assert_eq!(sum(&terms, u32::MAX, u32::MAX), Fingerprint::EMPTY, "far outside");
+    }
+
+    /// Sums and slots that one side asks for until it knows these slots of 16,384 apart from the others.
+    fn asked_for(slots: &BTreeSet<u32>) -> (usize, usize, usize) {
+        let (mut part_len, mut parts, mut sums, mut levels) = (16_384, vec![0_u32], 0, 0);
+        loop {
+            (sums, levels) = (sums + parts.len(), levels + 1);
+            let differs = |part: &u32| slots.iter().any(|slot| slot / part_len == *part);
+            let differing: BTreeSet<u32> = parts.iter().copied().filter(differs).collect();
+            let Some(next) = smaller(part_len, parts.len(), &differing, true) else {
+                return (levels, sums, differing.len() * part_len as usize);
+            };
+            (part_len, parts) = next;
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_follows_what_differs() {
+        let every = |nth: usize| (0..16_384).step_by(nth).collect::<BTreeSet<u32>>();
+        assert_eq!(asked_for(&BTreeSet::new()), (1, 1, 0));
+        assert_eq!(asked_for(&BTreeSet::from([9_999])), (3, 1 + 32 + 32, 16));
+        assert_eq!(asked_for(&every(327)), (4, 1 + 32 + 1_024 + 51 * 16, 51), "51 of them, in all the large parts");
+        assert_eq!(asked_for(&every(1)), (3, 1 + 32 + 1_024, 16_384), "all");
+        let half = (0..17).collect();
+        assert_eq!(smaller(512, 32, &half, false), None, "after a change most slots differ");
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         min_replicas: 1,
         consistency: Consistency::All,
         backup_replicas: true,
+        repair_rate: 16 << 20,                           // bytes per second
         tombstone_grace: Duration::from_secs(2 * 3_600), // longer than a node is usually away
         max_clock_offset: Duration::from_secs(1),
 

@@ -5,6 +5,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod hlc;
 pub(crate) mod json;
 pub(crate) mod number;
+pub(crate) mod parts;
 pub(crate) mod record;
 
 /// A hash map whose iteration order is the same in every process: a seeded simulation must not depend on the

@@ -9,6 +9,7 @@ use super::Node;
 use super::atomic::Effect;
 use super::parts::BYTES_MAX;
 use super::peers::Peer;
+use crate::data::parts::{differing, part_of};
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::repair::{BATCH_BYTES, carried_len};
@@ -108,7 +109,7 @@ impl Node {
                 let scanned = self.serve_own_scan(&scanning);
                 self.once(self.settled(scanning.items.iter().map(|(slot, _)| *slot)), scanned)
             }
-            Request::Versions { slot } => self.stream_versions(slot),
+            Request::Versions { slot, parts } => self.stream_versions(slot, &parts),
             Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
             Request::Describe { topic, key } => {
                 let described = self.describe(topic, &key).map(|json| Response::Described { json });
@@ -334,11 +335,16 @@ impl Node {
         Response::Compared { results: items.iter().map(side).collect() }
     }
 
-    fn stream_versions(self: &Arc<Self>, slot: Slot) -> Answer {
-        match self.store.versions(slot) {
-            Ok(entries) => Answer::Stream(Box::new(Listing { node: self.clone(), entries, at: 0 })),
-            Err(error) => self.now(Response::Failure(error)),
+    fn stream_versions(self: &Arc<Self>, slot: Slot, parts: &[u64]) -> Answer {
+        let mut entries = match self.store.versions(slot) {
+            Ok(entries) => entries,
+            Err(error) => return self.now(Response::Failure(error)),
+        };
+        let listed = (!parts.is_empty()).then(|| differing(&entries, parts));
+        if let Some(listed) = &listed {
+            entries.retain(|(digest, _)| listed.contains(&part_of(*digest, parts.len())));
         }
+        Answer::Stream(Box::new(Listing { node: self.clone(), entries, listed, at: 0 }))
     }
 }
 
@@ -354,6 +360,8 @@ fn in_conflict(a: &Record, b: &Record) -> bool {
 struct Listing {
     node: Arc<Node>,
     entries: Vec<(KeyDigest, Version)>,
+    /// Told with the first.
+    listed: Option<Vec<u32>>,
     at: usize,
 }
 
@@ -362,7 +370,9 @@ impl Responses for Listing {
         let rest = &self.entries[self.at..];
         let entries = rest[..rest.len().min(VERSIONS_MAX)].to_vec();
         self.at += entries.len();
-        let item = (!entries.is_empty()).then(|| Ok(self.node.reply(Response::Versions { entries })));
+        let listed = self.listed.take();
+        let some = !entries.is_empty() || listed.is_some();
+        let item = some.then(|| Ok(self.node.reply(Response::Versions { entries, listed })));
         Box::pin(std::future::ready(item))
     }
 }

@@ -323,9 +323,15 @@ fn results_and_arrays() {
         let text = reply_refused(proto::Response::Compared(standing(evicted_before_s)));
         assert_eq!(text, "standing = 5: must be 1 to 4");
     }
-    let versions = proto::VersionsPart { digests: bytes(16), hlcs: bytes(8), nodes: bytes(16), boots: bytes(8) };
+    let versions =
+        proto::VersionsPart { digests: bytes(16), hlcs: bytes(8), nodes: bytes(16), boots: bytes(8), listed: None };
     let text = reply_refused(proto::Response::Versions(versions));
     assert_eq!(text, "version nodes: 2 bytes or elements, must be 1");
+    let listed = proto::VersionsPart { listed: Some(bytes(513 * 4)), ..proto::VersionsPart::default() };
+    let text = reply_refused(proto::Response::Versions(listed));
+    assert_eq!(text, "parts listed: 513 of them, at most 512 are allowed");
+    let text = refused(proto::Request::Versions(proto::Versions { slot: 0, parts: bytes(513 * 8) }));
+    assert_eq!(text, "sums of parts: 513 of them, at most 512 are allowed");
     let pull = proto::PullItem { slot: 0, digests: bytes((65_536 + 1) * 16) };
     let text = refused(proto::Request::Pull(proto::Pull { items: vec![pull] }));
     assert_eq!(text, "key digests: 65537 of them, at most 65536 are allowed");

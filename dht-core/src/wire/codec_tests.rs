@@ -114,7 +114,10 @@ fn values_are_slices_of_the_frame() {
 fn nobody_waits_for_weeks() {
     let told = |deadline_ms| {
         let head = Head { deadline_ms, ..empty_head() };
-        decode_call(encode_call(&Call { head, body: Request::Versions { slot: Slot(0) } })).unwrap().head.deadline_ms
+        decode_call(encode_call(&Call { head, body: Request::Versions { slot: Slot(0), parts: Vec::new() } }))
+            .unwrap()
+            .head
+            .deadline_ms
     };
     assert_eq!(told(DEADLINE_MS_MAX), DEADLINE_MS_MAX);
     assert_eq!(told(DEADLINE_MS_MAX + 1), DEADLINE_MS_MAX);
@@ -126,7 +129,7 @@ fn nobody_waits_for_weeks() {
 #[test]
 fn an_unknown_kind_gives_its_envelope() {
     let head = Head { sender: 7, deadline_ms: 300, ..empty_head() };
-    let call = Call { head, body: Request::Versions { slot: crate::ring::slot::Slot(0) } };
+    let call = Call { head, body: Request::Versions { slot: crate::ring::slot::Slot(0), parts: Vec::new() } };
     let mut bytes = encode_call(&call).to_vec();
     // The body is the last field: two bytes of key (29 << 3 | 2) and a length of zero.
     let at = bytes.len() - 3;

@@ -320,8 +320,9 @@ pub enum Request {
     /// Compare sums over parts of the key space: part n is the `part_len` slots from n × `part_len` on, and of those the
     /// ones that the sender is first for and the receiver holds too.
     CompareSums { part_len: u32, parts: Vec<u32>, sums: Vec<Fingerprint> },
-    /// Stream the key digests and versions of a slot.
-    Versions { slot: Slot },
+    /// Stream the key digests and versions of a slot, or only those in the parts whose sums differ from these
+    /// (`data/parts.rs`).
+    Versions { slot: Slot, parts: Vec<u64> },
     /// Stream records.
     Pull { items: Vec<PullItem> },
     /// Which keys are there?
@@ -403,8 +404,8 @@ pub enum Response {
     Compared { results: Vec<CompareResult> },
     /// The parts whose sums differ.
     ComparedSums { differing: Vec<u32> },
-    /// A part of a slot's contents.
-    Versions { entries: Vec<(KeyDigest, Version)> },
+    /// Some of a slot's contents; in the first of them the parts that are `listed`, if not all are.
+    Versions { entries: Vec<(KeyDigest, Version)>, listed: Option<Vec<u32>> },
     /// A part of what was pulled.
     Records { items: Vec<(Slot, Record)> },
     /// The first of the slots that were asked for, and what was found in them; `next`: where to go on, `None` if that

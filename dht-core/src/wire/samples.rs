@@ -116,7 +116,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
                 sums: vec![Fingerprint(1), Fingerprint(u128::MAX)],
             },
         ),
-        ("versions", Request::Versions { slot: SLOT }),
+        ("versions", Request::Versions { slot: SLOT, parts: Vec::new() }),
+        ("versions.parts", Request::Versions { slot: SLOT, parts: vec![1, 0, u64::MAX] }),
         (
             "pull",
             Request::Pull {
@@ -195,7 +196,12 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
             },
         ),
         ("compared_sums", Response::ComparedSums { differing: vec![0, 3] }),
-        ("versions", Response::Versions { entries: vec![(KeyDigest(1), version(2)), (KeyDigest(3), version(4))] }),
+        (
+            "versions",
+            Response::Versions { entries: vec![(KeyDigest(1), version(2)), (KeyDigest(3), version(4))], listed: None },
+        ),
+        ("versions.parts", Response::Versions { entries: vec![(KeyDigest(1), version(2))], listed: Some(vec![0, 2]) }),
+        ("versions.equal", Response::Versions { entries: Vec::new(), listed: Some(Vec::new()) }),
         ("records", Response::Records { items: vec![(SLOT, record()), (Slot(8), tombstone())] }),
         (
             "scanned",

@@ -128,7 +128,7 @@ fn request() -> BoxedStrategy<Request> {
             let (parts, sums) = asked.into_iter().unzip();
             Request::CompareSums { part_len, parts, sums }
         }),
-        slot().prop_map(|slot| Request::Versions { slot }),
+        (slot(), vec(any::<u64>(), 0..4)).prop_map(|(slot, parts)| Request::Versions { slot, parts }),
         vec((slot(), vec(key_digest(), 0..4)), 0..4).prop_map(|items| Request::Pull {
             items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
         }),
@@ -186,7 +186,8 @@ fn response() -> BoxedStrategy<Response> {
         vec(fetch_result(), 0..4).prop_map(|results| Response::Fetched { results }),
         vec(compared, 0..4).prop_map(|results| Response::Compared { results }),
         vec(any::<u32>(), 0..4).prop_map(|differing| Response::ComparedSums { differing }),
-        vec((key_digest(), version()), 0..4).prop_map(|entries| Response::Versions { entries }),
+        (vec((key_digest(), version()), 0..4), option::of(vec(any::<u32>(), 0..4)))
+            .prop_map(|(entries, listed)| Response::Versions { entries, listed }),
         vec((slot(), record()), 0..4).prop_map(|items| Response::Records { items }),
         (vec(scanned, 0..4), vec((slot(), record()), 0..4), option::of((slot(), option::of(key_digest())))).prop_map(
             |(slots, records, next)| {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::pace::carried_len;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::hlc;
+use crate::data::parts::{part_of, sums_of};
 use crate::data::record::{KeyDigest, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
@@ -50,6 +51,9 @@ pub(crate) struct Compared {
 
 /// A slot that differs at a peer, and what may have been evicted there (`CompareResult::evicted_before_s`).
 pub(crate) type Differing = (Slot, u32);
+
+/// What a peer has in a slot, and which parts of it that is; `None`: all.
+type Versions = (Vec<(KeyDigest, Version)>, Option<Vec<u32>>);
 
 impl Node {
     /// Asks `peer` for its side of `slots`; what it does not know counts as different.
@@ -114,8 +118,15 @@ impl Node {
     }
 
     async fn reconcile_slot(&self, peer: &Peer, (slot, evicted_there): Differing, direction: Direction) -> Result<()> {
-        let theirs: BTreeMap<KeyDigest, Version> = self.versions_of(peer, slot).await?.into_iter().collect();
-        let ours: BTreeMap<KeyDigest, Version> = self.store.versions(slot)?.into_iter().collect();
+        let mut ours = self.store.versions(slot)?;
+        let sums = sums_of(&ours);
+        let parts = sums.len();
+        let (theirs, listed) = self.versions_of(peer, slot, sums).await?;
+        if let Some(listed) = listed {
+            ours.retain(|(digest, _)| listed.contains(&part_of(*digest, parts)));
+        }
+        let theirs: BTreeMap<KeyDigest, Version> = theirs.into_iter().collect();
+        let ours: BTreeMap<KeyDigest, Version> = ours.into_iter().collect();
         // Asked for after the list: what was evicted since then is still in it.
         let evicted_here = self.store.evicted_before_s(slot);
         let differs = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest).is_some_and(|v| v != *version);
@@ -135,13 +146,15 @@ impl Node {
         Ok(())
     }
 
-    async fn versions_of(&self, peer: &Peer, slot: Slot) -> Result<Vec<(KeyDigest, Version)>> {
+    /// What `peer` has in the slot, or in those parts of it that it listed, since their sums differ from these.
+    async fn versions_of(&self, peer: &Peer, slot: Slot, parts: Vec<u64>) -> Result<Versions> {
         self.pace.turn(&self.env).await;
-        let mut stream = self.open(peer, Request::Versions { slot }, IDLE_MAX).await?;
-        let mut all = Vec::new();
+        let mut stream = self.open(peer, Request::Versions { slot, parts }, IDLE_MAX).await?;
+        let (mut all, mut some) = (Vec::new(), None);
         while let Some(reply) = stream.next().await {
             match reply.map_err(crate::transport::call_error)?.body {
-                Response::Versions { entries } => {
+                Response::Versions { entries, listed } => {
+                    some = some.or(listed);
                     self.pace.moved(entries.len() * VERSION_LEN, self.env.now());
                     all.extend(entries);
                 }
@@ -149,7 +162,7 @@ impl Node {
                 _ => return Err(crate::node::serve::unexpected(peer)),
             }
         }
-        Ok(all)
+        Ok((all, some))
     }
 
     /// Copies from `peer` what is newer there: all of the slots of which nothing is here, of the others what differs. Begins

@@ -9,6 +9,7 @@ use super::{Result, at_most, len_in, required, text};
 use crate::config::Consistency;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::number::Number;
+use crate::data::parts::PARTS_MAX;
 use crate::data::record::{Expected, Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind};
 use crate::ring::slot::Slot;
@@ -423,13 +424,21 @@ impl TryFrom<proto::PullItem> for PullItem {
     }
 }
 
-pub(super) fn versions_message(entries: &[(KeyDigest, Version)]) -> proto::VersionsPart {
+pub(super) fn versions_message(entries: &[(KeyDigest, Version)], listed: Option<&[u32]>) -> proto::VersionsPart {
     proto::VersionsPart {
         digests: pack(entries.iter().map(|(digest, _)| digest.0.to_be_bytes())),
         hlcs: pack(entries.iter().map(|(_, version)| version.hlc.to_le_bytes())),
         nodes: pack(entries.iter().map(|(_, version)| version.node.to_le_bytes())),
         boots: pack(entries.iter().map(|(_, version)| version.boot.to_le_bytes())),
+        listed: listed.map(|parts| pack(parts.iter().map(|part| part.to_le_bytes()))),
     }
+}
+
+pub(super) fn listed(parts: Option<Bytes>) -> Result<Option<Vec<u32>>> {
+    let numbers = |parts: Bytes| -> Result<Vec<u32>> {
+        Ok(unpack("parts listed", &parts, PARTS_MAX)?.iter().map(|part| u32::from_le_bytes(*part)).collect())
+    };
+    parts.map(numbers).transpose()
 }
 
 pub(super) fn versions(part: &proto::VersionsPart) -> Result<Vec<(KeyDigest, Version)>> {

@@ -9,6 +9,7 @@ use super::ring::{
     slots_bytes,
 };
 use super::{Result, all, at_most, each, parts, required, ring_id, ring_id_halves};
+use crate::data::parts::PARTS_MAX;
 use crate::ring::id::Id;
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, RECORDS_MAX, SUMS_MAX};
@@ -72,7 +73,9 @@ impl From<&Request> for proto::Request {
                 parts: pack(parts.iter().map(|part| part.to_le_bytes())),
                 sums: fingerprints_bytes(sums.iter().copied()),
             }),
-            Request::Versions { slot } => Self::Versions(proto::Versions { slot: slot.0 }),
+            Request::Versions { slot, parts } => {
+                Self::Versions(proto::Versions { slot: slot.0, parts: pack(parts.iter().map(|sum| sum.to_le_bytes())) })
+            }
             Request::Pull { items } => Self::Pull(proto::Pull { items: all(items) }),
             Request::Scan(scan) => Self::Scan(proto::Scan {
                 slots: slots_bytes(scan.items.iter().map(|(slot, _)| *slot)),
@@ -159,7 +162,13 @@ impl TryFrom<proto::Request> for Request {
                 let sums = fingerprints(&compare.sums, parts.len())?.collect();
                 Self::CompareSums { part_len: compare.part_len, parts, sums }
             }
-            proto::Request::Versions(versions) => Self::Versions { slot: slot(versions.slot)? },
+            proto::Request::Versions(versions) => Self::Versions {
+                slot: slot(versions.slot)?,
+                parts: unpack("sums of parts", &versions.parts, PARTS_MAX)?
+                    .iter()
+                    .map(|sum| u64::from_le_bytes(*sum))
+                    .collect(),
+            },
             proto::Request::Pull(pull) => Self::Pull { items: each(pull.items)? },
             proto::Request::Scan(scan) => Self::Scan(Scanning {
                 items: slot_lists(&scan.slots, scan.lists.as_ref())?,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::data::{
-    digest, digest_bytes, fingerprints, fingerprints_bytes, record_item, record_item_message, versions,
+    digest, digest_bytes, fingerprints, fingerprints_bytes, listed, record_item, record_item_message, versions,
     versions_message, wall_ms,
 };
 use super::pack::{pack, unpack, unpack_exact};
@@ -75,7 +75,7 @@ impl From<&Response> for proto::Response {
             Response::ComparedSums { differing } => Self::ComparedSums(proto::ComparedSums {
                 differing: pack(differing.iter().map(|part| part.to_le_bytes())),
             }),
-            Response::Versions { entries } => Self::Versions(versions_message(entries)),
+            Response::Versions { entries, listed } => Self::Versions(versions_message(entries, listed.as_deref())),
             Response::Records { items } => {
                 Self::Records(proto::Records { items: items.iter().map(record_item_message).collect() })
             }
@@ -151,7 +151,9 @@ impl TryFrom<proto::Response> for Response {
                 }
             }
             proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },
-            proto::Response::Versions(part) => Self::Versions { entries: versions(&part)? },
+            proto::Response::Versions(part) => {
+                Self::Versions { entries: versions(&part)?, listed: listed(part.listed)? }
+            }
             proto::Response::Records(records) => {
                 Self::Records { items: records.items.into_iter().map(record_item).collect::<Result<_>>()? }
             }

@@ -232,6 +232,9 @@ pub(crate) struct Compared {
 pub(crate) struct Versions {
     #[prost(uint32, tag = "1")]
     pub(crate) slot: u32,
+    /// Packed fixed64.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) parts: Bytes,
 }
 
 /// Arrays of equal length: one element per key.
@@ -249,6 +252,9 @@ pub(crate) struct VersionsPart {
     /// Packed fixed64.
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) boots: Bytes,
+    /// Packed fixed32; not one for each key.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub(crate) listed: Option<Bytes>,
 }
 
 #[derive(prost::Message)]

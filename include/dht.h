@@ -1019,6 +1019,43 @@ dht_status dht_statistics(dht_t *d, char **json, dht_error_t **err);
 dht_status dht_health(dht_t *d, char **json, dht_error_t **err);
 
 /*
+ Writes every record that this node keeps to a new file at `path`, while it goes on serving. The file is whole and synced,
+ or not there. `json`, which may be NULL, gets {"records", "bytes"}. It holds this node's part of the ring: with as many
+ nodes as replication_factor, or fewer, that is everything; else take one from each node. Blocks as long as it takes.
+
+ Errors: DHT_INVALID_ARGUMENT if something is at `path` already, which stays; DHT_STORAGE if the file cannot be written;
+ DHT_UNSUPPORTED on a client; DHT_OVERLOADED while another snapshot or restore of this node is under way;
+ DHT_NOT_STARTED; DHT_STOPPED. No file is left then.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_snapshot(dht_t *d,
+                        const char *path,
+                        char **json,
+                        dht_error_t **err);
+
+/*
+ Brings the records of the snapshot at `path` into the ring of this node, which may have other members and another hash
+ than the one it was taken of. Merges by version: what is newer in the ring stays. `json`, which may be NULL, gets
+ {"records", "superseded", "bytes"}; superseded counts those that met a higher version. The whole file is checked before
+ anything is restored. What was deleted after the snapshot, and longer ago than tombstone_grace, comes back. Blocks as
+ long as it takes; restoring again does no harm.
+
+ Errors: DHT_INVALID_ARGUMENT if the file is no snapshot; DHT_STORAGE if it cannot be read, is damaged, or of a newer
+ release; DHT_INCOMPATIBLE_RING if it is of another cluster_name; DHT_TOO_LARGE if a key or value exceeds the bounds of
+ this ring; DHT_OVERLOADED while another snapshot or restore is under way; DHT_NOT_JOINED; DHT_NOT_STARTED: nothing was
+ restored. DHT_MEMORY_FULL, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_STOPPED: see dht_error_maybe_applied; a part may be restored.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_restore(dht_t *d,
+                       const char *path,
+                       char **json,
+                       dht_error_t **err);
+
+/*
  Frees text of this library; NULL is allowed.
 
  # Safety

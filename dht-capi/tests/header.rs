@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// In the order of the header.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "src/version.rs",
     "src/status.rs",
     "src/registry.rs",
@@ -15,6 +15,7 @@ const FILES: [&str; 12] = [
     "src/batch.rs",
     "src/scan.rs",
     "src/topology.rs",
+    "src/backup.rs",
     "src/boundary.rs",
 ];
 

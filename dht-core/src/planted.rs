@@ -41,6 +41,11 @@ pub const DATA: &[(&str, &str)] = &[
     ("expired_lives", "what has expired is still told"),
     ("delete_denies", "a delete that found nothing says that there was a value"),
     ("swap_blind", "a compare-and-swap by version takes any value"),
+    ("absent_blind", "a compare-and-swap by absence takes what is there"),
+    ("told_after", "a get-and-put tells what it wrote instead of what was there"),
+    ("increment_from_zero", "an increment forgets what it adds to"),
+    ("ttl_forgotten", "a value with a time to live stays for ever"),
+    ("first_answer", "a quorum read tells what answered first, not the newest"),
     ("copy_short", "a copy leaves out the last record of each part"),
 ];
 

@@ -99,7 +99,7 @@ fn wanted(name: &str) -> &'static str {
         "scan" | "scan.relay" => "scanned",
         "describe" | "describe.locate" => "described",
         // Answered by a stream, which nobody opened.
-        "versions" | "pull" | "collect" => "Unsupported",
+        "versions" | "versions.parts" | "pull" | "collect" => "Unsupported",
         // A node whose datagrams are not sealed.
         "seal_key" | "seal_key.known" => "Unsupported",
         other => panic!("{other}: say here what a node answers to it"),
@@ -127,6 +127,12 @@ async fn a_node_answers_every_request_of_wire_version_1() {
         assert_eq!(heard.iter().map(named).collect::<Vec<_>>(), [wanted(name)], "{name}: {heard:?}");
         if matches!(name, "versions" | "pull") {
             assert!(peer.ask(frame, FrameKind::Open).await.is_empty(), "{name}: an empty node has nothing to stream");
+        }
+        if name == "versions.parts" {
+            let heard = peer.ask(frame, FrameKind::Open).await;
+            let [Response::Versions { entries, listed: Some(listed) }] = &heard[..] else { panic!("{heard:?}") };
+            // Nothing is in the second part there either.
+            assert_eq!((entries.len(), &listed[..]), (0, &[0, 2][..]));
         }
         let heard = peer.ask(&stored["request.describe"], FrameKind::Request).await;
         assert!(matches!(&heard[..], [Response::Described { .. }]), "after {name}: {heard:?}");

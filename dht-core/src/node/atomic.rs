@@ -32,18 +32,21 @@ pub(super) struct Effect {
 pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> Result<Decision> {
     let live = present.and_then(|record| record.live_value(now_ms));
     let expires_at_ms = present.map_or(0, |record| record.expires_at_ms);
-    let until = |ttl_ms: u64| if ttl_ms == 0 { 0 } else { now_ms.saturating_add(ttl_ms) };
+    let until = |ttl_ms: u64| if ttl_ms == 0 || planted!("ttl_forgotten") { 0 } else { now_ms.saturating_add(ttl_ms) };
     let told = |value: Option<Value>| Effect { existed: live.is_some(), value };
     let write =
         |value: Option<Value>, expires_at_ms: u64, effect: Effect| Ok(Decision::Write { value, expires_at_ms, effect });
     match action {
         Action::Get => Err(Error::new(ErrorKind::Unsupported, "a read is not the owner's to coordinate")),
         Action::Put { value, ttl_ms } => write(Some(value.clone()), until(*ttl_ms), told(None)),
-        Action::GetAndPut { value, ttl_ms } => write(Some(value.clone()), until(*ttl_ms), told(live.cloned())),
+        Action::GetAndPut { value, ttl_ms } => {
+            let before = if planted!("told_after") { Some(value.clone()) } else { live.cloned() };
+            write(Some(value.clone()), until(*ttl_ms), told(before))
+        }
         Action::CompareAndSwap { expected, value, ttl_ms } => {
             let version = present.map(|record| record.version);
             let as_expected = match expected {
-                Expected::Absent => live.is_none(),
+                Expected::Absent => live.is_none() || planted!("absent_blind"),
                 Expected::Version(expected) => live.is_some() && (version == Some(*expected) || planted!("swap_blind")),
                 Expected::Value(expected) => live.is_some_and(|live| live.says(expected)),
             };
@@ -51,9 +54,9 @@ pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> 
         }
         Action::Increment { by } => {
             let (before, expires_at_ms) = match (live, by) {
-                (Some(live), _) => (Number::of(live)?, expires_at_ms),
-                (None, Number::Integer(_)) => (Number::Integer(0), 0),
-                (None, Number::Float(_)) => (Number::Float(0.0), 0),
+                (Some(live), _) if !planted!("increment_from_zero") => (Number::of(live)?, expires_at_ms),
+                (_, Number::Integer(_)) => (Number::Integer(0), 0),
+                (_, Number::Float(_)) => (Number::Float(0.0), 0),
             };
             let sum = before.plus(*by)?.to_value();
             write(Some(sum.clone()), expires_at_ms, told(Some(sum)))

@@ -346,7 +346,11 @@ impl Node {
                     reading.stored_as = reading.stored_as.max(stored_as);
                     reading.answers.push((from.clone(), record.as_ref().map(|r| r.version)));
                     reading.tally.ack(from.boot, list);
-                    if record.as_ref().map(|r| r.version) > reading.newest.as_ref().map(|r| r.version) {
+                    let newest = match planted!("first_answer") {
+                        true => reading.answers.len() == 1,
+                        false => record.as_ref().map(|r| r.version) > reading.newest.as_ref().map(|r| r.version),
+                    };
+                    if newest {
                         reading.newest = record;
                     }
                     reading.done = reading.tally.best().is_some_and(|(_, n)| n >= reading.wanted);

@@ -8,7 +8,6 @@ pub const RING: &[(&str, &str)] = &[
     ("adopt_unverified", "stabilize adopts a nearer node that it has not asked"),
     ("wrong_interval", "a node claims what follows it, not what precedes it"),
     ("drop_silent_successor", "one unanswered call forgets the successor"),
-    ("lost_message_displaces", "whoever answers takes the place of a nearer node that was silent once"),
     ("keep_gone", "pointers at nodes that were given up stay"),
     ("joining_in_lists", "pointers may name nodes that are not members"),
     ("count_vnodes", "successor lists count positions, not nodes"),
@@ -68,6 +67,7 @@ pub const OPEN: &[(&str, &str)] = &[
     ("ttl_renewed", "a repair gives a value a minute more"),
     ("hand_over_blind", "a slot is let go although others lack some of it"),
     ("deaths_believed", "a death that somebody tells of is believed without asking the node"),
+    ("lost_message_displaces", "whoever answers takes the place of a nearer node that was silent once"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 

@@ -21,7 +21,6 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
-    ("lost_message_displaces", "small_rings", 356),
     ("joiner_forgotten", "histories_full", 4),
     ("retry_forgotten", "histories_calm", 54),
     ("dirty_told", "histories_calm", 2454),

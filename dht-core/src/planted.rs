@@ -33,8 +33,8 @@ pub const DATA: &[(&str, &str)] = &[
     ("former_owner_decides", "who lost a slot while an operation waited still decides it"),
     ("retry_blind", "a retry does not look for its operation id"),
     ("retry_forgotten", "replicas do not remember what they stored for other owners"),
-    ("dirty_told", "a failed swap tells a value that only its owner has"),
-    ("denied_elsewhere", "that nothing was done is told although another owner may have done it"),
+    ("value_blind", "a compare-and-swap by value takes any value"),
+    ("delete_keeps", "a delete leaves what was there"),
     ("lower_version_taken", "a replica takes a lower version"),
     ("tombstone_early", "tombstones are forgotten at the next sweep"),
     ("expired_lives", "what has expired is still told"),
@@ -68,6 +68,8 @@ pub const OPEN: &[(&str, &str)] = &[
     ("hand_over_blind", "a slot is let go although others lack some of it"),
     ("deaths_believed", "a death that somebody tells of is believed without asking the node"),
     ("lost_message_displaces", "whoever answers takes the place of a nearer node that was silent once"),
+    ("dirty_told", "a failed swap tells a value that only its owner has"),
+    ("denied_elsewhere", "that nothing was done is told although another owner may have done it"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 

@@ -48,7 +48,7 @@ pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> 
             let as_expected = match expected {
                 Expected::Absent => live.is_none() || planted!("absent_blind"),
                 Expected::Version(expected) => live.is_some() && (version == Some(*expected) || planted!("swap_blind")),
-                Expected::Value(expected) => live.is_some_and(|live| live.says(expected)),
+                Expected::Value(expected) => live.is_some_and(|live| live.says(expected) || planted!("value_blind")),
             };
             if as_expected { write(Some(value.clone()), until(*ttl_ms), told(None)) } else { Ok(Decision::Differs) }
         }
@@ -61,6 +61,7 @@ pub(super) fn decide(action: &Action, present: Option<&Record>, now_ms: u64) -> 
             let sum = before.plus(*by)?.to_value();
             write(Some(sum.clone()), expires_at_ms, told(Some(sum)))
         }
+        Action::Delete if planted!("delete_keeps") => write(live.cloned(), expires_at_ms, told(None)),
         Action::Delete if live.is_some() => write(None, 0, told(None)),
         Action::GetAndDelete if live.is_some() => write(None, 0, told(live.cloned())),
         // To keep for ever what is kept for ever already needs no write.

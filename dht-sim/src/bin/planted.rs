@@ -23,8 +23,8 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
     ("retry_forgotten", "histories_calm", 54),
-    ("dirty_told", "histories_calm", 2454),
-    ("denied_elsewhere", "histories_full", 1286),
+    ("former_owner_decides", "histories_calm", 253),
+    ("ttl_forgotten", "histories_calm", 288),
     ("copy_short", "histories_calm", 32),
 ];
 

@@ -98,7 +98,7 @@ static void traced_and_restored(dht_t *d) {
     dht_string_free(text);
     CHECK(json_at(&read, "found")->number == 1 && json_at(&read, "error")->kind == JSON_NULL);
     CHECK(strcmp(json_text(&read, "operation"), "get") == 0 && strcmp(json_text(&read, "level"), "all") == 0);
-    CHECK(json_at(&read, "spans")->len == 1 && strlen(json_text(&read, "trace_id")) == 16);
+    CHECK(json_at(&read, "spans")->len >= 2 && strlen(json_text(&read, "trace_id")) == 16);
     CHECK(strcmp(json_text(&json_at(&read, "spans")->items[0], "what"), "fetch") == 0);
     CHECK(strcmp(json_text(&json_at(&read, "spans")->items[0], "outcome"), "done") == 0);
     json_free(&read);

@@ -30,6 +30,8 @@ def python(code: str) -> subprocess.Popen[str]:
         text=True,
         # Ctrl-C of a test must not reach the tests.
         start_new_session=True,
+        # A shell starts what it puts into the background deaf to Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

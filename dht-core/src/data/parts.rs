@@ -24,8 +24,19 @@ pub(crate) fn differing(entries: &[(KeyDigest, Version)], theirs: &[u64]) -> Vec
     pairs.filter(|(_, (ours, theirs))| ours != theirs).map(|(part, _)| part).collect()
 }
 
+/// Leaves of `entries` those in the `listed` parts of `count`; numbers beyond it name none.
+pub(crate) fn keep_listed(entries: &mut Vec<(KeyDigest, Version)>, listed: &[u32], count: usize) {
+    let mut keep = vec![false; count.max(1)];
+    for part in listed {
+        if let Some(keep) = keep.get_mut(*part as usize) {
+            *keep = true;
+        }
+    }
+    entries.retain(|(digest, _)| keep.get(part_of(*digest, count) as usize).is_some_and(|keep| *keep));
+}
+
 /// The part of `count` that a key is in; the only one if there are none.
-pub(crate) fn part_of(digest: KeyDigest, count: usize) -> u32 {
+fn part_of(digest: KeyDigest, count: usize) -> u32 {
     // Less than `count`, which is at most `PARTS_MAX`.
     (digest.0 % count.max(1) as u128) as u32
 }
@@ -66,6 +77,18 @@ mod tests {
         // What is there and not here, or here and not there, shows alike.
         assert_eq!(differing(&here, &sums_of(&there)), wanted);
         assert_eq!(differing(&[], &sums).len(), sums.iter().filter(|sum| **sum != 0).count());
+    }
+
+    #[test]
+    fn what_is_listed_is_kept_whatever_else_is_named() {
+        let all = entries(0..61);
+        let mut some = all.clone();
+        keep_listed(&mut some, &[14, 3, u32::MAX, 15], 15);
+        let wanted = all.iter().filter(|(digest, _)| [3, 14].contains(&part_of(*digest, 15)));
+        assert!(some.len() > 2 && some.len() < 20, "{}", some.len());
+        assert_eq!(some, wanted.copied().collect::<Vec<_>>());
+        keep_listed(&mut some, &[], 15);
+        assert_eq!(some, []);
     }
 
     #[test]

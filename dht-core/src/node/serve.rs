@@ -9,7 +9,7 @@ use super::Node;
 use super::atomic::Effect;
 use super::parts::BYTES_MAX;
 use super::peers::Peer;
-use crate::data::parts::{differing, part_of};
+use crate::data::parts::{differing, keep_listed};
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::repair::{BATCH_BYTES, carried_len};
@@ -342,7 +342,7 @@ impl Node {
         };
         let listed = (!parts.is_empty()).then(|| differing(&entries, parts));
         if let Some(listed) = &listed {
-            entries.retain(|(digest, _)| listed.contains(&part_of(*digest, parts.len())));
+            keep_listed(&mut entries, listed, parts.len());
         }
         Answer::Stream(Box::new(Listing { node: self.clone(), entries, listed, at: 0 }))
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::pace::carried_len;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::hlc;
-use crate::data::parts::{part_of, sums_of};
+use crate::data::parts::{keep_listed, sums_of};
 use crate::data::record::{KeyDigest, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
@@ -123,7 +123,7 @@ impl Node {
         let parts = sums.len();
         let (theirs, listed) = self.versions_of(peer, slot, sums).await?;
         if let Some(listed) = listed {
-            ours.retain(|(digest, _)| listed.contains(&part_of(*digest, parts)));
+            keep_listed(&mut ours, &listed, parts);
         }
         let theirs: BTreeMap<KeyDigest, Version> = theirs.into_iter().collect();
         let ours: BTreeMap<KeyDigest, Version> = ours.into_iter().collect();

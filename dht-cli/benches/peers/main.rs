@@ -2,7 +2,8 @@
 //! callers in one client process. Servers that are not installed are named and left out (Debian: redis-server, redis-tools,
 //! etcd-server, python3-opendht).
 //!
-//! `cargo bench -p dht-cli --bench peers`; a plain program, which prints tables. Linux.
+//! `cargo bench -p dht-cli --bench peers`; a plain program, which prints tables. With `-- ours` it measures no other, for a
+//! look at where our time goes. Linux.
 
 mod etcd;
 mod load;
@@ -23,16 +24,19 @@ const KEYS: usize = 100_000;
 
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
-    let bench = std::env::args().any(|arg| arg == "--bench");
+    let said = |word: &str| std::env::args().any(|arg| arg == word);
+    let bench = said("--bench");
     let (rounds, length) = if bench { (7, Duration::from_secs(3)) } else { (1, Duration::from_millis(50)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(compare(rounds, length, bench));
+    runtime.expect("a runtime").block_on(compare(rounds, length, bench && !said("ours")));
 }
 
 async fn compare(rounds: usize, length: Duration, peers: bool) {
     let ours = ours::Ring::start().await;
-    let redis = if peers { redis::Cluster::start().await } else { Err("only with --bench".to_owned()) };
-    let etcd = if peers { etcd::Cluster::start().await } else { Err("only with --bench".to_owned()) };
+    let redis =
+        if peers { redis::Cluster::start().await } else { Err("only with --bench, and without `ours`".to_owned()) };
+    let etcd =
+        if peers { etcd::Cluster::start().await } else { Err("only with --bench, and without `ours`".to_owned()) };
     let (mut puts, mut gets) = (Rates::default(), Rates::default());
     for _ in 0..rounds {
         puts.add("dht, quorum of 3", ours.puts(length).await);

@@ -40,7 +40,7 @@ for node in nodes:
 /// Writes per second.
 pub(crate) async fn puts(length: Duration, wanted: bool) -> Result<f64, String> {
     if !wanted {
-        return Err("only with --bench".to_owned());
+        return Err("only with --bench, and without `ours`".to_owned());
     }
     let mut command = Command::new("/usr/bin/python3");
     command.args(["-c", PROGRAM, &CALLERS.to_string(), &length.as_secs_f64().to_string(), &VALUE_LEN.to_string()]);

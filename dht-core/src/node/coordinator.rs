@@ -12,6 +12,7 @@ use super::lines::{Entry, Place};
 use super::owners::{To, finish, first_live, settle};
 use super::prepare::{Prepared, Seen};
 use super::replicate::Write;
+use super::serve::Slots;
 use super::{Node, Phase, shown, stopped};
 use crate::config::Consistency;
 use crate::data::record::{KeyDigest, OpId, Record, Version};
@@ -33,10 +34,11 @@ impl Node {
     ) -> Vec<OpResult> {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let view = self.view();
-        for (operation, result) in operations.iter().zip(&mut results) {
-            if self.owner_in(&view, operation) != Some(To::Here) {
+        let slots: Slots = operations.iter().map(|operation| self.slot_of(&operation.key)).collect();
+        for (slot, result) in slots.iter().zip(&mut results) {
+            if self.owner_in(&view, *slot) != Some(To::Here) {
                 *result = Some(OpResult::Misrouted);
-            } else if let Err(error) = self.enough_in_sight(&view, self.slot_of(&operation.key)) {
+            } else if let Err(error) = self.enough_in_sight(&view, *slot) {
                 *result = Some(OpResult::Failed(error));
             }
         }
@@ -66,8 +68,8 @@ impl Node {
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
-            self.hand_back(&operations, &mut pending, again, &mut results);
-            let to_do = ToDo { operations: &operations, which: &pending, again, attempt, seen: &seen };
+            self.hand_back(&operations, &slots, &mut pending, again, &mut results);
+            let to_do = ToDo { operations: &operations, slots: &slots, which: &pending, again, attempt, seen: &seen };
             let superseded = self.carry_out(to_do, level, deadline, &mut results).await;
             if superseded.is_empty() {
                 return finish(results);
@@ -81,14 +83,14 @@ impl Node {
     fn hand_back(
         &self,
         operations: &[Operation],
+        slots: &[Slot],
         pending: &mut Vec<usize>,
         again: bool,
         results: &mut [Option<OpResult>],
     ) {
         let view = self.view();
         pending.retain(|&index| {
-            let operation = &operations[index];
-            let mine = !operation.action.depends() || self.owns(&view, self.slot_of(&operation.key));
+            let mine = !operations[index].action.depends() || self.owns(&view, slots[index]);
             if !mine {
                 // What was written before and met a higher version may be somewhere still.
                 results[index] = Some(if again { OpResult::Failed(lost_slot()) } else { OpResult::Misrouted });
@@ -107,23 +109,24 @@ impl Node {
     /// what that one wrote: they are to be decided once more.
     async fn carry_out(
         self: &Arc<Self>,
-        ToDo { operations, which, again, attempt, seen }: ToDo<'_>,
+        ToDo { operations, slots, which, again, attempt, seen }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
     ) -> Vec<usize> {
         let (mut kept, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
-            let operation = &operations[index];
-            match self.prepare(operation, again, attempt > 0, seen.get(&operation.id)) {
+            let (operation, slot) = (&operations[index], slots[index]);
+            match self.prepare(operation, slot, again, attempt > 0, seen.get(&operation.id)) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
-                    self.recent.applied(operation.id, replayed.unwrap_or(record.version), &effect);
-                    kept.push((index, Kept::Applied { effect, replayed }));
-                    batch.push(Write::new(self, record, operation.action.depends()));
+                    let noted = replayed.unwrap_or(record.version);
+                    self.recent.applied(operation.id, noted, &effect);
+                    kept.push((index, Kept::Applied { effect, replayed, noted }));
+                    batch.push(Write::new(slot, record, operation.action.depends()));
                 }
                 Ok(Prepared::Confirm { record, result }) => {
                     kept.push((index, Kept::Confirmed(result)));
-                    batch.push(Write::new(self, record, true));
+                    batch.push(Write::new(slot, record, true));
                 }
                 Ok(Prepared::Done(result)) => {
                     self.unchanged.note(operation.id, attempt);
@@ -143,9 +146,12 @@ impl Node {
                 continue;
             }
             results[index] = Some(match (write.into_outcome(), kept) {
-                (Ok(outcome), Kept::Applied { effect, replayed }) => {
+                (Ok(outcome), Kept::Applied { effect, replayed, noted }) => {
                     let version = replayed.unwrap_or(outcome.version);
-                    self.recent.applied(operations[index].id, version, &effect);
+                    if version != noted {
+                        // It was stamped again on the way.
+                        self.recent.applied(operations[index].id, version, &effect);
+                    }
                     let Effect { existed, value } = effect;
                     OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed, value }
                 }
@@ -240,10 +246,11 @@ impl Node {
             return None;
         }
         let Entry::Free(_place) = self.lines.enter(KeyDigest::of(operation.map, &operation.key)) else { return None };
-        if !self.readable.get(self.slot_of(&operation.key)) {
+        let slot = self.slot_of(&operation.key);
+        if !self.readable.get(slot) {
             return None;
         }
-        let prepared = self.prepare(operation, false, false, None);
+        let prepared = self.prepare(operation, slot, false, false, None);
         // Somebody may have joined since the first look, and have copied the slot before the record was in it. Whoever
         // copies it after this look finds the record: the store's lock orders the two.
         if !self.alone() {
@@ -308,6 +315,7 @@ impl Drop for Unfinished<'_> {
 /// Operations to carry out.
 struct ToDo<'a> {
     operations: &'a [Operation],
+    slots: &'a [Slot],
     which: &'a [usize],
     /// What was written for them before met higher versions.
     again: bool,
@@ -318,8 +326,8 @@ struct ToDo<'a> {
 
 /// What is told when the record that was sent to the replicas is there.
 enum Kept {
-    /// That of the operation, or of one that it was before.
-    Applied { effect: Effect, replayed: Option<Version> },
+    /// That of the operation, or of one that it was before; it is remembered under the version `noted`.
+    Applied { effect: Effect, replayed: Option<Version>, noted: Version },
     /// Another's: the operation found nothing to do.
     Confirmed(OpResult),
 }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use super::Node;
@@ -30,6 +31,14 @@ tokio::task_local! {
 /// The id of what the present task works for; 0 if that is not traced.
 pub(crate) fn trace_id() -> u64 {
     TRACE.try_with(|trace| trace.id).unwrap_or(0)
+}
+
+/// `work`, for what the present task works for, wherever it is polled.
+pub(crate) fn in_this_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    match TRACE.try_with(Arc::clone) {
+        Ok(trace) => Either::Left(TRACE.scope(trace, work)),
+        Err(_) => Either::Right(work),
+    }
 }
 
 /// The steps of one node for one operation.

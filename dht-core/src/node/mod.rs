@@ -10,6 +10,7 @@ mod log;
 mod admission;
 #[cfg(test)]
 mod alone_tests;
+mod answers;
 mod atomic;
 mod claims;
 mod come_back;
@@ -27,6 +28,7 @@ mod lines;
 mod lookup;
 mod mass_loss;
 mod news;
+mod outbox;
 mod owners;
 mod parts;
 mod peers;
@@ -136,6 +138,7 @@ pub(crate) struct Node {
     uniting: AtomicBool,
     tasks: tasks::Tasks,
     tails: tasks::Tails,
+    outbox: outbox::Outbox,
     snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
     retries: retries::Retries,
@@ -281,6 +284,7 @@ impl Node {
             stabilize_wanted: Notify::new(),
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
+            outbox: outbox::Outbox::default(),
             round_trips: peers::RoundTrips::default(),
             snapshots: snapshot::Snapshots::default(),
             config,

@@ -20,6 +20,7 @@ use super::{Node, no_result};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{NodeId, Verdict};
+use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::wire::message::{OpResult, Operation, Request, Response};
 
@@ -130,12 +131,13 @@ impl Node {
         };
         let view = self.view();
         for &index in pending {
-            let to = match found.get(&self.slot_of(&operations[index].key)) {
+            let slot = self.slot_of(&operations[index].key);
+            let to = match found.get(&slot) {
                 Some(Ok(owner)) => self.known(owner.coordinator()),
                 Some(Err(error)) => Err(error.clone()),
                 None => {
                     let unknown = || Error::new(ErrorKind::NotJoined, "no active node is known");
-                    self.owner_in(&view, &operations[index]).ok_or_else(unknown)
+                    self.owner_in(&view, slot).ok_or_else(unknown)
                 }
             };
             match to {
@@ -143,28 +145,32 @@ impl Node {
                 Err(error) => results.push((index, self.boot, OpResult::Failed(error))),
             }
         }
-        let mut running = FuturesUnordered::new();
         let bytes_of = |&i: &usize| operations[i].key.len() + operations[i].action.values_len();
         let cut =
             |(to, all): (To, Vec<usize>)| parts(all, bytes_of).into_iter().map(move |indices| (to.clone(), indices));
-        for (to, indices) in groups.into_iter().flat_map(cut) {
-            running.push(async move {
-                let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
-                let boot = match &to {
-                    To::Here => self.boot,
-                    To::Peer(peer) => peer.boot,
-                };
-                let answers = match to {
-                    To::Here => {
-                        let what = What { kind: "apply", attempt: tries.attempt, hedged: false };
-                        let coordinated = self.coordinate(batch, level, deadline, tries.told);
-                        self.step_here(what, |results| outcome_of_all(results), coordinated).await
-                    }
-                    To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
-                };
-                indices.into_iter().zip(answers).map(|(index, answer)| (index, boot, answer)).collect::<Vec<_>>()
-            });
+        let mut messages: SmallVec<[_; 1]> = groups.into_iter().flat_map(cut).collect();
+        let ask = |(to, indices): (To, Vec<usize>)| async move {
+            let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
+            let boot = match &to {
+                To::Here => self.boot,
+                To::Peer(peer) => peer.boot,
+            };
+            let answers = match to {
+                To::Here => {
+                    let what = What { kind: "apply", attempt: tries.attempt, hedged: false };
+                    // Boxed: it is larger than all the rest, which is moved about more often.
+                    let coordinated = Box::pin(self.coordinate(batch, level, deadline, tries.told));
+                    self.step_here(what, |results| outcome_of_all(results), coordinated).await
+                }
+                To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
+            };
+            indices.into_iter().zip(answers).map(move |(index, answer)| (index, boot, answer))
+        };
+        if let (1, Some(only)) = (messages.len(), messages.pop()) {
+            results.extend(ask(only).await);
+            return results;
         }
+        let mut running: FuturesUnordered<_> = messages.into_iter().map(ask).collect();
         while let Some(answers) = running.next().await {
             results.extend(answers);
         }
@@ -172,8 +178,8 @@ impl Node {
     }
 
     /// The owner: the slot's first replica that is not suspected; the first of all if all are.
-    pub(super) fn owner_in(&self, view: &RingView, operation: &Operation) -> Option<To> {
-        let list = view.replica_list(self.slot_of(&operation.key), self.replicas());
+    pub(super) fn owner_in(&self, view: &RingView, slot: Slot) -> Option<To> {
+        let list = view.replica_list(slot, self.replicas());
         let owner = first_live(view, &list)?;
         let record = view.member(owner);
         Some(if record.node_id == self.node_id { To::Here } else { To::Peer(Peer::from(record)) })

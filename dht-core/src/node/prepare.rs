@@ -39,16 +39,16 @@ pub(super) enum Prepared {
 }
 
 impl Node {
-    /// Stamps what one operation comes to and keeps its record here. `again`: what was prepared before met a higher
+    /// Stamps what one operation comes to, whose key is in `slot`, and keeps its record here. `again`: what was prepared before met a higher
     /// version. `retry`: an earlier try may have been carried out. `seen`: at a quorum, if it was asked.
     pub(super) fn prepare(
         &self,
         operation: &Operation,
+        slot: Slot,
         again: bool,
         retry: bool,
         seen: Option<&Seen>,
     ) -> Result<Prepared> {
-        let slot = self.slot_of(&operation.key);
         loop {
             let present = self.store.get(slot, operation.map, &operation.key)?;
             let now_ms = self.env.wall_ms();

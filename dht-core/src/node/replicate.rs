@@ -8,26 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Node;
+use super::answers::{Answered, Answers, Parcel, Sent};
 use super::coordinator::{lost_slot, too_few};
 use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
 use crate::config::Consistency;
-use crate::data::record::{Record, Version};
+use crate::data::record::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 use crate::store::Ticket;
-use crate::transport::BoxFuture;
-use crate::wire::message::{PutOutcome, Request, Response, StoreItem, StoreResult};
+use crate::wire::message::{PutOutcome, Response, StoreItem, StoreResult};
 
 /// Pause before replicas that failed are asked again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -55,9 +53,9 @@ pub(crate) struct Write {
 
 impl Write {
     /// `depends`: what was written depends on what was there.
-    pub(crate) fn new(node: &Node, record: Record, depends: bool) -> Self {
+    pub(crate) fn new(slot: Slot, record: Record, depends: bool) -> Self {
         Self {
-            slot: node.slot_of(&record.key),
+            slot,
             record,
             list: None,
             set_size: 0,
@@ -131,26 +129,19 @@ impl Write {
     }
 }
 
-/// Which writes went in one message, each with the version that was sent.
-type Sent = Vec<(usize, Version, ListId)>;
-type Answered = (Peer, Sent, Result<Response>);
-
 impl Node {
     /// Returns when every write is decided or the deadline is near; see `Write::into_outcome`.
     pub(crate) async fn replicate(self: &Arc<Self>, writes: &mut [Write], level: Consistency, deadline: Instant) {
         loop {
             let seen = self.progress.seen();
-            let mut running = self.send_round(writes, level, deadline);
+            let answers = self.send_round(writes, level, deadline);
             let mut again = false;
             let mut stale = Vec::new();
-            while writes.iter().any(|w| w.decided.is_none()) {
-                let Some((peer, sent, answer)) = running.next().await else { break };
-                again |= self.count(writes, &peer, sent, answer, &mut stale);
-                if again {
-                    break;
-                }
+            while !again && writes.iter().any(|w| w.decided.is_none()) {
+                let Some(answered) = answers.next().await else { break };
+                again = self.count(writes, answered, &mut stale);
             }
-            self.leave_the_rest(writes, running);
+            self.leave_the_rest(writes, &answers);
             if writes.iter().all(|w| w.decided.is_some()) {
                 return;
             }
@@ -169,15 +160,10 @@ impl Node {
     }
 
     /// Sends every undecided write to those of its present list that have not acknowledged it.
-    fn send_round(
-        self: &Arc<Self>,
-        writes: &mut [Write],
-        level: Consistency,
-        deadline: Instant,
-    ) -> FuturesUnordered<BoxFuture<'static, Answered>> {
+    fn send_round(self: &Arc<Self>, writes: &mut [Write], level: Consistency, deadline: Instant) -> Arc<Answers> {
         let view = self.view();
         let replicas = self.replicas();
-        let mut batches: BTreeMap<Peer, Vec<(StoreItem, usize)>> = BTreeMap::new();
+        let mut batches: BTreeMap<u32, Vec<(StoreItem, usize)>> = BTreeMap::new();
         let mut missed = Vec::new();
         let (mut own, mut kept) = (Ticket::ready(), Sent::new());
         for (index, write) in writes.iter_mut().enumerate().filter(|(_, w)| w.decided.is_none()) {
@@ -208,7 +194,7 @@ impl Node {
                     write.tally.ack(self.boot, list);
                 } else if !write.tally.has(self.boot, list) {
                     own = own.and(ticket);
-                    kept.push((index, write.record.version, list));
+                    kept.push((index, write.slot, write.record.version, list));
                 }
             }
             write.decide();
@@ -226,73 +212,64 @@ impl Node {
                     continue;
                 }
                 let item = StoreItem { slot: write.slot, list, record: write.record.clone() };
-                batches.entry(Peer::from(record)).or_default().push((item, index));
+                batches.entry(member).or_default().push((item, index));
             }
         }
         for slot in missed {
             self.mark_dirty(slot);
         }
-        let running = FuturesUnordered::new();
+        let answers = Arc::<Answers>::default();
         if !kept.is_empty() {
-            running.push(self.acknowledge_own(own, kept));
+            self.acknowledge_own(own, answers.expect(Arc::new(self.as_peer()), kept));
         }
-        let cut = |(peer, items): (Peer, Vec<(StoreItem, usize)>)| {
-            let messages = parts(items, |(item, _)| item.record.payload_len());
-            messages.into_iter().map(move |message| (peer.clone(), message))
-        };
-        for (peer, message) in batches.into_iter().flat_map(cut) {
-            let sent = message.iter().map(|(item, index)| (*index, item.record.version, item.list)).collect();
-            let items: Vec<StoreItem> = message.into_iter().map(|(item, _)| item).collect();
-            self.stats.replications_sent.add(items.len() as u64);
-            let node = self.clone();
+        for (member, items) in batches {
+            let peer = Arc::new(Peer::from(view.member(member)));
             let until = self.attempt_deadline(&peer, deadline).max(deadline.min(self.env.now() + PAUSE));
-            let call: BoxFuture<'static, Answered> = Box::pin(async move {
-                let answer = node.call(&peer, Request::Store { items, repair: false }, until, 0).await;
-                (peer, sent, answer)
-            });
-            running.push(call);
+            for message in parts(items, |(item, _)| item.record.payload_len()) {
+                let sent = message.iter().map(|(item, index)| (*index, item.slot, item.record.version, item.list));
+                let parcel = answers.expect(peer.clone(), sent.collect());
+                let items = message.into_iter().map(|(item, _)| item).collect();
+                self.post(peer.clone(), items, parcel, until);
+            }
         }
-        running
+        answers
     }
 
     /// This node's own acknowledgement of what it keeps, once that is durable.
-    fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, kept: Sent) -> BoxFuture<'static, Answered> {
+    fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, parcel: Parcel) {
         let node = self.clone();
-        Box::pin(async move {
+        self.begin(async move {
             let stored = async {
                 let settled = ticket.wait().await;
-                let result = |_: &_| match &settled {
+                let result = || match &settled {
                     Ok(()) => StoreResult::Stored { counts: true },
                     Err(error) => StoreResult::Failed(error.clone()),
                 };
-                Ok(Response::Stored { results: kept.iter().map(result).collect() })
+                Ok(Response::Stored { results: std::iter::repeat_with(result).take(parcel.len()).collect() })
             };
-            let answer = node.step_here(What { kind: "store", attempt: 0, hedged: false }, outcome_of, stored).await;
-            (node.as_peer(), kept, answer)
-        })
+            let what = What { kind: "store", attempt: 0, hedged: false };
+            let results = match node.step_here(what, outcome_of, stored).await {
+                Ok(Response::Stored { results }) => Some(results.into_iter().collect()),
+                _ => None,
+            };
+            if let Some(unread) = parcel.answer(results) {
+                node.mark_missed(&unread);
+            }
+        });
     }
 
     /// Counts one replica's answers; true if something has to be sent again at once.
-    fn count(
-        &self,
-        writes: &mut [Write],
-        peer: &Peer,
-        sent: Sent,
-        answer: Result<Response>,
-        stale: &mut Vec<(Peer, Slot)>,
-    ) -> bool {
-        let results = match answer {
-            Ok(Response::Stored { results }) if results.len() == sent.len() => results,
-            Ok(_) | Err(_) => {
-                for (index, ..) in sent {
-                    writes[index].silent = true;
-                    self.mark_dirty(writes[index].slot);
-                }
-                return false;
+    fn count(&self, writes: &mut [Write], answered: Answered, stale: &mut Vec<(Arc<Peer>, Slot)>) -> bool {
+        let Answered { peer, sent, results } = answered;
+        let Some(results) = results else {
+            for (index, slot, ..) in sent {
+                writes[index].silent = true;
+                self.mark_dirty(slot);
             }
+            return false;
         };
         let mut again = false;
-        for ((index, version, list), result) in sent.into_iter().zip(results) {
+        for ((index, _, version, list), result) in sent.into_iter().zip(results) {
             let write = &mut writes[index];
             match result {
                 StoreResult::Stored { counts: true } if version == write.record.version => {
@@ -341,43 +318,18 @@ impl Node {
 
     /// The callers are answered; what is still on its way to slower replicas goes on in the background, and a slot
     /// whose replica missed it is marked for repair.
-    fn leave_the_rest(self: &Arc<Self>, writes: &[Write], mut running: FuturesUnordered<BoxFuture<'static, Answered>>) {
-        // Polled once, so that every message is on its way.
-        let mut done = Vec::new();
-        while let Some(Some(answered)) = running.next().now_or_never() {
-            done.push(answered);
+    fn leave_the_rest(&self, writes: &[Write], answers: &Answers) {
+        let (unread, more) = answers.close();
+        for answered in &unread {
+            self.mark_missed(answered);
         }
-        let slots: Vec<Slot> = writes.iter().map(|w| w.slot).collect();
-        let check = move |node: &Self, (_, sent, answer): Answered| {
-            let results = match answer {
-                Ok(Response::Stored { results }) => results,
-                _ => Vec::new(),
-            };
-            for (i, (index, ..)) in sent.iter().enumerate() {
-                if !matches!(results.get(i), Some(StoreResult::Stored { .. })) {
-                    node.mark_dirty(slots[*index]);
-                }
-            }
-        };
-        for answered in done {
-            check(self, answered);
-        }
-        if running.is_empty() {
+        if !more {
             return;
         }
-        let Some(tail) = self.tails.enter() else {
-            for write in writes {
-                self.mark_dirty(write.slot);
-            }
-            return;
-        };
-        let node = self.clone();
-        self.tasks.spawn(async move {
-            while let Some(answered) = running.next().await {
-                check(&node, answered);
-            }
-            drop(tail);
-        });
+        match self.tails.enter() {
+            Some(tail) => answers.hold(tail),
+            None => writes.iter().for_each(|write| self.mark_dirty(write.slot)),
+        }
     }
 
     /// A replica of the slot missed a write: the repair looks at it soon.
@@ -392,8 +344,8 @@ impl Node {
     }
 }
 
-fn group(stale: Vec<(Peer, Slot)>) -> BTreeMap<Peer, Vec<Slot>> {
-    let mut grouped: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
+fn group(stale: Vec<(Arc<Peer>, Slot)>) -> BTreeMap<Arc<Peer>, Vec<Slot>> {
+    let mut grouped: BTreeMap<Arc<Peer>, Vec<Slot>> = BTreeMap::new();
     for (peer, slot) in stale {
         let slots = grouped.entry(peer).or_default();
         if !slots.contains(&slot) {

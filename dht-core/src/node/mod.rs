@@ -395,12 +395,14 @@ impl Node {
             self.repair_wanted.notify_one();
             self.stabilize_wanted.notify_one();
         }
-        let State { vnodes, members, fingers, .. } = state;
-        let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
-        for vnode in vnodes.iter_mut() {
-            vnode.retain(keeps);
+        if moved {
+            let State { vnodes, members, fingers, .. } = state;
+            let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
+            for vnode in vnodes.iter_mut() {
+                vnode.retain(keeps);
+            }
+            fingers.retain(keeps);
         }
-        fingers.retain(keeps);
         self.view.store(after);
         self.progress.step();
     }

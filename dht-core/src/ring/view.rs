@@ -39,6 +39,14 @@ pub(crate) struct RingView {
     slots: SlotSpace,
     /// Placed members, ascending by node_id.
     members: Vec<Arc<Member>>,
+    /// Shared with the views before, as long as only what is said of members changes, and not where they are.
+    placement: Arc<Placement>,
+    fingerprint: u64,
+}
+
+/// Where members are, by their index.
+#[derive(Debug)]
+struct Placement {
     /// Ascending by id, without duplicates.
     positions: Vec<Position>,
     /// `radix[p]` is the first position at or after the ids with prefix `p`.
@@ -46,7 +54,17 @@ pub(crate) struct RingView {
     radix_slots: SlotSpace,
     /// `None` where zones change no list.
     zones: Option<Box<Zones>>,
-    fingerprint: u64,
+}
+
+impl Placement {
+    /// `before`: a view that is likely to be much the same.
+    fn of(ids: IdSpace, members: &[Arc<Member>], before: Option<&RingView>) -> Self {
+        let taken_over = before.and_then(|before| positions_after(before, members));
+        let positions = taken_over.unwrap_or_else(|| positions_of_all(members));
+        let (radix_slots, radix) = radix_index(ids, &positions);
+        let zones = Zones::of(members, &positions);
+        Self { positions, radix, radix_slots, zones }
+    }
 }
 
 impl RingView {
@@ -56,7 +74,7 @@ impl RingView {
         Self::derive_after(None, ids, slots, all)
     }
 
-    /// The same, from a view `before` that is likely to be much the same: its sorted positions are taken over.
+    /// The same, from a view `before` that is likely to be much the same: what it says of where members are is taken over.
     pub(crate) fn derive_after<'a>(
         before: Option<&Self>,
         ids: IdSpace,
@@ -69,11 +87,20 @@ impl RingView {
         if !members.is_sorted_by(|a, b| a.record.node_id <= b.record.node_id) {
             members.sort_by(|a, b| a.record.node_id.cmp(&b.record.node_id));
         }
-        let taken_over = before.and_then(|before| positions_after(before, &members));
-        let positions = taken_over.unwrap_or_else(|| positions_of_all(&members));
-        let (radix_slots, radix) = radix_index(ids, &positions);
-        let zones = Zones::of(&members, &positions);
-        Self { ids, slots, members, positions, radix, radix_slots, zones, fingerprint }
+        let placement = match before.filter(|before| before.has_places_of(&members)) {
+            Some(before) => before.placement.clone(),
+            None => Arc::new(Placement::of(ids, &members, before)),
+        };
+        Self { ids, slots, members, placement, fingerprint }
+    }
+
+    /// True if these members are where those of this view are.
+    fn has_places_of(&self, members: &[Arc<Member>]) -> bool {
+        let same = |(a, b): (&Arc<Member>, &Arc<Member>)| {
+            Arc::ptr_eq(a, b)
+                || a.record.node_id == b.record.node_id && a.same_positions(b) && a.record.zone == b.record.zone
+        };
+        self.members.len() == members.len() && self.members.iter().zip(members).all(same)
     }
 
     /// What a view is made of: the sum over those that are present, and those that have a place in the order in which they
@@ -120,17 +147,17 @@ impl RingView {
 
     /// Ascending by id.
     pub(crate) fn positions(&self) -> &[Position] {
-        &self.positions
+        &self.placement.positions
     }
 
     pub(crate) fn positions_of(&self, member: MemberIndex) -> impl Iterator<Item = &Position> {
-        self.positions.iter().filter(move |p| p.member == member)
+        self.placement.positions.iter().filter(move |p| p.member == member)
     }
 
     /// A member all of whose positions are others'.
     pub(crate) fn homeless(&self) -> Option<MemberIndex> {
         let mut homes = vec![false; self.members.len()];
-        for position in &self.positions {
+        for position in &self.placement.positions {
             homes[position.member as usize] = true;
         }
         homes.iter().position(|has| !has).map(|member| member as MemberIndex)
@@ -143,14 +170,14 @@ impl RingView {
 
     /// The first position at or clockwise after `id`; `None` in an empty ring.
     pub(crate) fn successor(&self, id: Id) -> Option<&Position> {
-        self.positions.get(self.successor_index(id)?)
+        self.placement.positions.get(self.successor_index(id)?)
     }
 
     /// The last position strictly before `id`.
     #[cfg_attr(not(test), expect(dead_code, reason = "the mirror of successor; tests hold the two against each other"))]
     pub(crate) fn predecessor(&self, id: Id) -> Option<&Position> {
         let at = self.successor_index(id)?;
-        self.positions.get(at.checked_sub(1).unwrap_or(self.positions.len() - 1))
+        self.placement.positions.get(at.checked_sub(1).unwrap_or(self.placement.positions.len() - 1))
     }
 
     /// The first position strictly after `id` that belongs to another member than `not`, then the next distinct
@@ -172,7 +199,7 @@ impl RingView {
     /// The first position anticlockwise strictly before `id` of another member than `not`.
     pub(crate) fn distinct_before(&self, id: Id, not: MemberIndex) -> Option<&Position> {
         let start = self.successor_index(id)?;
-        let (before, after) = self.positions.split_at(start);
+        let (before, after) = self.placement.positions.split_at(start);
         before.iter().rev().chain(after.iter().rev()).find(|p| p.member != not)
     }
 
@@ -180,7 +207,7 @@ impl RingView {
     pub(crate) fn distinct_preceding(&self, id: Id, count: usize) -> Vec<Position> {
         let mut found: Vec<Position> = Vec::new();
         let Some(start) = self.successor_index(id) else { return found };
-        let (before, after) = self.positions.split_at(start);
+        let (before, after) = self.placement.positions.split_at(start);
         for p in before.iter().rev().chain(after.iter().rev()) {
             if found.len() == count {
                 break;
@@ -199,8 +226,8 @@ impl RingView {
         let mut list = Members::new();
         let Some(start) = self.successor_index(self.slots.last_id(slot)) else { return list };
         let wanted = count.min(self.members.len());
-        if let Some(zones) = &self.zones {
-            return zones.list(&self.positions, start, wanted, None);
+        if let Some(zones) = &self.placement.zones {
+            return zones.list(&self.placement.positions, start, wanted, None);
         }
         for p in self.clockwise(start) {
             if list.len() == wanted {
@@ -215,13 +242,13 @@ impl RingView {
 
     /// The replica list, and behind it those who would enter it if one of its members went.
     pub(crate) fn list_and_heirs(&self, slot: Slot, count: usize) -> Members {
-        let (Some(zones), Some(start)) = (&self.zones, self.successor_index(self.slots.last_id(slot))) else {
+        let (Some(zones), Some(start)) = (&self.placement.zones, self.successor_index(self.slots.last_id(slot))) else {
             return self.replica_list(slot, count + 1);
         };
         let mut all = self.replica_list(slot, count);
         let wanted = count.min(self.members.len() - 1);
         for member in all.clone() {
-            for heir in zones.list(&self.positions, start, wanted, Some(member)) {
+            for heir in zones.list(&self.placement.positions, start, wanted, Some(member)) {
                 if !all.contains(&heir) {
                     all.push(heir);
                 }
@@ -251,15 +278,8 @@ impl RingView {
     /// True if every slot has the same list here and there, whatever the list's length.
     pub(crate) fn same_placement(&self, other: &Self) -> bool {
         // All that positions and zones are derived from.
-        let same = |(a, b): (&Arc<Member>, &Arc<Member>)| {
-            let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at);
-            Arc::ptr_eq(a, b)
-                || of(a) == of(b)
-                    && a.record.node_id == b.record.node_id
-                    && a.same_positions(b)
-                    && a.record.zone == b.record.zone
-        };
-        self.members.len() == other.members.len() && self.members.iter().zip(&other.members).all(same)
+        let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at);
+        self.has_places_of(&other.members) && self.members.iter().zip(&other.members).all(|(a, b)| of(a) == of(b))
     }
 
     /// The members whose node_id is not in `other`, ascending.
@@ -273,15 +293,17 @@ impl RingView {
 
     /// The slots in whose replica list of `count` the member is. In no order; some may come twice.
     pub(crate) fn slots_of(&self, member: MemberIndex, count: usize) -> Vec<Slot> {
-        if self.zones.is_some() {
+        if self.placement.zones.is_some() {
             // Its place in the order of zones may be anywhere.
             return self.slots.iter().filter(|slot| self.replica_list(*slot, count).contains(&member)).collect();
         }
         let mut slots = Vec::new();
         for &id in self.members[member as usize].positions.iter() {
             // Of two nodes with the same position one does not hold it.
-            let Some(at) = self.successor_index(id).filter(|at| self.positions[*at].member == member) else { continue };
-            let (before, after) = self.positions.split_at(at);
+            let Some(at) = self.successor_index(id).filter(|at| self.placement.positions[*at].member == member) else {
+                continue;
+            };
+            let (before, after) = self.placement.positions.split_at(at);
             let mut others = Members::new();
             // Up to where that many others lie between, the slots are this position's; its own one before takes the rest.
             let limit = before.iter().rev().chain(after[1..].iter().rev()).find(|p| {
@@ -317,19 +339,20 @@ impl RingView {
     }
 
     fn clockwise(&self, start: usize) -> impl Iterator<Item = &Position> {
-        self.positions[start..].iter().chain(&self.positions[..start])
+        self.placement.positions[start..].iter().chain(&self.placement.positions[..start])
     }
 
     #[inline]
     fn successor_index(&self, id: Id) -> Option<usize> {
-        if self.positions.is_empty() {
+        let Placement { positions, radix, radix_slots, .. } = &*self.placement;
+        if positions.is_empty() {
             return None;
         }
-        let mut at = self.radix[self.radix_slots.of(id).0 as usize] as usize;
-        while at < self.positions.len() && self.positions[at].id < id {
+        let mut at = radix[radix_slots.of(id).0 as usize] as usize;
+        while at < positions.len() && positions[at].id < id {
             at += 1;
         }
-        Some(if at == self.positions.len() { 0 } else { at })
+        Some(if at == positions.len() { 0 } else { at })
     }
 }
 
@@ -348,7 +371,7 @@ fn positions_of_all(members: &[Arc<Member>]) -> Vec<Position> {
 fn positions_after(before: &RingView, members: &[Arc<Member>]) -> Option<Vec<Position>> {
     const GONE: u32 = u32::MAX;
     let claimed = before.members.iter().map(|m| m.positions.len()).sum::<usize>();
-    if claimed != before.positions.len() {
+    if claimed != before.placement.positions.len() {
         return None;
     }
     let mut now = vec![GONE; before.members.len()];
@@ -363,9 +386,9 @@ fn positions_after(before: &RingView, members: &[Arc<Member>]) -> Option<Vec<Pos
         }
     }
     fresh.sort_by_key(|p: &Position| (p.id, p.member, p.index));
-    let mut positions = Vec::with_capacity(before.positions.len() + fresh.len());
+    let mut positions = Vec::with_capacity(before.placement.positions.len() + fresh.len());
     let mut fresh = fresh.into_iter().peekable();
-    for position in &before.positions {
+    for position in &before.placement.positions {
         let member = now[position.member as usize];
         if member == GONE {
             continue;

@@ -87,7 +87,7 @@ fn wanted(name: &str) -> &'static str {
         // Nobody answers at the address that it says, and a node that is no client must.
         "join" => "Unreachable",
         "join.client" => "welcome",
-        "admit" => "admitted",
+        "admit" | "admit.wait" => "admitted",
         "stabilize" => "neighbours",
         "notify" => "pong",
         "lookup" | "lookup.past" => "route",

@@ -26,8 +26,6 @@ use crate::wire::message::{Request, Response};
 /// Between two tries to join.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// Between two tries to be admitted.
-const ADMISSION_RETRY: Duration = Duration::from_millis(15);
 /// Tries to find successors before this node is a member; each lasts as long as a call that nobody answers, at most.
 const JOIN_ROUNDS: usize = 4;
 /// Members that a joining node copies from at a time.
@@ -511,28 +509,6 @@ impl Node {
         (affected, sources)
     }
 
-    /// One pending join per slot: every node whose lists change must let us in, asked in one order by all.
-    async fn wait_for_admission(&self, affected: &BTreeSet<Peer>) {
-        for peer in affected {
-            self.state().admitted_by.insert(peer.clone());
-            // Whoever does not answer for a whole call's time has no say: it is dead, or will hear of the switch like
-            // everybody. A refusal is an answer.
-            let mut give_up = self.env.now() + self.config.request_timeout;
-            loop {
-                let until = self.attempt_deadline(peer, give_up);
-                let ask = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: false };
-                match self.call(peer, ask, until, 0).await {
-                    Ok(Response::Admitted { granted: false }) => {
-                        give_up = self.env.now() + self.config.request_timeout;
-                        tokio::time::sleep(self.env.jittered(ADMISSION_RETRY)).await;
-                    }
-                    Err(error) if error.kind() == ErrorKind::Timeout && self.env.now() < give_up => {}
-                    _ => break,
-                }
-            }
-        }
-    }
-
     /// Before it is a member, every position has a successor that has just answered (Zave, §3, *join*). A ring whose
     /// members are all silent is entered in the end without: they will be given up.
     async fn find_successors(self: &Arc<Self>) {
@@ -546,15 +522,6 @@ impl Node {
                 return;
             }
             self.stabilize_vnodes(&lacking).await;
-        }
-    }
-
-    /// Lets go of all admissions: this node is caught up.
-    pub(crate) fn release_admissions(&self) {
-        let peers = std::mem::take(&mut self.state().admitted_by);
-        for peer in peers {
-            let done = Request::Admit { node_id: self.node_id.clone(), boot: self.boot, release: true };
-            self.tell(&peer.address, done);
         }
     }
 }

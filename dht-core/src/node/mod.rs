@@ -8,6 +8,7 @@
 mod log;
 
 mod admission;
+mod admitted;
 #[cfg(test)]
 mod alone_tests;
 mod answers;

@@ -68,7 +68,11 @@ impl Node {
             Request::Join { record, params, wall_ms: _, client } => {
                 self.later(move |node| async move { node.serve_join(record, params, client).await })
             }
-            Request::Admit { node_id, boot, release } => self.now(self.serve_admit(&node_id, boot, release)),
+            Request::Admit { boot, release: true, .. } => self.now(self.serve_release(boot)),
+            Request::Admit { node_id, boot, wait: false, .. } => self.now(self.serve_admit(&node_id, boot)),
+            Request::Admit { node_id, boot, .. } => {
+                self.later(move |node| async move { Ok(node.serve_admit_in_turn(&node_id, boot, deadline).await) })
+            }
             Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
             Request::Lookup { target, .. } if !self.ids.contains(target) => {
                 let context = format!("the target is no id of {} bits", self.ids.bits());

@@ -297,8 +297,9 @@ pub enum Request {
     Exchange { records: Vec<NodeRecord>, wanted: Vec<u64>, lists: Vec<(Slot, ListId)> },
     /// Let me in.
     Join { record: NodeRecord, params: RingParams, wall_ms: u64, client: bool },
-    /// May I become active in the slots that we are going to share? Or: I am done (`release`).
-    Admit { node_id: NodeId, boot: u64, release: bool },
+    /// May I become active in the slots that we are going to share? Or: I am done (`release`). With `wait` the answer may
+    /// take as long as the asker waits.
+    Admit { node_id: NodeId, boot: u64, release: bool, wait: bool },
     /// Your ring is part of another one from now on.
     Merge { ring_id: RingId, records: Vec<NodeRecord> },
     /// Chord stabilize: the neighbours of these positions of yours. `known`, if not empty, has the hash of each one's

@@ -103,11 +103,8 @@ fn request() -> BoxedStrategy<Request> {
         sync.prop_map(|(sums, gone, lists)| Request::Sync { sums, gone, lists }),
         exchange.prop_map(|(records, wanted, lists)| Request::Exchange { records, wanted, lists }),
         join.prop_map(|(record, params, wall_ms, client)| Request::Join { record, params, wall_ms, client }),
-        (node_id(), 1..=u64::MAX, any::<bool>()).prop_map(|(node_id, boot, release)| Request::Admit {
-            node_id,
-            boot,
-            release
-        }),
+        (node_id(), 1..=u64::MAX, any::<bool>(), any::<bool>())
+            .prop_map(|(node_id, boot, release, wait)| { Request::Admit { node_id, boot, release, wait } }),
         (ring_id(), nodes()).prop_map(|(ring_id, records)| Request::Merge { ring_id, records }),
         (vec((id(), any::<u64>()), 0..4), any::<bool>()).prop_map(|(asked, knows)| {
             let (positions, known): (Vec<_>, Vec<_>) = asked.into_iter().unzip();

@@ -41,8 +41,9 @@ impl From<&Request> for proto::Request {
                 wall_ms: *wall_ms,
                 client: *client,
             }),
-            Request::Admit { node_id, boot, release } => {
-                Self::Admit(proto::Admit { node_id: node_id_bytes(node_id), boot: *boot, release: *release })
+            Request::Admit { node_id, boot, release, wait } => {
+                let node_id = node_id_bytes(node_id);
+                Self::Admit(proto::Admit { node_id, boot: *boot, release: *release, wait: *wait })
             }
             Request::Merge { ring_id, records } => {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
@@ -127,7 +128,8 @@ impl TryFrom<proto::Request> for Request {
                 client: join.client,
             },
             proto::Request::Admit(admit) => {
-                Self::Admit { node_id: node_id(&admit.node_id)?, boot: boot(admit.boot)?, release: admit.release }
+                let proto::Admit { release, wait, .. } = admit;
+                Self::Admit { node_id: node_id(&admit.node_id)?, boot: boot(admit.boot)?, release, wait }
             }
             proto::Request::Merge(merge) => Self::Merge {
                 ring_id: required("ring_id", ring_id(merge.ring_high, merge.ring_low)?)?,

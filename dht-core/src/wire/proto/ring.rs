@@ -114,6 +114,8 @@ pub(crate) struct Admit {
     pub(crate) boot: u64,
     #[prost(bool, tag = "3")]
     pub(crate) release: bool,
+    #[prost(bool, tag = "4")]
+    pub(crate) wait: bool,
 }
 
 #[derive(prost::Message)]

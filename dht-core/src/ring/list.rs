@@ -57,6 +57,9 @@ pub(crate) type Incarnate = (NodeId, u64);
 /// is dropped, which can only make the catch-up slower.
 const SOURCES_MAX: usize = 8;
 
+/// Slots for which the table keeps room that it does not need.
+const STATES_MIN: usize = 64;
+
 /// What a node that is not caught up still needs.
 #[derive(Clone, Debug)]
 pub(crate) struct CatchUp {
@@ -202,6 +205,13 @@ impl SlotTable {
     /// Forgets all: this node enters another ring. Its data stays in the store.
     pub(crate) fn clear(&mut self) {
         self.states.clear();
+    }
+
+    /// A node that was one of the first of its ring held most of its slots once.
+    fn give_back(&mut self) {
+        if self.states.capacity() > STATES_MIN && self.states.len() < self.states.capacity() / 8 {
+            self.states.shrink_to(2 * self.states.len());
+        }
     }
 
     /// Adopts the lists of a new view; calls `changed` with each slot whose list is another now and what this node is
@@ -442,6 +452,7 @@ impl SlotTable {
     pub(crate) fn drop_slot(&mut self, slot: Slot) {
         if self.states.get(&slot).is_some_and(|s| !s.listed) {
             self.states.remove(&slot);
+            self.give_back();
         }
     }
 }

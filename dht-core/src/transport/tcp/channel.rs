@@ -95,6 +95,16 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Waits until there may be something to read. What is sealed may have come already, so that is not waited for.
+    ///
+    /// # Errors
+    /// Those of the socket, which a read would meet too.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        if self.opening.is_some() { Ok(()) } else { self.socket.readable().await }
+    }
+}
+
 impl AsyncRead for Source {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { socket, opening } = self.get_mut();

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::wire::error::WireError;
 use crate::wire::frame::{HEADER_LEN, Header};
 
-/// The buffer of a quiet connection: a thousand of them are 4 MiB.
+/// What the buffer starts with whenever bytes come after a pause.
 const BUFFER_LEN_MIN: usize = 4 << 10;
 
 /// The buffer of a busy one: about a hundred calls per system call, yet small enough to stay in the cache.
@@ -90,6 +90,16 @@ impl FrameReader {
         let payload = Bytes::copy_from_slice(payload);
         self.buffer.advance(end);
         Ok(Some((header, payload)))
+    }
+
+    /// Gives the buffer back, if nothing is in it, until there is something to read. Of most connections of a large ring
+    /// nothing comes for seconds.
+    pub(super) fn rest(&mut self) -> bool {
+        let empty = self.buffer.is_empty() && self.large.is_none();
+        if empty {
+            (self.buffer, self.size, self.quiet_reads) = (BytesMut::new(), BUFFER_LEN_MIN, 0);
+        }
+        empty
     }
 
     /// Waits for more bytes; 0 at the end of the stream. Dropping the future loses nothing.

@@ -13,6 +13,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -26,6 +27,9 @@ use super::shared::Shared;
 use super::stream::StreamEvent;
 use crate::wire::error::WireError;
 use crate::wire::frame::{FrameKind, Header};
+
+/// After such a pause the next one is likely to be as long.
+const QUIET_AGE: Duration = Duration::from_millis(250);
 
 /// The peer does not keep to the protocol: the connection is closed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,7 @@ pub(super) async fn read(
 ) {
     let _end = End(&shared, &connection);
     let mut requests = Requests::new(shared.clone(), connection.clone());
+    let (mut heard, mut quiet) = (shared.env.now(), true);
     loop {
         if let Err(violation) = take_in(&connection, &mut requests, &mut frames) {
             shared.counters.misdeeds.note(violation.kind(), &connection.culprit());
@@ -69,12 +74,22 @@ pub(super) async fn read(
         if connection.ended().is_some() {
             break;
         }
-        match frames.fill(&mut source).await {
+        let waits = quiet && frames.rest();
+        let read = async {
+            if waits {
+                source.readable().await?;
+            }
+            frames.fill(&mut source).await
+        };
+        match read.await {
             Ok(0) if connection.quiet() => connection.end(TransportError::Broken(connection.peer.clone())),
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));
-                requests.arrived(connection.heard());
+                let now = connection.heard();
+                quiet = now.saturating_duration_since(heard) >= QUIET_AGE;
+                heard = now;
+                requests.arrived(now);
             }
             Err(error) => connection.broke(&error),
         }

@@ -140,7 +140,9 @@ impl Node {
     fn blame(&self, peer: &Peer, error: &TransportError) {
         match error {
             TransportError::Refused(_) => self.suspect(peer, true),
-            TransportError::Broken(_) | TransportError::Deadline(_) => self.probe_soon(peer),
+            TransportError::Unreached { .. } | TransportError::Broken(_) | TransportError::Deadline(_) => {
+                self.probe_soon(peer);
+            }
             _ => {}
         }
     }

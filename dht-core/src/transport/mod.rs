@@ -88,9 +88,17 @@ impl std::fmt::Debug for Reply {
 /// Why a message did not get through. None of them says whether the request was carried out, except as noted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TransportError {
-    /// Nobody listens at the address, or it does not resolve: not carried out.
+    /// Nobody serves at the address, as its machine says: not carried out.
     #[error("nobody answers at {0}")]
     Refused(Address),
+    /// No connection came about, which may be the fault of either side or of what is between them: not carried out.
+    #[error("no connection to {to}: {why}")]
+    Unreached {
+        /// Whom it was for.
+        to: Address,
+        /// What the operating system says, such as that this process has too many files open.
+        why: String,
+    },
     /// The peer's handshake was no match (cluster name, protocol): not carried out.
     #[error("the peer refused the connection: {0}")]
     Rejected(String),
@@ -125,6 +133,7 @@ impl TransportError {
         matches!(
             self,
             Self::Refused(_)
+                | Self::Unreached { .. }
                 | Self::Rejected(_)
                 | Self::Unauthenticated(_)
                 | Self::Overloaded(_)
@@ -138,7 +147,9 @@ pub(crate) fn call_error(error: TransportError) -> Error {
     let text = error.to_string();
     let unknown = !error.not_sent();
     let kind = match error {
-        TransportError::Refused(_) | TransportError::Broken(_) => ErrorKind::Unreachable,
+        TransportError::Refused(_) | TransportError::Unreached { .. } | TransportError::Broken(_) => {
+            ErrorKind::Unreachable
+        }
         TransportError::Rejected(_) => ErrorKind::IncompatibleRing,
         TransportError::Unauthenticated(_) => ErrorKind::Auth,
         TransportError::Overloaded(_) => ErrorKind::Overloaded,

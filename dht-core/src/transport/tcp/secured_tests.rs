@@ -329,7 +329,7 @@ async fn a_proof_is_worth_nothing_in_another_session() {
         first_words(&mut to).await
     });
     let error = a.call(&relayed, ask("hello"), soon()).await.expect_err("the middle proves nothing");
-    assert!(matches!(error, TransportError::Refused(_) | TransportError::Unauthenticated(_)), "{error}");
+    assert!(matches!(error, TransportError::Unreached { .. } | TransportError::Unauthenticated(_)), "{error}");
     let answer = middle.await.expect("no panic");
     let heard = Hello::decode(&answer[HEADER_LEN..]).expect("a hello");
     assert!(matches!(heard.acceptance, Acceptance::Unauthenticated(_)), "{heard:?}");

@@ -1,5 +1,6 @@
 //! What all tasks of one transport share, and how connections come about.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -150,18 +151,18 @@ impl Shared {
     }
 
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
-        let refused = || TransportError::Refused(to.clone());
+        let unreached = |why: String| TransportError::Unreached { to: to.clone(), why };
         let socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
             Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                tracing::debug!(%to, %error, "no connection");
-                return Err(refused());
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Err(TransportError::Refused(to.clone()));
             }
-            Err(_) => return Err(refused()),
+            // Of all others some are this machine's, which has no descriptor or no port left.
+            Ok(Err(error)) => return Err(unreached(error.to_string())),
+            Err(_) => return Err(unreached(format!("silent for {:?}", self.connect_timeout))),
         };
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%to, %error, "no TCP_NODELAY");
-            return Err(refused());
+            return Err(unreached(format!("TCP_NODELAY: {error}")));
         }
         match greet(socket, self.side()).await {
             Ok(greeted) => Ok(greeted),
@@ -170,10 +171,8 @@ impl Shared {
                 Err(TransportError::Unauthenticated(format!("{reason} (dialled {to})")))
             }
             Err(HandshakeError::Crowded) => Err(TransportError::Overloaded(to.clone())),
-            Err(error) => {
-                tracing::debug!(%to, %error, "no handshake");
-                Err(refused())
-            }
+            Err(HandshakeError::NotServing) => Err(TransportError::Refused(to.clone())),
+            Err(error) => Err(unreached(error.to_string())),
         }
     }
 

@@ -429,3 +429,20 @@ async fn idle_connections_are_closed_by_who_dialled_them() {
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(a.traffic().connections, 0);
 }
+
+/// Only the peer's machine can say that nobody listens there; all else may be this machine's fault, and must not speak
+/// against the peer.
+#[tokio::test]
+async fn what_hangs_up_or_cannot_be_dialled_is_not_said_to_refuse() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let hangs_up = Address::new(&listener.local_addr().expect("bound").to_string());
+    let hanging_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let caller = transport(options("a")).await;
+    for to in [hangs_up, Address::new("no.such.name.invalid:1")] {
+        let error = caller.call(&to, ask("hello"), soon()).await.expect_err("no node is there");
+        assert!(matches!(&error, TransportError::Unreached { to: named, .. } if *named == to), "{error}");
+        assert!(error.not_sent());
+    }
+    hanging_up.abort();
+    caller.close().await;
+}

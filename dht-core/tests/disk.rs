@@ -3,9 +3,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use common::{PATIENCE, join, start, until};
-use dht_core::{Config, Dht, Durability, Env, ErrorKind, GetOptions, PutOptions};
+use dht_core::{Config, Consistency, Dht, Durability, Env, ErrorKind, GetOptions, PutOptions};
 
 /// A temporary directory, removed when dropped.
 struct Dir(PathBuf);
@@ -288,4 +289,39 @@ async fn a_data_dir_that_cannot_be_is_named() {
         assert_eq!(error.kind(), ErrorKind::Storage);
         assert!(error.context().contains(path.to_str().expect("text")), "{error}");
     }
+}
+
+/// Deletions are kept for 24 graces at most, here 24 s, for the sake of one that is missing. Whoever comes back later than that
+/// would bring back what was deleted: the ring tells it so, and it returns empty, for what lives to be copied to it.
+#[tokio::test]
+async fn a_node_that_was_away_for_longer_than_deletions_are_kept_returns_empty() {
+    let dir = Dir::new();
+    let short = |name: &str| Config { tombstone_grace: Duration::from_secs(1), ..on(dir.of(name)) };
+    let a = start(short("a")).await;
+    let b = join(&a, short("b")).await;
+    until("both know both", || a.view().1 == 2 && b.view().1 == 2).await;
+    let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+    for key in ["deleted", "lives"] {
+        a.put_bytes(key, "value", all).await.expect("both have it");
+    }
+    let address = b.address();
+    b.stop().await;
+    until("it is given up", || a.view().1 == 1).await;
+    assert!(a.delete("deleted").await.expect("it serves"));
+    // The deletion is forgotten within 24 s and a sweep.
+    tokio::time::sleep(Duration::from_secs(33)).await;
+    let b = start(Config {
+        seeds: vec![a.address()],
+        ..Config { tombstone_grace: Duration::from_secs(1), ..again(dir.of("b"), &address) }
+    })
+    .await;
+    until("both know both", || a.view().1 == 2 && b.view().1 == 2).await;
+    until("it has caught up", || [&a, &b].iter().all(|node| node.health().expect("it runs").fully_replicated)).await;
+    for node in [&a, &b] {
+        assert_eq!(node.get_bytes("deleted", GetOptions::default()).await.expect("it serves"), None, "{node:?}");
+        let lives = node.get_bytes("lives", GetOptions::default()).await.expect("it serves");
+        assert_eq!(lives.as_deref(), Some(&b"value"[..]), "{node:?}");
+    }
+    a.stop().await;
+    b.stop().await;
 }

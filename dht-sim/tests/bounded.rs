@@ -51,7 +51,9 @@ fn a_full_replica_acknowledges_nothing_and_the_writer_hears_why() {
         let begun = world.now();
         let error = nodes[1].put_bytes(&keys[150], value.clone(), level(Consistency::All)).await.expect_err("full");
         assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::MemoryFull, true), "{error}");
-        assert!(error.context().contains("2 of 3 replicas"), "{error}");
+        // The other one's acknowledgement may be still on its way.
+        let told = |have: usize| error.context().contains(&format!("{have} of 3 replicas"));
+        assert!(told(1) || told(2), "{error}");
         assert!(error.context().contains(&format!("max_memory is {BOUND}")), "{error}");
         assert!(world.now() - begun < SECOND, "it waits for nothing: {:?}", world.now() - begun);
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::fingers::Fingers;
 use super::peers::Peer;
+use super::repair::forgot;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::{RingConfig, RingParams};
@@ -44,6 +45,8 @@ pub(super) struct Welcome {
     records: Vec<NodeRecord>,
     /// The ring comes back as a whole, and is not all there yet.
     pub(super) reunites: bool,
+    /// It may have forgotten deletions of what this node holds.
+    forgotten: bool,
 }
 
 impl Node {
@@ -225,9 +228,12 @@ impl Node {
             let left = deadline.saturating_duration_since(self.env.now());
             let share = self.env.now() + left / (others.len() - i) as u32;
             let error = match self.call_address(address, request, share).await {
-                Ok(Reply { body: Response::Welcome { ring_id, config, records, wall_ms, reunites }, .. }) => {
+                Ok(Reply {
+                    body: Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten },
+                    ..
+                }) => {
                     self.check_clock(address, asked_ms, wall_ms)?;
-                    return Ok(Welcome { ring_id, config, records, reunites });
+                    return Ok(Welcome { ring_id, config, records, reunites, forgotten });
                 }
                 Ok(_) => Error::new(ErrorKind::Internal, format!("{address} gave an answer to another question")),
                 Err(error) => error,
@@ -273,18 +279,23 @@ impl Node {
             let context = format!("{name} differs: the ring has {ours}, the joining node {theirs}");
             return Err(Error::new(ErrorKind::IncompatibleRing, context));
         }
+        // As it is before this one is looked for.
+        let forgotten = !client && {
+            let (grace, now) = (self.ring().config.tombstone_grace, self.env.now());
+            forgot(&self.state().members, &record.node_id, grace, self.env.uptime(), now)
+        };
         if !client {
             self.refuse_unreachable(&record).await?;
             self.refuse_live_duplicate(&record).await?;
             self.refuse_if_full(&record)?;
         }
         let config = self.ring().config;
-        let (records, reunites) = {
+        let (records, reunites, forgotten) = {
             let state = self.state();
             let records = state.members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
-            (records, state.table.reunites())
+            (records, state.table.reunites(), forgotten)
         };
-        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms(), reunites })
+        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms(), reunites, forgotten })
     }
 
     /// Whoever wants in must answer where others are going to dial it, or they would take it for dead as soon as it is in.
@@ -339,7 +350,11 @@ impl Node {
         let before = self.ring();
         self.look_for_later_life(&welcome.records);
         let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
-        let reunion = if ours { self.reunion() } else { None };
+        let forgotten = ours && welcome.forgotten && !welcome.reunites;
+        if forgotten {
+            self.drop_records()?;
+        }
+        let reunion = if ours && !forgotten { self.reunion() } else { None };
         if reunion.is_some() && welcome.reunites {
             self.tell_of_last_life(&welcome.records).await;
         }
@@ -365,6 +380,21 @@ impl Node {
         self.life.enter(Phase::Active);
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
+        Ok(())
+    }
+
+    /// The ring lives, and was without this node for longer than it keeps deletions: what was deleted meanwhile would come
+    /// back with it.
+    ///
+    /// # Errors
+    /// `Storage`: some may be dropped.
+    fn drop_records(&self) -> Result<()> {
+        let slots = self.store.occupied()?;
+        log!(self, warn, slots = slots.len(), "was away for longer than deletions are kept: returns empty");
+        for slot in slots {
+            let held = self.store.fingerprint(slot)?;
+            self.store.remove_slot(slot, held)?;
+        }
         Ok(())
     }
 

@@ -62,6 +62,32 @@ impl Outbox {
     }
 }
 
+/// A message is being gathered, and sent when that ends; if the task that was to do it is gone, those who wait are told.
+struct Gathering {
+    /// `None`: it has ended.
+    node: Option<Arc<Node>>,
+    boot: u64,
+}
+
+impl Gathering {
+    fn end(mut self) -> Option<(Arc<Node>, Message)> {
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<(Arc<Node>, Message)> {
+        let node = self.node.take()?;
+        let message = node.outbox.open().remove(&self.boot)?;
+        Some((node, message))
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        // Its parcels tell.
+        drop(self.take());
+    }
+}
+
 impl Node {
     /// Sends `items` to `peer`, whose answer comes to the `parcel` by `until`.
     pub(crate) fn post(self: &Arc<Self>, peer: Arc<Peer>, items: Vec<StoreItem>, parcel: Parcel, until: Instant) {
@@ -81,17 +107,20 @@ impl Node {
             }
         };
         let node = self.clone();
-        self.tasks.spawn(async move {
-            if let Some(full) = full {
-                return node.dispatch(full).await;
+        match full {
+            // The task that was to send it sends what is gathered now.
+            Some(full) => self.tasks.spawn(node.dispatch(full)),
+            None => {
+                let gathering = Gathering { node: Some(node), boot };
+                self.tasks.spawn(async move {
+                    // Whoever is ready now may come along.
+                    yield_now().await;
+                    if let Some((node, gathered)) = gathering.end() {
+                        node.dispatch(gathered).await;
+                    }
+                });
             }
-            // Whoever is ready now may come along.
-            yield_now().await;
-            let gathered = node.outbox.open().remove(&boot);
-            if let Some(gathered) = gathered {
-                node.dispatch(gathered).await;
-            }
-        });
+        }
     }
 
     /// Works for the operation of this task in a task of its own; the first step is done at once.

@@ -19,7 +19,7 @@ use super::view::{RingView, positions_of};
 use super::vnode::Pointer;
 
 /// How long a gone node is remembered and probed.
-const GRAVEYARD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const GRAVEYARD_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Gone nodes remembered at most: 4,096 records of some 200 bytes.
 pub(crate) const GRAVEYARD_LEN_MAX: usize = 4096;
 /// How often a node outbids another that calls itself the same before it believes that the other lives.

@@ -178,6 +178,7 @@ fn ring_messages() {
             records,
             wall_ms: u64::MAX,
             reunites: false,
+            forgotten: false,
         }))
     };
     assert_eq!(welcome(|c| c.replication_factor = 65), "replication_factor = 65: must be 1 to 64");

@@ -385,8 +385,15 @@ pub enum Response {
     Synced { differing: Vec<u32>, digests: Vec<NodeDigest>, lists: Vec<(Slot, ListId)> },
     /// The records that were wanted, and those that are newer here than what was told.
     Exchanged { records: Vec<NodeRecord> },
-    /// You are known to this ring now.
-    Welcome { ring_id: RingId, config: RingConfig, records: Vec<NodeRecord>, wall_ms: u64, reunites: bool },
+    /// You are known to this ring now. `forgotten`: it may have forgotten deletions of what you still hold.
+    Welcome {
+        ring_id: RingId,
+        config: RingConfig,
+        records: Vec<NodeRecord>,
+        wall_ms: u64,
+        reunites: bool,
+        forgotten: bool,
+    },
     /// Whether you may.
     Admitted { granted: bool },
     /// For each position asked, in order; `None`: as they are known.

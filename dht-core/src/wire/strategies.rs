@@ -163,13 +163,14 @@ fn response() -> BoxedStrategy<Response> {
         any::<bool>().prop_map(|alive| Response::Probed { alive }),
         synced.prop_map(|(differing, digests, lists)| Response::Synced { differing, digests, lists }),
         nodes().prop_map(|records| Response::Exchanged { records }),
-        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX, any::<bool>()).prop_map(
-            |(ring_id, config, records, wall_ms, reunites)| Response::Welcome {
+        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX, any::<bool>(), any::<bool>()).prop_map(
+            |(ring_id, config, records, wall_ms, reunites, forgotten)| Response::Welcome {
                 ring_id,
                 config,
                 records,
                 wall_ms,
-                reunites
+                reunites,
+                forgotten
             }
         ),
         any::<bool>().prop_map(|granted| Response::Admitted { granted }),

@@ -337,6 +337,7 @@ impl KeyHistory {
             Kind::Register | Kind::Expiring => {
                 register::check(&self.operations, skew_ms, report);
                 register::check_expiry(&self.operations, skew_ms, epoch_ms, report);
+                register::check_lifetimes(&self.operations, skew_ms, report);
             }
         }
         session::check(&self.operations, report);

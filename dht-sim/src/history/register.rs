@@ -209,3 +209,30 @@ pub fn check_expiry(operations: &[Operation], skew_ms: u64, epoch_ms: u64, repor
         }
     }
 }
+
+/// What was put with a time to live is not seen after it, unless its expiry may have been changed meanwhile; whatever
+/// expiry is told with it. Clocks are up to `skew_ms` apart: that of who stamped, and that of who was asked.
+pub fn check_lifetimes(operations: &[Operation], skew_ms: u64, report: &mut dyn FnMut(Rule, String)) {
+    let writers = writers(operations);
+    let changes = operations.iter().filter(|o| matches!(o.action, Action::Expire { .. }) && o.may_write());
+    // In the order of the begins; how long the longest of those so far goes on.
+    let mut changes: Vec<(u64, u64)> = changes.map(|o| (o.begin, o.end)).collect();
+    changes.sort_unstable();
+    let longest = changes.iter().scan(0, |longest, (_, end)| {
+        *longest = (*longest).max(*end);
+        Some(*longest)
+    });
+    let longest: Vec<u64> = longest.collect();
+    for operation in operations {
+        let Some(Sight::Value(seen)) = operation.told().map(|told| told.sight) else { continue };
+        let Some(put) = writers.get(&seen).map(|at| &operations[*at as usize]) else { continue };
+        // One that does not know its outcome may have been carried out at any time.
+        let Some(ttl) = put.ttl().filter(|_| put.told().is_some()) else { continue };
+        let ends = put.end.saturating_add(ttl).saturating_add(2 * skew_ms * MS);
+        let begun_before = changes.partition_point(|(begin, _)| *begin <= operation.end);
+        let changed = begun_before > 0 && longest[begun_before - 1] >= put.begin;
+        if operation.begin > ends && !changed {
+            report(Rule::Expiry, format!("{operation:?} sees what {put:?} put for a shorter time"));
+        }
+    }
+}

@@ -258,6 +258,22 @@ fn expiry_is_allowed_for_and_checked() {
     };
     assert_eq!(late(11), []);
     assert_eq!(late(12), [Rule::Expiry]);
+    // Whatever expiry is told with it: one that was lost on the way shows by what was put.
+    let immortal = |changes: &[(u64, u64)], at: u64| {
+        let told = Told { sight: Sight::Value(1), changed: false, version: Some(v(5)), expires_at_ms: 0 };
+        let changed = changes.iter().fold(history(), |history, &(begin, end)| {
+            let told = Told { sight: Sight::Live, changed: true, version: Some(v(5)), expires_at_ms: 0 };
+            history.with(3, (begin * MS, end * MS), Action::Expire { ttl_ms: 0 }, Outcome::Done(told))
+        });
+        let read = changed.with(2, (at * MS, at * MS + 1), Action::Get, Outcome::Done(told));
+        let mut rules = Vec::new();
+        register::check_lifetimes(&read.0, 0, &mut |rule, _| rules.push(rule));
+        rules
+    };
+    assert_eq!(immortal(&[], 12), []);
+    assert_eq!(immortal(&[], 13), [Rule::Expiry]);
+    assert_eq!(immortal(&[(5, 6)], 13), [], "it may live for ever since then");
+    assert_eq!(immortal(&[(14, 15)], 13), [Rule::Expiry], "that came too late");
     // A longer life does not hide the value.
     let expire = Action::Expire { ttl_ms: 100 };
     let longer = history().told(2, (3 * MS, 4 * MS), expire, Sight::Live, true, None);

@@ -5,14 +5,40 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ring::members::{Known, Members};
-use crate::ring::record::{NodeState, Verdict};
+use crate::ring::members::{GRAVEYARD_AGE_MAX, Known, Members};
+use crate::ring::record::{NodeId, NodeState, Verdict};
 
 /// Who comes back has caught up by then, or goes on without (`catch_up.rs`, `SOURCE_MAX`).
 const RETURN_MAX: Duration = Duration::from_secs(60);
 /// So many graces a deletion is kept at most, whoever is missing: a ring whose nodes are killed every day and never come back
 /// under their names would else keep all deletions of a week.
 const HELD_MAX: u32 = 24;
+
+/// Of these, some graces are for what was deleted while the missing one was not yet given up.
+const GIVEN_UP_WITHIN: u32 = 3;
+
+/// After how long one that is missing is forgotten: all that was deleted since it went is kept until then.
+fn kept_for(grace: Duration) -> Duration {
+    grace.saturating_mul(HELD_MAX - GIVEN_UP_WITHIN).min(GRAVEYARD_AGE_MAX)
+}
+
+/// Whether deletions of what that node held, before it went, may be forgotten here: it was given up that long ago, or even
+/// forgotten. As this node has seen it; one that was started since does not know.
+pub(in crate::node) fn forgot(
+    members: &Members,
+    node_id: &NodeId,
+    grace: Duration,
+    uptime: Duration,
+    now: Instant,
+) -> bool {
+    match members.get(node_id) {
+        Some(known) if known.record().verdict == Verdict::Dead && known.record().state != NodeState::Left => {
+            now.saturating_duration_since(known.since) >= kept_for(grace)
+        }
+        Some(_) => false,
+        None => uptime >= GRAVEYARD_AGE_MAX,
+    }
+}
 
 /// Whether somebody is missing, and when that was last so.
 #[derive(Debug, Default)]
@@ -63,5 +89,26 @@ mod tests {
         let mut graves = Graves { seen_at: Some(back) };
         assert_eq!(graves.age_min(&members, grace, back + RETURN_MAX / 2), grace * HELD_MAX, "it is catching up");
         assert_eq!(graves.age_min(&members, grace, back + RETURN_MAX), grace);
+    }
+
+    #[test]
+    fn who_was_missing_for_as_long_as_deletions_are_kept_is_forgotten() {
+        let ids = IdSpace::new(64).expect("64 bits are in range");
+        let (start, grace) = (Env::simulated(1, 1).now(), Duration::from_secs(100));
+        let mut members = Members::new("graves", ids, SlotSpace::new(ids, 4), test_record("me"), start);
+        for (name, state) in [("a", NodeState::Active), ("b", NodeState::Left)] {
+            members.merge(&NodeRecord { state, ..test_record(name) }, start);
+        }
+        let asked =
+            |members: &Members, name, uptime, at| forgot(members, &NodeId::new(name), grace, uptime, start + at);
+        let (kept, long) = (grace * (HELD_MAX - GIVEN_UP_WITHIN), GRAVEYARD_AGE_MAX);
+        assert!(!asked(&members, "a", long, long), "it lives");
+        members.judge(&NodeId::new("a"), test_record("a").boot, Verdict::Dead, start);
+        assert!(!asked(&members, "a", long, kept - Duration::from_secs(1)));
+        assert!(asked(&members, "a", long, kept));
+        assert!(!asked(&members, "b", long, kept), "it handed over what it had");
+        assert!(!asked(&members, "c", kept, kept), "whoever went before this node came is not known to it");
+        assert!(asked(&members, "c", long, long));
+        assert_eq!(kept_for(GRAVEYARD_AGE_MAX), GRAVEYARD_AGE_MAX, "and not longer than the missing are known");
     }
 }

@@ -14,7 +14,7 @@ mod reconcile;
 mod share;
 mod sift;
 
-pub(in crate::node) use graves::Graves;
+pub(in crate::node) use graves::{Graves, forgot};
 pub(in crate::node) use pace::{Pace, carried_len};
 pub(crate) use reconcile::BATCH_BYTES;
 

@@ -28,11 +28,11 @@ impl From<&Response> for proto::Response {
                 differing: pack(differing.iter().map(|bucket| bucket.to_le_bytes())),
             }),
             Response::Exchanged { records } => Self::Exchanged(proto::Exchanged { records: all(records) }),
-            Response::Welcome { ring_id, config, records, wall_ms, reunites } => {
+            Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten } => {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
                 let (config, records) = (Some(config.into()), all(records));
-                let (wall_ms, reunites) = (*wall_ms, *reunites);
-                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms, reunites })
+                let (wall_ms, reunites, forgotten) = (*wall_ms, *reunites, *forgotten);
+                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms, reunites, forgotten })
             }
             Response::Admitted { granted } => Self::Admitted(proto::Admitted { granted: *granted }),
             Response::Neighbours { items, records } => {
@@ -126,6 +126,7 @@ impl TryFrom<proto::Response> for Response {
                 records: each(welcome.records)?,
                 wall_ms: wall_ms(welcome.wall_ms)?,
                 reunites: welcome.reunites,
+                forgotten: welcome.forgotten,
             },
             proto::Response::Admitted(admitted) => Self::Admitted { granted: admitted.granted },
             proto::Response::Neighbours(neighbours) => Self::Neighbours {

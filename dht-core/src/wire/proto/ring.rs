@@ -104,6 +104,8 @@ pub(crate) struct Welcome {
     pub(crate) wall_ms: u64,
     #[prost(bool, tag = "6")]
     pub(crate) reunites: bool,
+    #[prost(bool, tag = "7")]
+    pub(crate) forgotten: bool,
 }
 
 #[derive(prost::Message)]

@@ -304,6 +304,8 @@ async fn a_node_that_was_away_for_longer_than_deletions_are_kept_returns_empty()
     for key in ["deleted", "lives"] {
         a.put_bytes(key, "value", all).await.expect("both have it");
     }
+    // Each was answered before the next: a has heard this life of b itself.
+    until("it has been heard", || a.statistics().expect("it runs").heartbeats_sent >= 3).await;
     let address = b.address();
     b.stop().await;
     until("it is given up", || a.view().1 == 1).await;

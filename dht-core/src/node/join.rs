@@ -282,7 +282,7 @@ impl Node {
         // As it is before this one is looked for.
         let forgotten = !client && {
             let (grace, now) = (self.ring().config.tombstone_grace, self.env.now());
-            forgot(&self.state().members, &record.node_id, grace, self.env.uptime(), now)
+            forgot(&self.state().members, &record.node_id, grace, self.replicas(), now)
         };
         if !client {
             self.refuse_unreachable(&record).await?;

@@ -166,7 +166,9 @@ impl Node {
             };
             indices.into_iter().zip(answers).map(move |(index, answer)| (index, boot, answer))
         };
-        if let (1, Some(only)) = (messages.len(), messages.pop()) {
+        if messages.len() == 1
+            && let Some(only) = messages.pop()
+        {
             results.extend(ask(only).await);
             return results;
         }

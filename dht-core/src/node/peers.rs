@@ -57,6 +57,8 @@ impl Node {
     ) -> Result<Response> {
         let begun = self.env.now();
         let step = self.begin_step(peer, what, begun);
+        // Whoever waits for its turn does not measure the way.
+        let measures = !matches!(body, Request::Admit { wait: true, .. });
         let call = Call { head: self.head(deadline, attempt), body };
         let mut result = self.transport.call(&peer.address, call, deadline).await;
         if let Some(step) = step {
@@ -64,7 +66,9 @@ impl Node {
         }
         match result {
             Ok(reply) => {
-                self.round_trips.record(peer.boot, self.env.now() - begun);
+                if measures {
+                    self.round_trips.record(peer.boot, self.env.now() - begun);
+                }
                 self.accept_reply(peer, reply)
             }
             Err(error) => {
@@ -140,6 +144,8 @@ impl Node {
     fn blame(&self, peer: &Peer, error: &TransportError) {
         match error {
             TransportError::Refused(_) => self.suspect(peer, true),
+            // Others are asked instead at once; the detector finds out.
+            TransportError::Unreached { local: false, .. } => self.suspect(peer, false),
             TransportError::Unreached { .. } | TransportError::Broken(_) | TransportError::Deadline(_) => {
                 self.probe_soon(peer);
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::Node;
@@ -141,7 +142,7 @@ impl Node {
                 let Some(answered) = answers.next().await else { break };
                 again = self.count(writes, answered, &mut stale);
             }
-            self.leave_the_rest(writes, &answers);
+            self.leave_the_rest(writes, &answers).await;
             if writes.iter().all(|w| w.decided.is_some()) {
                 return;
             }
@@ -318,7 +319,7 @@ impl Node {
 
     /// The callers are answered; what is still on its way to slower replicas goes on in the background, and a slot
     /// whose replica missed it is marked for repair.
-    fn leave_the_rest(&self, writes: &[Write], answers: &Answers) {
+    async fn leave_the_rest(&self, writes: &[Write], answers: &Answers) {
         let (unread, more) = answers.close();
         for answered in &unread {
             self.mark_missed(answered);
@@ -328,7 +329,11 @@ impl Node {
         }
         match self.tails.enter() {
             Some(tail) => answers.hold(tail),
-            None => writes.iter().for_each(|write| self.mark_dirty(write.slot)),
+            None => {
+                writes.iter().for_each(|write| self.mark_dirty(write.slot));
+                // A caller that waits for nobody does not keep what it left behind from leaving.
+                yield_now().await;
+            }
         }
     }
 

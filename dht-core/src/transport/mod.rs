@@ -98,6 +98,8 @@ pub enum TransportError {
         to: Address,
         /// What the operating system says, such as that this process has too many files open.
         why: String,
+        /// It says nothing of the peer: this machine did not get as far.
+        local: bool,
     },
     /// The peer's handshake was no match (cluster name, protocol): not carried out.
     #[error("the peer refused the connection: {0}")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::ring::list::quorum;
 use crate::ring::members::{GRAVEYARD_AGE_MAX, Known, Members};
 use crate::ring::record::{NodeId, NodeState, Verdict};
 
@@ -22,22 +23,31 @@ fn kept_for(grace: Duration) -> Duration {
     grace.saturating_mul(HELD_MAX - GIVEN_UP_WITHIN).min(GRAVEYARD_AGE_MAX)
 }
 
-/// Whether deletions of what that node held, before it went, may be forgotten here: it was given up that long ago, or even
-/// forgotten. As this node has seen it; one that was started since does not know.
+/// Whether deletions of what that node held, before it went, may be forgotten here, so that it is better not to come back
+/// with it.
+///
+/// Only as this node has seen it: it heard that life of the node itself, and has not heard of it since it was given up that long
+/// ago. And only where so few are missing that each record with a quorum of `replicas` copies is still somewhere: what the
+/// missing one holds may be the last copy of it otherwise.
 pub(in crate::node) fn forgot(
     members: &Members,
     node_id: &NodeId,
     grace: Duration,
-    uptime: Duration,
+    replicas: usize,
     now: Instant,
 ) -> bool {
-    match members.get(node_id) {
-        Some(known) if known.record().verdict == Verdict::Dead && known.record().state != NodeState::Left => {
-            now.saturating_duration_since(known.since) >= kept_for(grace)
-        }
-        Some(_) => false,
-        None => uptime >= GRAVEYARD_AGE_MAX,
-    }
+    let missing = members.gone().filter(|known| may_return(known)).count();
+    members.get(node_id).is_some_and(|known| {
+        may_return(known)
+            && known.heard.is_some()
+            && now.saturating_duration_since(known.since) >= kept_for(grace)
+            && missing < quorum(replicas)
+    })
+}
+
+fn may_return(known: &Known) -> bool {
+    let record = known.record();
+    record.verdict == Verdict::Dead && record.state != NodeState::Left && record.vnodes > 0
 }
 
 /// Whether somebody is missing, and when that was last so.
@@ -49,10 +59,6 @@ pub(in crate::node) struct Graves {
 impl Graves {
     /// How old a deletion has to be to be forgotten now.
     pub(in crate::node) fn age_min(&mut self, members: &Members, grace: Duration, now: Instant) -> Duration {
-        let may_return = |known: &Known| {
-            let record = known.record();
-            record.verdict == Verdict::Dead && record.state != NodeState::Left && record.vnodes > 0
-        };
         if members.gone().any(may_return) {
             self.seen_at = Some(now);
         }
@@ -96,19 +102,30 @@ mod tests {
         let ids = IdSpace::new(64).expect("64 bits are in range");
         let (start, grace) = (Env::simulated(1, 1).now(), Duration::from_secs(100));
         let mut members = Members::new("graves", ids, SlotSpace::new(ids, 4), test_record("me"), start);
-        for (name, state) in [("a", NodeState::Active), ("b", NodeState::Left)] {
-            members.merge(&NodeRecord { state, ..test_record(name) }, start);
-        }
+        let (a, boot) = (NodeId::new("a"), test_record("a").boot);
+        members.merge(&test_record("a"), start);
+        members.merge(&NodeRecord { state: NodeState::Left, ..test_record("b") }, start);
         let asked =
-            |members: &Members, name, uptime, at| forgot(members, &NodeId::new(name), grace, uptime, start + at);
-        let (kept, long) = (grace * (HELD_MAX - GIVEN_UP_WITHIN), GRAVEYARD_AGE_MAX);
-        assert!(!asked(&members, "a", long, long), "it lives");
-        members.judge(&NodeId::new("a"), test_record("a").boot, Verdict::Dead, start);
-        assert!(!asked(&members, "a", long, kept - Duration::from_secs(1)));
-        assert!(asked(&members, "a", long, kept));
-        assert!(!asked(&members, "b", long, kept), "it handed over what it had");
-        assert!(!asked(&members, "c", kept, kept), "whoever went before this node came is not known to it");
-        assert!(asked(&members, "c", long, long));
+            |members: &Members, name, replicas, at| forgot(members, &NodeId::new(name), grace, replicas, start + at);
+        let kept = grace * (HELD_MAX - GIVEN_UP_WITHIN);
+        assert!(!asked(&members, "a", 3, kept), "it lives");
+        members.judge(&a, boot, Verdict::Dead, start);
+        assert!(
+            !asked(&members, "a", 3, kept),
+            "this node never heard of that life itself: it may have gone with the whole ring"
+        );
+        members.merge(&NodeRecord { boot: boot + 1, ..test_record("a") }, start);
+        members.heard(&a, start);
+        members.judge(&a, boot + 1, Verdict::Dead, start);
+        assert!(!asked(&members, "a", 3, kept - Duration::from_secs(1)));
+        assert!(asked(&members, "a", 3, kept));
+        assert!(!asked(&members, "a", 1, kept), "it may have the only copy");
+        assert!(!asked(&members, "b", 3, kept), "it handed over what it had");
+        assert!(!asked(&members, "c", 3, kept), "nothing is known of it");
+        members.merge(&test_record("d"), start);
+        members.judge(&NodeId::new("d"), test_record("d").boot, Verdict::Dead, start);
+        assert!(!asked(&members, "a", 3, kept), "the two may have the last copies of something");
+        assert!(asked(&members, "a", 5, kept));
         assert_eq!(kept_for(GRAVEYARD_AGE_MAX), GRAVEYARD_AGE_MAX, "and not longer than the missing are known");
     }
 }

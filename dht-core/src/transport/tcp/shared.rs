@@ -151,18 +151,24 @@ impl Shared {
     }
 
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
-        let unreached = |why: String| TransportError::Unreached { to: to.clone(), why };
+        let unreached = |why: String, local| TransportError::Unreached { to: to.clone(), why, local };
         let socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(TransportError::Refused(to.clone()));
             }
-            // Of all others some are this machine's, which has no descriptor or no port left.
-            Ok(Err(error)) => return Err(unreached(error.to_string())),
-            Err(_) => return Err(unreached(format!("silent for {:?}", self.connect_timeout))),
+            Ok(Err(error)) => {
+                // All others are this machine's, which has no descriptor, no port or no network.
+                let answered = matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::HostUnreachable
+                );
+                return Err(unreached(error.to_string(), !answered));
+            }
+            Err(_) => return Err(unreached(format!("silent for {:?}", self.connect_timeout), false)),
         };
         if let Err(error) = socket.set_nodelay(true) {
-            return Err(unreached(format!("TCP_NODELAY: {error}")));
+            return Err(unreached(format!("TCP_NODELAY: {error}"), false));
         }
         match greet(socket, self.side()).await {
             Ok(greeted) => Ok(greeted),
@@ -172,7 +178,7 @@ impl Shared {
             }
             Err(HandshakeError::Crowded) => Err(TransportError::Overloaded(to.clone())),
             Err(HandshakeError::NotServing) => Err(TransportError::Refused(to.clone())),
-            Err(error) => Err(unreached(error.to_string())),
+            Err(error) => Err(unreached(error.to_string(), false)),
         }
     }
 

@@ -438,9 +438,10 @@ async fn what_hangs_up_or_cannot_be_dialled_is_not_said_to_refuse() {
     let hangs_up = Address::new(&listener.local_addr().expect("bound").to_string());
     let hanging_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let caller = transport(options("a")).await;
-    for to in [hangs_up, Address::new("no.such.name.invalid:1")] {
+    for (to, own) in [(hangs_up, false), (Address::new("no.such.name.invalid:1"), true)] {
         let error = caller.call(&to, ask("hello"), soon()).await.expect_err("no node is there");
-        assert!(matches!(&error, TransportError::Unreached { to: named, .. } if *named == to), "{error}");
+        let TransportError::Unreached { to: named, local, .. } = &error else { panic!("{error}") };
+        assert_eq!((named, *local), (&to, own), "{error}");
         assert!(error.not_sent());
     }
     hanging_up.abort();

@@ -172,7 +172,8 @@ impl Shared {
             Ok(seal) => seal,
             Err(error) => {
                 tracing::debug!(%to, %error, "no key for datagrams");
-                let pause = if matches!(error, TransportError::Refused(_)) { REFUSED_PAUSE } else { MUTE_PAUSE };
+                let dialled = !matches!(error, TransportError::Refused(_) | TransportError::Unreached { .. });
+                let pause = if dialled { MUTE_PAUSE } else { REFUSED_PAUSE };
                 return peer.mute(nonce, self.env.now() + self.env.jittered(pause));
             }
         };

@@ -19,8 +19,8 @@ const SILENT_MAX: Duration = Duration::from_secs(5);
 /// How often one that waits for its turn looks for what nothing tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Members for each that may enter at the same time. With three replicas and this share, one in thirty slots has two
-/// newcomers at once.
+/// Members for each that may enter at the same time. A list of three then has 3/16 newcomers on average, and more than one
+/// in one slot of sixty (Poisson).
 const MEMBERS_PER_JOINER: usize = 16;
 
 /// Who is being let in.

@@ -28,8 +28,7 @@ impl Node {
             let ask = |peer| async move { Self::settled_by(&self.ask_admission(peer, false, deadline).await) };
             let answers = join_all(rest.iter().map(|peer| ask(*peer))).await;
             let Some(at) = answers.iter().position(|settled| !settled) else { return };
-            let back = join_all(rest[at..].iter().map(|peer| self.give_back(peer)));
-            back.await;
+            join_all(rest[at..].iter().map(|peer| self.give_back(peer))).await;
             left = rest[at..].to_vec();
         }
     }

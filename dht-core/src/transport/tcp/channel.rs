@@ -93,15 +93,18 @@ impl Source {
     pub(super) fn received(&mut self, plain: usize) -> usize {
         self.opening.as_mut().map_or(plain, Opening::take_read)
     }
-}
 
-impl Source {
-    /// Waits until there may be something to read. What is sealed may have come already, so that is not waited for.
+    /// All that was not read is with the operating system: what is sealed may have been taken from it already.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.opening.is_none()
+    }
+
+    /// Waits until the operating system has something to read.
     ///
     /// # Errors
     /// Those of the socket, which a read would meet too.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        if self.opening.is_some() { Ok(()) } else { self.socket.readable().await }
+        self.socket.readable().await
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn read(
         if connection.ended().is_some() {
             break;
         }
-        let waits = quiet && frames.rest();
+        let waits = quiet && source.holds_nothing() && frames.rest();
         let read = async {
             if waits {
                 source.readable().await?;

@@ -386,10 +386,17 @@ impl Dht {
         if let Err(error) = node.check_key(key) {
             return Some(Err(error));
         }
-        let begun = node.env.now();
-        let result = node.read_here(key, options.consistency.unwrap_or(node.config.consistency))?;
-        node.count_lookup(&result, begun);
-        Some(result.map(|found| found.and_then(|record| versioned(record, &node.env))))
+        let count = node.stats.stands_for();
+        let begun = (count > 0).then(|| node.env.now());
+        let found = match node.read_here(key, options.consistency.unwrap_or(node.config.consistency))? {
+            Ok(record) => record.and_then(|record| versioned(record, &node.env)),
+            Err(error) => {
+                node.stats.lookup_failed(error.kind());
+                return Some(Err(error));
+            }
+        };
+        node.stats.found_in_memory(found.is_some(), begun.map(|begun| (node.env.now() - begun, count)));
+        Some(Ok(found))
     }
 
     /// Deletes `key`; true if there was a value.

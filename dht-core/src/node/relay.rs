@@ -94,15 +94,10 @@ impl Node {
     ) {
         match result {
             Ok(record) => {
-                let live = record.as_ref().is_some_and(|r| r.lives(|| self.env.wall_ms()));
-                self.stats.lookups_successful.add(1);
-                self.stats.lookups_not_found.add(u64::from(!live));
+                self.stats.found(record.as_ref().is_some_and(|r| r.lives(|| self.env.wall_ms())));
                 self.stats.lookup_times.record(self.env.now() - begun, 1);
             }
-            Err(error) => {
-                self.stats.lookups_failed.add(1);
-                self.stats.error(error.kind());
-            }
+            Err(error) => self.stats.lookup_failed(error.kind()),
         }
     }
 

@@ -1,11 +1,10 @@
 //! Which operations this owner applied lately, and under which version: a retry finds its own here, however many
 //! others have written the key since. A retry through another owner is recognised by the ids in the record.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::Effect;
-use crate::data::FixedMap;
 use crate::data::record::{OpId, Value, Version};
 
 /// Operations remembered. At 10,000 a second that is six seconds, three times the default bound of a call.
@@ -19,7 +18,8 @@ pub(crate) struct Recent(Mutex<Applied>);
 
 #[derive(Default)]
 struct Applied {
-    known: FixedMap<OpId, Known>,
+    /// In order: operations of one caller come and go beside each other, and share what memory is at hand.
+    known: BTreeMap<OpId, Known>,
     order: VecDeque<OpId>,
     answer_bytes: usize,
 }
@@ -85,7 +85,7 @@ pub(crate) struct Unchanged(Mutex<Attempts>);
 
 #[derive(Default)]
 struct Attempts {
-    newest: FixedMap<OpId, u32>,
+    newest: BTreeMap<OpId, u32>,
     order: VecDeque<OpId>,
 }
 

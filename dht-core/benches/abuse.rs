@@ -1,11 +1,12 @@
 //! What honest callers notice of 10,000 connections that say nothing, or a byte of a hello each second, and dial again
 //! when they are closed: the times of gets of 100 bytes from another node, alone and meanwhile, and how long a new node
-//! takes to get its first answer. The hostile ones are another process; the nodes are two threads of this one.
+//! takes to get its first answer, in several rounds. The hostile ones are another process; the nodes are two threads of
+//! this one.
 //!
 //! `ulimit -n 20000; cargo bench -p dht-core --bench abuse`; a plain program, which prints a table.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ use tokio::sync::oneshot;
 
 const KEY: &str = "user:00001234:profile";
 const HOSTILE: usize = 10_000;
+const ROUNDS: usize = 7;
 const OPERATIONS: usize = 50_000;
 const NEWCOMERS: usize = 50;
+/// What is told of each round, and of which times.
+const ROWS: &[(&str, f64)] = &[("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
+const NEW_ROWS: &[(&str, f64)] = &[("a new node's first answer, p50", 0.5), ("the slowest of them", 1.0)];
 
 fn main() {
     let mut arguments = std::env::args();
@@ -28,7 +33,8 @@ fn main() {
     }
     // `cargo test --benches` only wants to know that it runs.
     let real = std::env::args().any(|argument| argument == "--bench");
-    let (hostile, operations, newcomers) = if real { (HOSTILE, OPERATIONS, NEWCOMERS) } else { (100, 50, 2) };
+    let (rounds, hostile, operations, newcomers) =
+        if real { (ROUNDS, HOSTILE, OPERATIONS, NEWCOMERS) } else { (1, 100, 50, 2) };
     let (tell, told) = mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     #[expect(clippy::disallowed_methods, reason = "a benchmark of two threads")]
@@ -45,31 +51,29 @@ fn main() {
     runtime().block_on(async {
         let near = Dht::start(client(&there)).await.expect("it starts");
         near.wait_ready(Duration::from_secs(10)).await.expect("it finds the other");
-        let alone = times(&near, operations).await;
-        let alone_new = newcomers_times(&there, newcomers).await;
-        let before = memory_kib();
-        let mut attack = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--hostile", &there.address(), &hostile.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this program runs");
-        let mut line = String::new();
-        BufReader::new(attack.stdout.take().expect("piped")).read_line(&mut line).expect("it says when all are there");
-        let under = times(&near, operations).await;
-        let under_new = newcomers_times(&there, newcomers).await;
-        let after = memory_kib();
-        let counted = there.statistics().expect("it runs");
-        drop(attack.stdin.take());
-        attack.wait().expect("it ends with its input");
-        println!("{} hostile connections opened, {} shown out", line.trim(), counted.misbehaviours);
-        println!("| gets of 100 bytes, us | alone | meanwhile | ratio |\n|---|---|---|---|");
-        for (name, q) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            row(name, at(&alone, q), at(&under, q));
+        let mut figures = vec![Vec::new(); ROWS.len() + NEW_ROWS.len()];
+        let (before, mut most) = (memory_kib(), 0);
+        for _ in 0..rounds {
+            let alone = (times(&near, operations).await, newcomers_times(&there, newcomers).await);
+            let attack = Attack::of(&there, hostile);
+            let meanwhile = (times(&near, operations).await, newcomers_times(&there, newcomers).await);
+            most = most.max(memory_kib());
+            attack.end();
+            let (old, new) = figures.split_at_mut(ROWS.len());
+            for (row, (_, q)) in old.iter_mut().zip(ROWS) {
+                row.push((at(&alone.0, *q), at(&meanwhile.0, *q)));
+            }
+            for (row, (_, q)) in new.iter_mut().zip(NEW_ROWS) {
+                row.push((at(&alone.1, *q), at(&meanwhile.1, *q)));
+            }
         }
-        row("a new node's first answer, p50", at(&alone_new, 0.5), at(&under_new, 0.5));
-        row("the slowest of them", at(&alone_new, 1.0), at(&under_new, 1.0));
-        println!("memory of the process: {before} KiB before, {after} KiB meanwhile");
+        let counted = there.statistics().expect("it runs");
+        println!("{hostile} hostile connections, {} shown out in {rounds} rounds", counted.misbehaviours);
+        println!("| gets of 100 bytes, us | alone | meanwhile | ratio |\n|---|---|---|---|");
+        for ((name, _), figures) in ROWS.iter().chain(NEW_ROWS).zip(&figures) {
+            row(name, figures);
+        }
+        println!("memory of the process: {before} KiB before, {most} KiB meanwhile at most");
         near.stop().await;
         stop.send(()).expect("it waits for this");
     });
@@ -120,8 +124,37 @@ fn at(times: &[Duration], q: f64) -> f64 {
     times[place.clamp(1, times.len()) - 1].as_secs_f64() * 1e6
 }
 
-fn row(name: &str, alone: f64, under: f64) {
-    println!("| {name} | {alone:.0} | {under:.0} | {:.2} |", under / alone);
+/// Of all rounds the median (least to most): alone, meanwhile, and the ratio within a round.
+fn row(name: &str, rounds: &[(f64, f64)]) {
+    let of = |figure: fn(&(f64, f64)) -> f64, digits: usize| {
+        let mut all: Vec<f64> = rounds.iter().map(figure).collect();
+        all.sort_by(f64::total_cmp);
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", all[all.len() / 2], all[0], all[all.len() - 1])
+    };
+    println!("| {name} | {} | {} | {} |", of(|r| r.0, 0), of(|r| r.1, 0), of(|r| r.1 / r.0, 2));
+}
+
+/// The process of the hostile connections.
+struct Attack(Child);
+
+impl Attack {
+    /// Returns when all are open.
+    fn of(there: &Dht, count: usize) -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--hostile", &there.address(), &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program runs");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("it says when all are there");
+        Self(process)
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().expect("it ends with its input");
+    }
 }
 
 fn memory_kib() -> u64 {

@@ -14,10 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::config::{Config, Consistency, NetworkProtocol};
 use crate::data::record::Value;
-use crate::env::Env;
+use crate::env::{Env, after};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::remember;
 use crate::node::{FormedRing, Inspection, Named, Node, Parts, Phase, Pointers, no_result, stopped};
@@ -194,7 +195,7 @@ impl Dht {
     /// `Timeout` after `timeout`; `Stopped`.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<()> {
         let node = self.node()?;
-        node.wait_ready(node.env.now() + timeout).await
+        node.wait_ready(node.env.after(timeout)).await
     }
 
     /// Hands over what only this node holds, says goodbye and ends. Idempotent: later calls succeed at once.
@@ -365,7 +366,7 @@ impl Dht {
         let node = self.node()?;
         let begun = node.env.now();
         let level = options.consistency.unwrap_or(node.config.consistency);
-        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let deadline = after(begun, options.timeout.unwrap_or(node.config.request_timeout));
         let named = Named { name: "get", key, level };
         let key = (0, Bytes::copy_from_slice(key));
         let mut results = node.sampled(named, node.read(std::slice::from_ref(&key), level, deadline)).await;
@@ -384,6 +385,7 @@ impl Dht {
             Err(error) => return Some(Err(error)),
         };
         if let Err(error) = node.check_key(key) {
+            node.stats.lookup_failed(error.kind());
             return Some(Err(error));
         }
         let count = node.stats.stands_for();
@@ -465,15 +467,15 @@ impl Dht {
         let node = self.node()?;
         let begun = node.env.now();
         let level = options.consistency.unwrap_or(node.config.consistency);
-        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let deadline = after(begun, options.timeout.unwrap_or(node.config.request_timeout));
         let keys: Vec<(u32, Bytes)> = keys.into_iter().map(|key| (0, key.into())).collect();
         let fits = |(_, key): &&(u32, Bytes)| node.check_key(key).is_ok();
         let checked: Vec<(u32, Bytes)> = keys.iter().filter(fits).cloned().collect();
         let named = Named { name: "get_many", key: checked.first().map_or(&[], |(_, key)| key), level };
         let mut found = node.sampled(named, node.read(&checked, level, deadline)).await.into_iter();
         let result = |(_, key): &(u32, Bytes)| {
-            node.check_key(key)?;
-            let result = found.next().unwrap_or_else(|| Err(no_result()));
+            let read = |()| found.next().unwrap_or_else(|| Err(no_result()));
+            let result = node.check_key(key).and_then(read);
             node.count_lookup(&result, begun);
             Ok(result?.and_then(|record| versioned(record, &node.env)))
         };
@@ -611,22 +613,30 @@ impl Dht {
     ) -> Result<OpResult> {
         let node = self.node()?;
         let begun = node.env.now();
-        let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
-        let operation = self.operation(key, action)?;
-        let result = match node.put_alone(&operation) {
-            Some(result) => node.settle_alone(key, result).await,
-            None => {
-                let level = consistency.unwrap_or(node.config.consistency);
-                let named = Named { name: operation.action.name(), key, level };
-                let written = node.write(std::slice::from_ref(&operation), level, deadline);
-                let mut results = node.sampled(named, written).await;
-                results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
-            }
+        let patience = timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
+        let deadline = after(begun, patience);
+        let result = match self.operation(key, action) {
+            Err(error) => OpResult::Failed(error),
+            Ok(operation) => self.carry_out(&operation, consistency, deadline).await,
         };
         node.count_store(&result, begun);
         match result {
             OpResult::Failed(error) => Err(error),
             result => Ok(result),
+        }
+    }
+
+    async fn carry_out(&self, operation: &Operation, consistency: Option<Consistency>, deadline: Instant) -> OpResult {
+        let node = &self.0.node;
+        match node.put_alone(operation) {
+            Some(result) => node.settle_alone(&operation.key, result).await,
+            None => {
+                let level = consistency.unwrap_or(node.config.consistency);
+                let named = Named { name: operation.action.name(), key: &operation.key, level };
+                let written = node.write(std::slice::from_ref(operation), level, deadline);
+                let mut results = node.sampled(named, written).await;
+                results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
+            }
         }
     }
 
@@ -652,7 +662,7 @@ impl Dht {
                 Err(error) => results.push(Some(OpResult::Failed(error))),
             }
         }
-        let deadline = begun + timeout.unwrap_or_else(|| node.config.call_timeout(bytes));
+        let deadline = after(begun, timeout.unwrap_or_else(|| node.config.call_timeout(bytes)));
         let level = consistency.unwrap_or(node.config.consistency);
         let named = Named { name: "write_many", key: operations.first().map_or(&[], |o| &o.key), level };
         let mut written = node.sampled(named, node.write(&operations, level, deadline)).await.into_iter();

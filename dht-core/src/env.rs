@@ -71,6 +71,11 @@ impl Env {
         Instant::now()
     }
 
+    /// When `patience` is over that begins now.
+    pub(crate) fn after(&self, patience: Duration) -> Instant {
+        after(self.now(), patience)
+    }
+
     /// Time since this environment was made: since the node started.
     pub fn uptime(&self) -> Duration {
         self.now() - self.0.started
@@ -173,6 +178,14 @@ impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Env")
     }
+}
+
+/// Some thirty years: for ever, but not so long that an instant cannot say it.
+const PATIENCE_MAX: Duration = Duration::from_secs(1_000_000_000);
+
+/// When `patience` is over that began at `begun`, however long it is.
+pub(crate) fn after(begun: Instant, patience: Duration) -> Instant {
+    begun + patience.min(PATIENCE_MAX)
 }
 
 #[cfg(test)]

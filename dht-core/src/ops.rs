@@ -12,6 +12,7 @@ use crate::data::record::{Format, Record, Value, Version};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::no_result;
+use crate::wire::limits::WALL_MS_MAX;
 use crate::wire::message::OpResult;
 
 /// How one write is done; `Default` is the node's configuration and no expiry.
@@ -156,12 +157,12 @@ pub(crate) fn versioned(record: Record, env: &Env) -> Option<Versioned<Value>> {
     Some(Versioned { value: record.value?, version: record.version, expires_at })
 }
 
-/// A ttl in whole milliseconds, at least 1.
+/// A ttl in whole milliseconds, at least 1. More than nine thousand years are as good as for ever, and cannot be told to others.
 pub(crate) fn ttl_ms(ttl: Option<Duration>) -> Result<u64> {
     match ttl {
         None => Ok(0),
         Some(Duration::ZERO) => Err(Error::new(ErrorKind::InvalidArgument, "ttl = 0: must be above 0")),
         // Rounded up: a value never expires before its time.
-        Some(ttl) => Ok(u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)),
+        Some(ttl) => Ok(u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(WALL_MS_MAX)),
     }
 }

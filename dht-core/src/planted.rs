@@ -70,6 +70,10 @@ pub const OPEN: &[(&str, &str)] = &[
     ("lost_message_displaces", "whoever answers takes the place of a nearer node that was silent once"),
     ("dirty_told", "a failed swap tells a value that only its owner has"),
     ("denied_elsewhere", "that nothing was done is told although another owner may have done it"),
+    ("any_life_answers", "a copy counts although its source was started anew while it was made"),
+    ("never_renewed", "who cannot let go of a slot hears of no deletions"),
+    ("former_owner_restamps", "who lost a slot stamps its writes above those of the new owner"),
+    ("batch_overtakes", "entries of one key in one batch may overtake each other"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 

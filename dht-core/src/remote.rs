@@ -83,7 +83,7 @@ impl Remote {
             .next()
             .ok_or_else(|| Error::new(ErrorKind::Address, format!("{address:?} resolves to nothing")))?;
         let remote = Self(Arc::new(Inner { transport, node, env, boot, sequence: AtomicU64::new(1), timeout }));
-        remote.call(Request::Ping { boot: 0, records: Vec::new() }, remote.0.env.now() + timeout).await?;
+        remote.call(Request::Ping { boot: 0, records: Vec::new() }, remote.0.env.after(timeout)).await?;
         Ok(remote)
     }
 
@@ -146,7 +146,7 @@ impl Remote {
                 want: if values { ScanWant::Values } else { ScanWant::Keys },
                 relay: true,
             });
-            let answer = self.call(request, self.0.env.now() + self.0.timeout).await?;
+            let answer = self.call(request, self.0.env.after(self.0.timeout)).await?;
             let Response::Scanned { records, next, .. } = answer else { return Err(unexpected()) };
             for (_, record) in records {
                 let key = record.key.clone();
@@ -167,7 +167,7 @@ impl Remote {
     /// `Unreachable`, `Timeout`, `Stopped`.
     pub async fn describe(&self, topic: Topic, key: &[u8]) -> Result<serde_json::Value> {
         let request = Request::Describe { topic, key: Bytes::copy_from_slice(key) };
-        match self.call(request, self.0.env.now() + self.0.timeout).await? {
+        match self.call(request, self.0.env.after(self.0.timeout)).await? {
             Response::Described { json } => serde_json::from_str(&json)
                 .map_err(|e| Error::new(ErrorKind::Internal, format!("the node's description is no JSON: {e}"))),
             _ => Err(unexpected()),
@@ -191,7 +191,7 @@ impl Remote {
     ) -> Result<OpResult> {
         let operations = vec![Operation { id: self.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action }];
         let request = Request::Apply { operations, level: level.unwrap_or(Consistency::Quorum), relay: true };
-        match self.call(request, self.0.env.now() + timeout).await? {
+        match self.call(request, self.0.env.after(timeout)).await? {
             Response::Applied { results, .. } => match results.into_iter().next() {
                 Some(OpResult::Failed(error)) => Err(error),
                 Some(result) => Ok(result),

@@ -28,7 +28,7 @@ async fn values_out_of_bounds_are_refused_before_anything_starts() {
         (Config { max_key_size: 0, ..base() }, &["max_key_size"]),
         (Config { seeds: vec!["no-port".into()], ..base() }, &["seeds", "no-port"]),
         (Config { min_replicas: 4, ..base() }, &["min_replicas = 4", "replication_factor", "3"]),
-        (Config { max_memory: Some(1 << 20), ..base() }, &["max_memory = 1MiB", "max_value_size", "16MiB"]),
+        (Config { max_memory: Some(1 << 10), ..base() }, &["max_memory = 1KiB", "between 64KiB"]),
         (
             Config { consistent_hashing: false, virtual_nodes: Some(16), ..base() },
             &["virtual_nodes = 16", "consistent_hashing"],
@@ -233,6 +233,28 @@ async fn wrong_data_is_refused_and_nothing_is_stored() {
         assert_eq!(node.get_bytes("k", GetOptions::default()).await.unwrap(), None);
         stop_all(&nodes).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_without_end_is_a_long_one() {
+    let nodes = ring(2).await;
+    let node = &nodes[1];
+    let ever = Duration::MAX;
+    let (get, put) = (
+        GetOptions { timeout: Some(ever), ..GetOptions::default() },
+        PutOptions { timeout: Some(ever), ttl: Some(ever), ..PutOptions::default() },
+    );
+    node.wait_ready(ever).await.unwrap();
+    node.put_with("k", &1, put).await.unwrap();
+    node.put_many([("l", Value::from_bytes("v"))], put).await.unwrap()[0].as_ref().unwrap();
+    assert_eq!(node.get_with("k", get).await.unwrap(), Some(1));
+    assert_eq!(node.get_many(["k", "l"], get).await.unwrap().len(), 2);
+    assert!(node.trace_get("k", get).await.unwrap().found);
+    node.trace_put("k", Value::from_bytes("v"), put).await.unwrap();
+    assert!(node.scan_with("k", get).next().await.unwrap().is_some());
+    assert!(node.delete_with("k", get).await.unwrap());
+    node.leave(ever).await.unwrap();
+    stop_all(&nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

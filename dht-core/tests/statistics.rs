@@ -172,12 +172,20 @@ async fn failures_are_counted_by_their_name() {
     assert_eq!(s.errors["NOT_JOINED"], 10, "{:?}", s.errors);
     assert_eq!((s.average_store_time, s.average_lookup_time), (0.0, 0.0), "of successes");
 
+    let long = vec![7; 4_097];
+    node.put(&long, &1).await.expect_err("too long");
+    node.put_many([(long.clone(), value(1))], PutOptions::default()).await.unwrap()[0].as_ref().expect_err("too long");
+    node.get::<i32>(&long).await.expect_err("too long");
+    node.get_many([long], GetOptions::default()).await.unwrap()[0].as_ref().expect_err("too long");
+    let s = stats(&node);
+    assert_eq!((s.stores_failed, s.lookups_failed, s.errors["TOO_LARGE"]), (10, 4, 4), "{:?}", s.errors);
+
     let ring = start(Config::default()).await;
     // On a busy machine the short timeout may pass while it is still joining; it goes on.
     drop(node.join(&[ring.address()]).await);
     node.wait_ready(PATIENCE).await.unwrap();
     let patient = PutOptions { timeout: Some(PATIENCE), ..PutOptions::default() };
-    for i in 0..8 {
+    for i in 0..10 {
         node.put_with(format!("k{i}"), &i, patient).await.unwrap();
     }
     assert_eq!(stats(&node).store_success_rate, 0.5);

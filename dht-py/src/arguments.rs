@@ -93,8 +93,7 @@ impl FromPyObject<'_, '_> for Wait {
 /// Seconds as a number, or text like "250ms".
 fn time(object: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if let Ok(text) = object.cast::<PyString>() {
-        let options = serde_json::json!({ "ttl": text.to_string_lossy() }).to_string();
-        let time = Options::read(Some(&options)).ok().and_then(|options| options.put().ttl);
+        let time = dht_core::binding::parse_duration(&text.to_string_lossy());
         return time.ok_or_else(|| no_time(object, "must be like 250ms or 1h"));
     }
     if object.is_instance_of::<PyBool>() {

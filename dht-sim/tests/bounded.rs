@@ -57,6 +57,14 @@ fn a_full_replica_acknowledges_nothing_and_the_writer_hears_why() {
         assert!(error.context().contains(&format!("max_memory is {BOUND}")), "{error}");
         assert!(world.now() - begun < SECOND, "it waits for nothing: {:?}", world.now() - begun);
 
+        // Two have it, and the third, which is asked, cannot be brought to it: its answer is done without.
+        for node in &nodes {
+            let read = node.get_bytes(&keys[149], GetOptions::default()).await;
+            assert!(read.expect("two replicas have it").is_some());
+        }
+        let swapped = nodes[2].get_and_delete_value(&keys[148], GetOptions::default()).await;
+        assert!(swapped.expect("a deletion needs no room").is_some());
+
         // Owned by the full one: refused before anything was done.
         let own = &keys_of(&nodes[2], &nodes[0], 1)[0];
         let error = nodes[1].put_bytes(own, value.clone(), level(Consistency::One)).await.expect_err("full");
@@ -65,7 +73,8 @@ fn a_full_replica_acknowledges_nothing_and_the_writer_hears_why() {
         // What it lacks is not given up: others say so, and it gets it when there is room.
         assert!(stats(&nodes[0]).under_replicated_slots > 0);
         for key in &keys[..151] {
-            assert!(nodes[1].delete(key).await.expect("deletions go on"), "{key}");
+            let there = key != &keys[148];
+            assert_eq!(nodes[1].delete(key).await.expect("deletions go on"), there, "{key}");
         }
         pass(60 * SECOND).await;
         nodes[1].put_bytes(own, value, level(Consistency::All)).await.expect("there is room again");
@@ -78,19 +87,34 @@ fn a_full_replica_acknowledges_nothing_and_the_writer_hears_why() {
 #[test]
 fn a_newcomer_without_room_waits_for_it() {
     calm(|world| async move {
-        let roomy = Config { max_memory: None, ..config(Eviction::Reject) };
+        let grace = 30 * SECOND;
+        let roomy = Config { max_memory: None, tombstone_grace: grace, ..config(Eviction::Reject) };
         let nodes = ring(&world, &roomy, 3).await;
         let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
         for key in &keys {
             nodes[0].put_bytes(key, vec![7; 50_000], level(Consistency::All)).await.expect("there is room");
         }
-        let small = Start::new(&world, &config(Eviction::Reject), &[0]).node(3).await.expect("it joins");
+        let small = Config { tombstone_grace: grace, ..config(Eviction::Reject) };
+        let small = Start::new(&world, &small, &[0]).node(3).await.expect("it joins");
         pass(300 * SECOND).await;
         assert!(!small.health().expect("it runs").handed_over, "it has not caught up");
         let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
         for key in &keys {
             let found = small.get_bytes(key, one).await.expect("others have it");
             assert!(found.is_some(), "{key}");
+        }
+
+        // It holds up nobody: one more brings room, with which all is whole again.
+        let more = Start::new(&world, &roomy, &[0]).node(4).await.expect("it starts");
+        more.wait_ready(60 * SECOND).await.expect("it joins");
+        // Who was pushed out of lists that the small one is in cannot let go, and yet brings nothing back.
+        for key in &keys {
+            assert!(nodes[0].delete(key).await.expect("deletions go on"), "{key}");
+        }
+        pass(300 * SECOND).await;
+        for key in &keys {
+            let found = nodes[1].get_bytes(key, GetOptions::default()).await.expect("it serves");
+            assert!(found.is_none(), "{key} was deleted {:?} ago", 300 * SECOND);
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Many join at once, and many leave: how long it takes, and what the calls of others notice of it.
 
 mod common;
+mod held;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use common::{LATENCY, calm};
 use dht_core::{Config, Dht, GetOptions, PutOptions};
 use dht_sim::{Nodes, World};
+use held::{Start, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -92,5 +94,55 @@ fn quorum_calls_go_on_while_many_join_and_leave() {
         let slowest = seen.iter().map(|s| s.slowest).max().unwrap_or_default();
         assert!(slowest < 8 * LATENCY + SECOND, "{slowest:?}");
         nodes.stop().await;
+    });
+}
+
+/// A node whose seeds are silent is told to join elsewhere. When a seed comes up, in the same ring or in another, the node
+/// is where it was, and its calls never stop to work.
+#[test]
+fn an_explicit_join_ends_the_search_for_silent_seeds() {
+    for same_ring in [true, false] {
+        calm(move |world| async move {
+            let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+            first.put("key", &7).await.expect("it serves");
+            let searching = Start::new(&world, &config(), &[9]).node(1).await.expect("it starts, in no ring");
+            assert_eq!(searching.members().expect("it runs").len(), 1);
+            searching.join(&[first.address()]).await.expect("the other is there");
+            let seeds: &[usize] = if same_ring { &[0] } else { &[] };
+            let late = Start::new(&world, &config(), seeds).node(9).await.expect("it starts");
+            // Longer than a search waits between two tries; every look is between two messages.
+            for _ in 0..20_000 {
+                pass(Duration::from_millis(1)).await;
+                let state = searching.node_info().expect("it runs").state;
+                assert_eq!(state, "active", "after {:?}, same ring: {same_ring}", world.now());
+            }
+            for node in [&searching, &late] {
+                let found: Option<i32> = node.get("key").await.expect("it is in a ring");
+                assert_eq!(found, Some(7), "rings that are each other's seeds are one: {same_ring}");
+            }
+        });
+    }
+}
+
+/// Two joins of one node at the same time: it is in one ring, whole, and both are told.
+#[test]
+fn two_joins_at_once_are_one_after_the_other() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let second = Start::new(&world, &config(), &[]).node(1).await.expect("it founds another");
+        let joining = Start::new(&world, &config(), &[]).node(2).await.expect("it founds a third");
+        joining.put("key", &7).await.expect("it serves");
+        let (one, other) = ([first.address()], [second.address()]);
+        let (here, there) = tokio::join!(joining.join(&one), joining.join(&other));
+        here.expect("joined");
+        there.expect("joined");
+        for node in [&first, &second, &joining] {
+            while node.view().1 < 3 {
+                assert!(world.now() < 60 * SECOND, "{node:?} knows {} nodes", node.view().1);
+                pass(SECOND).await;
+            }
+            node.wait_ready(60 * SECOND).await.expect("one ring");
+            assert_eq!(node.get("key").await.expect("it serves"), Some(7));
+        }
     });
 }

@@ -31,9 +31,9 @@ static const char *const all_keys =
     "\"max_retries\": 5, \"buffer_size\": 512, \"max_connections\": 256,"
     "\"network_protocol\": \"tcp\"," /* or udp */
     "\"max_key_size\": \"1KiB\", \"max_value_size\": \"1MiB\","
-    /* Storage: only in memory in this release, here without a bound. */
+    /* Storage: in memory without a bound; with a data_dir on disk. */
     "\"data_dir\": null, \"durability\": \"interval\", \"max_memory\": null, \"eviction\": \"reject\","
-    /* Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later. */
+    /* Security: without key or TLS only loopback is bound, unless the network is trusted. */
     "\"cluster_key\": null, \"tls\": null, \"allow_insecure\": false,"
     /* Telling what happens, on stderr; histograms for statistics; threads of the process-wide runtime; no
        operation in so many is traced. */

@@ -51,12 +51,12 @@ def configured(node_id: str, address: str, port: int, seeds: list[str]) -> dht.D
         network_protocol="tcp",  # or udp
         max_key_size="1KiB",
         max_value_size="1MiB",
-        # Storage: only in memory in this release, here without a bound.
+        # Storage: in memory without a bound; with a data_dir on disk.
         data_dir=None,
         durability="interval",
         max_memory=None,
         eviction="reject",
-        # Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later.
+        # Security: without key or TLS only loopback is bound, unless the network is trusted.
         cluster_key=None,
         tls=None,
         allow_insecure=False,

@@ -35,7 +35,8 @@ func (r *Result[T]) UnmarshalJSON(text []byte) error {
 	}
 	r.Value, r.Err = told.OK, nil
 	if told.Error != nil {
-		r.Err = &Error{Code: told.Error.Code, MaybeApplied: told.Error.MaybeApplied, text: told.Error.Message}
+		name := names[kind(told.Error.Code)]
+		r.Err = &Error{Code: told.Error.Code, MaybeApplied: told.Error.MaybeApplied, text: name + ": " + told.Error.Message}
 	}
 	return nil
 }

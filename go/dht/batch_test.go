@@ -18,6 +18,9 @@ func TestBatches(t *testing.T) {
 		t.Fatal(stored)
 	}
 	fails(t, stored["much too long"].Err, ErrTooLarge)
+	if text := stored["much too long"].Err.Error(); !strings.HasPrefix(text, "TOO_LARGE: ") {
+		t.Errorf("an error begins with its name: %q", text)
+	}
 	found, err := node.GetMany(bg, "b", "none", "a")
 	ok(t, err)
 	var list []string

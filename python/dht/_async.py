@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import _dht
 from ._dht import Call
 from ._sync import log_failed_leave, settings_of_environment
-from .errors import DHTError
+from .errors import DHTError, NotStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,11 +132,17 @@ class AsyncDHT:
         """`leave`, then `stop`; a failed leave is logged, never raised."""
         try:
             await self.leave()
+        except NotStarted:
+            # There is nothing to leave.
+            pass
         except DHTError as error:
             log_failed_leave(error)
         finally:
             # Also when the task was cancelled: nothing stays behind.
-            await self.stop()
+            try:
+                await self.stop()
+            except NotStarted:
+                pass
 
     async def put(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _dht
-from .errors import DHTError
+from .errors import DHTError, NotStarted
 
 # The name is known to type checkers; importing it from typing would take longer than all of this package.
 TYPE_CHECKING = False
@@ -90,11 +90,17 @@ class DHT(_dht.Node):
         """
         try:
             self.leave()
+        except NotStarted:
+            # There is nothing to leave.
+            pass
         except DHTError as error:
             log_failed_leave(error)
         finally:
             # Also when Ctrl-C ended the wait: nothing stays behind.
-            self.stop()
+            try:
+                self.stop()
+            except NotStarted:
+                pass
 
     def __enter__(self) -> Self:
         self.start()

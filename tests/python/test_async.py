@@ -87,6 +87,7 @@ def test_ten_thousand_at_once() -> None:
 def test_errors() -> None:
     async def main() -> None:
         node = dht.AsyncDHT(max_key_size=3)
+        await node.close()
         with pytest.raises(dht.NotStarted):
             await node.get("k")
         await node.start()

@@ -207,6 +207,24 @@ def test_join_and_leave(make: Callable[..., dht.DHT]) -> None:
     assert first.get("late") == 1
 
 
+def test_waits_of_nothing(make: Callable[..., dht.DHT]) -> None:
+    node = make()
+    for none in (0, 0.0, "0", "0s", "0 ms"):
+        node.wait_ready(none)
+    with pytest.raises(dht.InvalidArgument, match="250ms or 1h"):
+        node.wait_ready("soon")
+    node.leave("0s")
+
+
+def test_what_was_never_started_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    node = dht.DHT()
+    with caplog.at_level(logging.WARNING, "dht"):
+        node.close()
+    assert caplog.text == ""
+    with pytest.raises(dht.NotStarted):
+        node.leave()
+
+
 def test_with_logs_a_failed_leave(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(dht.DHT):
         def leave(self, timeout: float | str = 10.0) -> None:

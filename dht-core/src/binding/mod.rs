@@ -16,6 +16,8 @@ pub use fork::{Home, count_forks, note_fork};
 pub use handle::{NodeHandle, Running};
 pub use runtime::{Effect, Lease, TICK, Tick};
 
+pub use crate::config::text::parse_duration;
+
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Config;
 use super::kinds::{Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing};
 use super::text::{ShowDuration, ShowSize};
-use super::{Config, MIB};
 use crate::error::{Error, ErrorKind};
 
 /// What a key may hold; prints as the end of «key = value: …».
@@ -67,12 +67,12 @@ const TABLE: &[(&str, Bound)] = &[
     ("max_table_nodes", Bound::Int(1, 10_000_000)),
     ("data_dir", Bound::Path),
     ("durability", Bound::OneOf(Durability::NAMES)),
-    ("max_memory", Bound::Size(MIB as u64, 1 << 50)),
+    ("max_memory", Bound::Size(64 << 10, 1 << 50)),
     ("eviction", Bound::OneOf(Eviction::NAMES)),
     // The length of a key is a 16-bit matter in every format we know of; values are held whole in memory.
     ("max_key_size", Bound::Size(1, 64 << 10)),
     ("max_value_size", Bound::Size(1, 1 << 30)),
-    ("tombstone_grace", Bound::Time(Duration::from_secs(1), Duration::from_secs(30 * 86_400))),
+    ("tombstone_grace", Bound::Time(Duration::from_millis(100), Duration::from_secs(30 * 86_400))),
     ("max_clock_offset", Bound::Time(Duration::from_millis(1), Duration::from_secs(3_600))),
     ("cluster_key", Bound::Text(1, 1_024)),
     ("tls", Bound::Tls),

@@ -143,15 +143,6 @@ impl Config {
                 "eviction = lru: must be reject with a data_dir, where max_memory bounds the caches".to_owned(),
             );
         }
-        if let Some(memory) = self.max_memory
-            && memory < self.max_value_size as u64
-        {
-            return against(format!(
-                "max_memory = {}: must be at least max_value_size, which is {}",
-                ShowSize(memory),
-                ShowSize(self.max_value_size as u64)
-            ));
-        }
         Ok(())
     }
 }

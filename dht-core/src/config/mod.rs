@@ -149,8 +149,8 @@ pub struct Config {
     /// acknowledges after an fsync, one for all writes that wait; `none` leaves it to the system, and a crash of the machine
     /// may cost the whole file.
     pub durability: Durability,
-    /// Memory that the records of this node may take, 1 MiB to 1 PiB and at least `max_value_size`; default none: no
-    /// limit. Counted as the allocator hands it out: keys, values, some 100 bytes a record, 64 bytes per slot written.
+    /// Memory that the records of this node may take, 64 KiB to 1 PiB; default none: no limit. What is larger than all of
+    /// it is refused like any other write without room. Counted as the allocator hands it out: keys, values, some 100 bytes a record, 64 bytes per slot written.
     /// Replicas count where they are kept. Deletions are kept beyond it. The process takes some more.
     #[serde(deserialize_with = "text::optional_size")]
     pub max_memory: Option<u64>,
@@ -166,7 +166,7 @@ pub struct Config {
     /// both ends: memory for several at once is needed. Larger things are better cut up. Alike on all nodes.
     #[serde(deserialize_with = "text::size")]
     pub max_value_size: usize,
-    /// How long a deletion is remembered at least, 1 s to 30 d; default 1 h; up to 24 times as long while a node is missing that
+    /// How long a deletion is remembered at least, 100 ms to 30 d; default 1 h; up to 24 times as long while a node is missing that
     /// may come back with the value. Longer than a node is usually away saves work at its return; each remembered
     /// deletion costs its key.
     #[serde(with = "text::duration")]

@@ -28,7 +28,8 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 
 /// "250ms", "2s", "1.5 s", "1m", "1h", "1d", "100us"; without a unit seconds. `None` for anything else, signs and
 /// exponents included.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+#[cfg_attr(not(feature = "binding"), expect(unreachable_pub, reason = "bindings use it"))]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let number: f64 = number.parse().ok()?;
     let seconds_per_unit = match unit {

@@ -159,7 +159,7 @@ impl Pages {
         let Some(from) = self.from else { return Ok(None) };
         let node = self.dht.node()?;
         node.check_key(&self.what.prefix)?;
-        let page = node.scan_page(&self.what, from, self.width, node.env.now() + self.timeout).await?;
+        let page = node.scan_page(&self.what, from, self.width, node.env.after(self.timeout)).await?;
         (self.from, self.width) = (page.next, page.width);
         Ok(Some(page.records))
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Dht, written};
 use crate::data::record::{Record, Value};
+use crate::env::after;
 use crate::error::Result;
 use crate::node::{Named, no_result, trace_hex, trace_span};
 use crate::ops::{GetOptions, PutOptions, ttl_ms};
@@ -37,7 +38,7 @@ impl Dht {
         node.check_key(key)?;
         let begun = node.env.now();
         let level = options.consistency.unwrap_or(node.config.consistency);
-        let deadline = begun + options.timeout.unwrap_or(node.config.request_timeout);
+        let deadline = after(begun, options.timeout.unwrap_or(node.config.request_timeout));
         let named = Named { name: "get", key, level };
         let id = node.env.random_u64().max(1);
         let keys = [(0, Bytes::copy_from_slice(key))];
@@ -62,7 +63,8 @@ impl Dht {
         let node = self.node()?;
         let begun = node.env.now();
         let action = Action::Put { value, ttl_ms: ttl_ms(options.ttl)? };
-        let deadline = begun + options.timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
+        let patience = options.timeout.unwrap_or_else(|| node.config.call_timeout(action.values_len()));
+        let deadline = after(begun, patience);
         let level = options.consistency.unwrap_or(node.config.consistency);
         let operation = self.operation(key, action)?;
         let named = Named { name: "put", key, level };

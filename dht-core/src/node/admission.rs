@@ -58,7 +58,7 @@ impl Node {
         if state.table.reunites() {
             return Response::Admitted { granted: true };
         }
-        let settled = self.to_catch_up(&state).is_empty();
+        let settled = self.is_settled(&state);
         let State { admission, members, .. } = &mut *state;
         admission.0.retain(|pending| members.get(&pending.node_id).is_none_or(|known| known.record().present()));
         let most = (self.view().members().len() / MEMBERS_PER_JOINER).max(1);

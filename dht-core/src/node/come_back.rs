@@ -55,30 +55,53 @@ impl Node {
             .filter(|a| **a != self.address)
             .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), deadline).await) });
         let (mut welcome, mut returning): (Option<Welcome>, Vec<&Address>) = (None, Vec::new());
+        let mut refusal = None;
         for (address, answer) in futures_util::future::join_all(ask).await {
             match answer {
+                // Somebody else has the address by now.
+                Ok(found) if !seeds.contains(address) && !self.is_of_company(former, &found) => {}
                 Ok(found) => {
                     // Its ring if there is one, and there one who waits for it rather than one who does not.
                     let rank = |w: &Welcome| (former.ring.is_some_and(|(id, _)| id == w.ring_id), w.reunites);
                     welcome = Some(welcome.filter(|before| rank(before) >= rank(&found)).unwrap_or(found));
                 }
-                Err(error) if super::join::final_for_join(error.kind()) => return Err(error),
+                // Whoever else is asked, this node is not let in.
+                Err(error) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
+                    return Err(error);
+                }
+                Err(error) if super::join::final_for_join(error.kind()) => {
+                    refusal.get_or_insert(error);
+                }
                 Err(error) if error.kind() == ErrorKind::NotJoined => returning.push(address),
                 Err(_) => {}
             }
         }
         if let Some(welcome) = welcome {
+            let _way_in = self.first_way_in()?;
             return self.become_member(welcome).await;
+        }
+        // It may be this node's ring that does not take it back: that is not formed a second time.
+        if let Some(error) = refusal {
+            return Err(error);
         }
         let smaller = former.others.iter().find(|r| r.node_id < self.node_id && returning.contains(&&r.address));
         if let Some(first) = smaller.filter(|_| self.env.uptime() < GIVE_WAY_MAX) {
             let context = format!("{} returns too and is to form the ring again", first.node_id);
             return Err(Error::new(ErrorKind::NotJoined, context));
         }
-        if self.life.phase() == Phase::Joining {
-            self.form_again(former);
-        }
+        let _way_in = self.first_way_in()?;
+        self.form_again(former);
         Ok(())
+    }
+
+    /// Whether this is the ring that this node was in, or that its company has gone over to.
+    fn is_of_company(&self, former: &Facts, found: &Welcome) -> bool {
+        let same_ring = former.ring.is_some_and(|(id, _)| id == found.ring_id);
+        let known = |record: &NodeRecord| {
+            let same = |r: &&NodeRecord| r.node_id == record.node_id;
+            former.others.iter().filter(same).any(|r| r.boot == record.boot || r.address == record.address)
+        };
+        same_ring || found.records().iter().any(known)
     }
 
     /// The ring is there again, with this node alone in it, which answers nothing until enough of the others are back, or

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::atomic::Effect;
 use super::lines::{Entry, Place};
 use super::owners::{To, finish, first_live, settle};
+use super::peers::Peer;
 use super::prepare::{Prepared, Seen};
-use super::replicate::Write;
+use super::replicate::{Superseded, Write};
 use super::serve::Slots;
 use super::{Node, Phase, shown, stopped};
 use crate::config::Consistency;
@@ -74,7 +76,18 @@ impl Node {
             if superseded.is_empty() {
                 return finish(results);
             }
-            (pending, again) = (superseded, true);
+            let brought = self.bring_refusing(&superseded, deadline).await;
+            pending.clear();
+            for ((index, superseded), brought) in superseded.into_iter().zip(brought) {
+                match brought {
+                    Ok(()) => {
+                        seen.entry(operations[index].id).or_default().wrote = Some(superseded.wrote);
+                        pending.push(index);
+                    }
+                    Err(error) => results[index] = Some(OpResult::Failed(error.unknown_outcome())),
+                }
+            }
+            again = true;
         }
     }
 
@@ -90,7 +103,9 @@ impl Node {
     ) {
         let view = self.view();
         pending.retain(|&index| {
-            let mine = !operations[index].action.depends() || self.owns(&view, slots[index]);
+            // So is what met a higher version, which may be the new owner's.
+            let decides = operations[index].action.depends() || again && !planted!("former_owner_restamps");
+            let mine = !decides || self.owns(&view, slots[index]);
             if !mine {
                 // What was written before and met a higher version may be somewhere still.
                 results[index] = Some(if again { OpResult::Failed(lost_slot()) } else { OpResult::Misrouted });
@@ -105,15 +120,15 @@ impl Node {
         planted!("former_owner_decides") || owner.is_some_and(|m| view.member(m).node_id == self.node_id)
     }
 
-    /// Stamps, keeps and replicates what the operations come to. Returns those that met a higher version and depend on
-    /// what that one wrote: they are to be decided once more.
+    /// Stamps, keeps and replicates what the operations come to. Returns those that met a higher version: they are to be
+    /// decided once more, on what that one wrote.
     async fn carry_out(
         self: &Arc<Self>,
         ToDo { operations, slots, which, again, attempt, seen }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
-    ) -> Vec<usize> {
+    ) -> Vec<(usize, Superseded)> {
         let (mut kept, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
             let (operation, slot) = (&operations[index], slots[index]);
@@ -140,9 +155,9 @@ impl Node {
         self.replicate(&mut batch, level, deadline).await;
         unfinished.slots.clear();
         let mut superseded = Vec::new();
-        for ((index, kept), write) in kept.into_iter().zip(batch) {
-            if write.superseded() && self.env.now() < deadline {
-                superseded.push(index);
+        for ((index, kept), mut write) in kept.into_iter().zip(batch) {
+            if let Some(by) = write.superseded().filter(|_| self.env.now() < deadline) {
+                superseded.push((index, by));
                 continue;
             }
             results[index] = Some(match (write.into_outcome(), kept) {
@@ -231,6 +246,27 @@ impl Node {
             }
         }
         failed
+    }
+
+    /// Brings here what the refusing replicas have: a quorum need not have it yet.
+    async fn bring_refusing(&self, superseded: &[(usize, Superseded)], deadline: Instant) -> Vec<Result<()>> {
+        let mut by_peer: BTreeMap<Arc<Peer>, Vec<(usize, Slot, KeyDigest)>> = BTreeMap::new();
+        for (at, (_, Superseded { by, slot, wrote })) in superseded.iter().enumerate() {
+            by_peer.entry(by.clone()).or_default().push((at, *slot, wrote.digest()));
+        }
+        let mut brought: Vec<Result<()>> = superseded.iter().map(|_| Ok(())).collect();
+        let fetch = |(peer, wanted): (Arc<Peer>, Vec<(usize, Slot, KeyDigest)>)| async move {
+            let items = wanted.iter().map(|&(_, slot, digest)| (slot, digest)).collect();
+            let fetched = tokio::time::timeout_at(deadline, self.fetch_newer(&peer, items)).await;
+            let late = |_| Err(Error::new(ErrorKind::Timeout, format!("{} did not tell what it has", peer.node_id)));
+            (wanted, fetched.unwrap_or_else(late))
+        };
+        for (wanted, fetched) in join_all(by_peer.into_iter().map(fetch)).await {
+            if let Err(error) = fetched {
+                wanted.into_iter().for_each(|(at, ..)| brought[at] = Err(error.clone()));
+            }
+        }
+        brought
     }
 
     /// This node is the whole ring.

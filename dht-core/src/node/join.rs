@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -49,6 +50,23 @@ pub(super) struct Welcome {
     forgotten: bool,
 }
 
+impl Welcome {
+    /// The nodes of that ring.
+    pub(super) fn records(&self) -> &[NodeRecord] {
+        &self.records
+    }
+}
+
+/// One at a time changes the ring that a node is in.
+pub(super) struct WayIn(Arc<Node>);
+
+impl Drop for WayIn {
+    fn drop(&mut self) {
+        self.0.entering.store(false, Ordering::Release);
+        self.0.progress.step();
+    }
+}
+
 impl Node {
     /// Founds a ring of one, which serves at once.
     pub(crate) fn found(&self) {
@@ -86,6 +104,11 @@ impl Node {
             let mut tell = Some(tell);
             let mut pause = RETRY_MIN;
             loop {
+                // An explicit join was quicker.
+                if node.life.phase() != Phase::Joining {
+                    tell.take().map(|tell| tell.send(Ok(())));
+                    return;
+                }
                 let tried = node.enter_once(&seeds, node.env.now() + node.config.request_timeout).await;
                 match tried {
                     Ok(()) => {
@@ -119,17 +142,35 @@ impl Node {
         }
         let addresses = self.resolve_all(seeds).await?;
         match self.welcome(&addresses, deadline).await {
-            Ok(welcome) => self.become_member(welcome).await,
+            Ok(welcome) => {
+                let _way_in = self.first_way_in()?;
+                self.become_member(welcome).await
+            }
             Err(error) => {
                 let smallest = addresses.iter().min() == Some(&self.address);
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
-                if smallest && silent && !self.is_client() && self.life.phase() == Phase::Joining {
+                if smallest && silent && !self.is_client() {
+                    let _way_in = self.first_way_in()?;
                     self.found();
                     return Ok(());
                 }
                 Err(error)
             }
         }
+    }
+
+    /// The way into a ring for a node that is in none.
+    ///
+    /// # Errors
+    /// `NotJoined`: an explicit join is taking it into one, or has.
+    pub(super) fn first_way_in(self: &Arc<Self>) -> Result<WayIn> {
+        let way_in = self.way_in().filter(|_| self.life.phase() == Phase::Joining);
+        way_in.ok_or_else(|| Error::new(ErrorKind::NotJoined, "another join was quicker"))
+    }
+
+    /// `None` while somebody else is on the way.
+    fn way_in(self: &Arc<Self>) -> Option<WayIn> {
+        (!self.entering.swap(true, Ordering::AcqRel)).then(|| WayIn(self.clone()))
     }
 
     /// `join`: enters the ring of one of `endpoints`, with whatever this node holds.
@@ -158,6 +199,11 @@ impl Node {
         let mut pause = RETRY_MIN;
         loop {
             let error = match self.welcome(addresses, deadline).await {
+                // Where this node is when another join has ended decides what this one does.
+                Ok(_) if self.entering.load(Ordering::Acquire) => {
+                    self.others_have_entered(deadline).await?;
+                    continue;
+                }
                 Ok(welcome) if self.ring().id == Some(welcome.ring_id) => {
                     self.learn(&welcome.records);
                     return Ok(());
@@ -172,11 +218,14 @@ impl Node {
                     return Ok(());
                 }
                 Ok(welcome) => {
+                    let Some(way_in) = self.way_in() else { continue };
                     let node = self.clone();
                     let (tell, told) = oneshot::channel();
                     // A task of the node's own: a caller who gives up leaves no half-joined node.
                     self.tasks.spawn(async move {
-                        let _ = tell.send(node.become_member(welcome).await);
+                        let joined = node.become_member(welcome).await;
+                        drop(way_in);
+                        let _ = tell.send(joined);
                     });
                     return match tokio::time::timeout_at(deadline, told).await {
                         Ok(Ok(joined)) => joined,
@@ -192,6 +241,20 @@ impl Node {
             }
             tokio::time::sleep(self.env.jittered(pause)).await;
             pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// Waits for a join that is under way.
+    async fn others_have_entered(&self, deadline: Instant) -> Result<()> {
+        loop {
+            let seen = self.progress.seen();
+            if !self.entering.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if self.env.now() >= deadline {
+                return Err(Error::new(ErrorKind::Timeout, "another join of this node is still under way"));
+            }
+            self.progress.since(seen, deadline).await;
         }
     }
 

@@ -19,15 +19,19 @@ impl Node {
         if self.life.phase().ended() {
             return Ok(());
         }
-        let deadline = self.env.now() + timeout;
+        let deadline = self.env.after(timeout);
         self.life.enter(Phase::Leaving);
         let mut handed_over = true;
         if !self.is_client() && self.state().members.others().next().is_some() {
             // What this node has not caught up with, nobody can take over from it: a leave on top of its own unfinished
             // join, and one dead replica, would leave its successors without enough sources. Bounded, to leave anyway.
-            let caught_up = tokio::time::timeout_at(self.env.now() + timeout / 2, self.caught_up()).await;
+            let caught_up = tokio::time::timeout_at(self.env.after(timeout / 2), self.caught_up()).await;
             if caught_up.is_err() {
                 log!(self, warn, "leaves before it has caught up");
+            }
+            let taken_over = tokio::time::timeout_at(deadline, self.somebody_to_take_over()).await;
+            if taken_over.is_err() {
+                log!(self, warn, "leaves before the one that is to take over has joined");
             }
             let leaving = self.declare(NodeState::Leaving);
             self.announce(&leaving, &self.everybody()).await;
@@ -66,6 +70,23 @@ impl Node {
         }
     }
 
+    /// Where nobody but this node is in the lists yet, and another is on its way: waits until that one is. It copies from this
+    /// node until then, and would find an empty ring.
+    async fn somebody_to_take_over(&self) {
+        loop {
+            let seen = self.progress.seen();
+            let others = self.view().members().iter().any(|member| member.record.node_id != self.node_id);
+            if others || !self.somebody_joins() {
+                return;
+            }
+            self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
+        }
+    }
+
+    fn somebody_joins(&self) -> bool {
+        self.state().members.others().any(|known| known.record().state == NodeState::Joining)
+    }
+
     /// Waits until the repair has handed over every slot.
     async fn nothing_left(&self) {
         loop {
@@ -74,7 +95,7 @@ impl Node {
             // An empty slot counts too: those who take it over catch up from us.
             let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
                 && self.state().table.slots_where(|_| true).is_empty();
-            if empty || self.view().members().is_empty() {
+            if empty || self.view().members().is_empty() && !self.somebody_joins() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;

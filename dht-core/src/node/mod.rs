@@ -13,6 +13,7 @@ mod admitted;
 mod alone_tests;
 mod answers;
 mod atomic;
+mod calls;
 mod claims;
 mod come_back;
 mod coordinator;
@@ -58,7 +59,7 @@ mod tasks;
 mod trace;
 mod unwind;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -135,6 +136,8 @@ pub(crate) struct Node {
     /// Somebody is remembered who seems to know other nodes; changes with `State::news`.
     disagreement: AtomicBool,
     stabilize_wanted: Notify,
+    /// It is on its way into a ring: see `join::WayIn`.
+    entering: AtomicBool,
     /// A ring in which a member of ours was met is being looked at.
     uniting: AtomicBool,
     tasks: tasks::Tasks,
@@ -168,6 +171,9 @@ struct State {
     /// Deaths that others tell of, until they are looked at.
     claims: claims::Claims,
     graves: repair::Graves,
+    /// Slots that others should hold and that cannot be let go: since when, or when they were last brought up to date, and how
+    /// often.
+    renewed: BTreeMap<Slot, (Instant, usize)>,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -243,6 +249,7 @@ impl Node {
             mass_loss: mass_loss::MassLoss::default(),
             claims: claims::Claims::default(),
             graves: repair::Graves::default(),
+            renewed: BTreeMap::new(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };
@@ -283,6 +290,7 @@ impl Node {
             gossip_wanted: Notify::new(),
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
+            entering: AtomicBool::new(false),
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
             outbox: outbox::Outbox::default(),

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::calls::Calls;
 use super::follow::{What, outcome_of_all};
 use super::parts::parts;
 use super::peers::Peer;
@@ -149,6 +148,10 @@ impl Node {
         let cut =
             |(to, all): (To, Vec<usize>)| parts(all, bytes_of).into_iter().map(move |indices| (to.clone(), indices));
         let mut messages: SmallVec<[_; 1]> = groups.into_iter().flat_map(cut).collect();
+        if messages.len() > 1 {
+            keep_apart(&mut messages, operations);
+            messages.retain(|(_, indices)| !indices.is_empty());
+        }
         let ask = |(to, indices): (To, Vec<usize>)| async move {
             let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
             let boot = match &to {
@@ -172,7 +175,8 @@ impl Node {
             results.extend(ask(only).await);
             return results;
         }
-        let mut running: FuturesUnordered<_> = messages.into_iter().map(ask).collect();
+        let mut running = Calls::new();
+        messages.into_iter().for_each(|message| running.push(ask(message)));
         while let Some(answers) = running.next().await {
             results.extend(answers);
         }
@@ -226,6 +230,18 @@ impl Node {
             Ok(_) => (0..count).map(|_| OpResult::Failed(super::serve::unexpected(peer).unknown_outcome())).collect(),
             Err(error) => (0..count).map(|_| OpResult::Failed(error.clone())).collect(),
         }
+    }
+}
+
+/// Messages travel side by side: of a key that is in several, only the first takes its operations along, the rest wait for the
+/// next attempt. So they are carried out in their order.
+fn keep_apart(messages: &mut [(To, Vec<usize>)], operations: &[Operation]) {
+    let mut taken: BTreeMap<(u32, &[u8]), usize> = BTreeMap::new();
+    for (at, (_, indices)) in messages.iter_mut().enumerate() {
+        indices.retain(|&index| {
+            let first = *taken.entry((operations[index].map, &operations[index].key)).or_insert(at);
+            first == at || planted!("batch_overtakes")
+        });
     }
 }
 

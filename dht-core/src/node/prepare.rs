@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) newest: Option<Version>,
     /// Under which version a replica stored this operation for another owner.
     pub(super) stored_as: Option<Version>,
+    /// What was written for the operation before a replica refused it for a higher version.
+    pub(super) wrote: Option<Record>,
 }
 
 /// What one operation comes to at the owner.
@@ -54,6 +56,10 @@ impl Node {
             let now_ms = self.env.wall_ms();
             let in_record = present.as_ref().is_some_and(|record| record.operations.contains(&operation.id));
             if again && !in_record {
+                let wrote = seen.and_then(|s| s.wrote.as_ref());
+                if wrote.zip(present.as_ref()).is_some_and(|(wrote, present)| may_build_on(present, wrote)) {
+                    return Err(applied_before("whether others have built on it"));
+                }
                 // The higher version does not build on what was written before, which is lost.
                 self.recent.forget(operation.id);
             } else if planted!("retry_blind") {
@@ -161,6 +167,13 @@ impl Node {
         let context = format!("the key has a version of {theirs} ms, which is no time of day: it is {ours} ms here");
         Err(Error::new(ErrorKind::ClockSkew, context))
     }
+}
+
+/// Whether the operation of `wrote`, its newest, may be among those that led to `present`, though that does not name it: a
+/// record names its last few operations. If it names one that came before in `wrote`, it would name this one too.
+fn may_build_on(present: &Record, wrote: &Record) -> bool {
+    let full = present.operations.len() >= OPERATIONS_MAX;
+    full && !wrote.operations.iter().any(|id| present.operations.contains(id))
 }
 
 /// A retry of what another owner applied as `version`, and others overwrote.

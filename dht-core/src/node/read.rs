@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::calls::Calls;
 use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};
+use super::repair::Mended;
 use super::{Node, shown};
 use crate::config::Consistency;
 use crate::data::record::{OpId, Record, Version};
@@ -24,7 +25,6 @@ use crate::ring::list::ListId;
 use crate::ring::record::{NodeRecord, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::{Members, list_fingerprint};
-use crate::transport::BoxFuture;
 use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response};
 
 /// Pause before all replicas are asked again.
@@ -58,8 +58,13 @@ struct Reading {
     failure: Option<Error>,
     /// A replica has more to do than it can.
     refused: bool,
-    /// Replicas lack the newest version and could not be brought to it.
+    /// Replicas that lack the newest version and could not be brought to it, and why the first of them; others may have it.
+    unfit: SmallVec<[u64; 2]>,
     not_mended: Option<Error>,
+    /// Without those there are too few.
+    hopeless: bool,
+    /// All that counted for it have the newest version.
+    mended: bool,
 }
 
 type Answered = (Option<Peer>, Vec<usize>, Result<Response>);
@@ -106,7 +111,16 @@ impl Node {
             let mut stale = self.read_round(&mut readings, level, deadline).await;
             self.note_lists_apart(&mut readings, &mut stale);
             if readings.iter().all(|r| r.done) {
-                break;
+                if level == Consistency::One || planted!("no_read_repair") {
+                    break;
+                }
+                self.repair_read(&mut readings, deadline).await;
+                if readings.iter().all(|r| r.done) {
+                    break;
+                }
+                if self.env.now() < deadline {
+                    continue;
+                }
             }
             for (peer, slots) in stale {
                 // Whether or not that helped: the next round finds out.
@@ -117,7 +131,7 @@ impl Node {
                 break;
             }
             // Asking again makes it worse: the caller is told, and knows best what to do without.
-            if readings.iter().all(|r| r.done || r.refused) {
+            if readings.iter().all(|r| r.done || r.refused || r.hopeless) {
                 break;
             }
             if readings.iter().any(Reading::overloaded) {
@@ -132,6 +146,7 @@ impl Node {
             self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
         }
         if level != Consistency::One && !planted!("no_read_repair") {
+            // Of a batch of which others failed.
             self.repair_read(&mut readings, deadline).await;
         }
         readings.into_iter().map(Reading::into_result).collect()
@@ -167,7 +182,10 @@ impl Node {
             done: false,
             failure: None,
             refused: false,
+            unfit: SmallVec::new(),
             not_mended: None,
+            hopeless: false,
+            mended: false,
         }
     }
 
@@ -189,7 +207,7 @@ impl Node {
         if self.walks() {
             self.walk_to_lists(readings, deadline).await;
         }
-        let mut running: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
+        let mut running = Calls::new();
         self.ask_more(readings, level, deadline, &mut running, false);
         let mut spent = false;
         loop {
@@ -246,7 +264,7 @@ impl Node {
         readings: &mut [Reading],
         level: Consistency,
         deadline: Instant,
-        running: &mut FuturesUnordered<BoxFuture<'static, Answered>>,
+        running: &mut Calls<'static, Answered>,
         hedged: bool,
     ) -> bool {
         let view = self.view();
@@ -261,6 +279,8 @@ impl Node {
             }
             reading.wanted = wanted(level, order.len());
             let fingerprint = list_fingerprint(order.iter().copied());
+            order.retain(|record| !reading.unfit.contains(&record.boot));
+            reading.hopeless = reading.not_mended.is_some() && order.len() < reading.wanted;
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
             let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedged));
             // This node first, then those that answer, suspects last.
@@ -293,7 +313,7 @@ impl Node {
             let (items, indices): (Vec<FetchItem>, Vec<usize>) = message.into_iter().unzip();
             let node = self.clone();
             let what = What { kind: "fetch", attempt: 0, hedged };
-            running.push(Box::pin(async move {
+            running.push(async move {
                 let answer = match &peer {
                     None => {
                         let fetched = async {
@@ -309,7 +329,7 @@ impl Node {
                     }
                 };
                 (peer, indices, answer)
-            }));
+            });
         }
         asked
     }
@@ -384,13 +404,13 @@ impl Reading {
     }
 
     pub(super) fn into_result(self) -> Result<(Option<Record>, Option<Version>)> {
+        if self.done {
+            return Ok((self.newest, self.stored_as));
+        }
         if let Some(error) = self.not_mended {
             let context =
                 format!("the newest version of {} could not be brought to a quorum: {error}", shown(&self.key));
             return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
-        }
-        if self.done {
-            return Ok((self.newest, self.stored_as));
         }
         let acks = self.tally.best().map_or(0, |(_, n)| n);
         let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());
@@ -404,28 +424,45 @@ impl Reading {
     }
 }
 
-/// A key whose replicas answered with different versions, and who lacks the newest.
+/// The newest version of a key, which not all replicas have that answered, and the list by which these go.
 pub(super) struct Behind {
     pub(super) slot: Slot,
+    pub(super) list: ListId,
     pub(super) record: Record,
-    pub(super) peers: Vec<Peer>,
 }
 
 impl Node {
     /// Before the answer, the newest version is on as many replicas as the level asks for: the next read cannot see
-    /// an older one (ABD, Attiya et al. 1995).
+    /// an older one (ABD, Attiya et al. 1995). What could not be brought to that is not done any more: its other replicas are
+    /// asked then, which may have it.
     async fn repair_read(self: &Arc<Self>, readings: &mut [Reading], deadline: Instant) {
-        let behind = |r: &Reading| {
-            let newest = r.newest.as_ref().filter(|_| r.done)?;
-            let lacks = |(_, version): &&(Peer, Option<_>)| *version != Some(newest.version);
-            let peers: Vec<Peer> = r.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
-            (!peers.is_empty()).then(|| Behind { slot: r.slot, record: newest.clone(), peers })
-        };
-        let found: Vec<Option<Behind>> = readings.iter().map(behind).collect();
-        for (reading, behind) in readings.iter_mut().zip(found) {
-            let Some(behind) = behind else { continue };
-            if let Err(error) = self.mend(&behind, deadline).await {
-                reading.not_mended = Some(error);
+        // Whoever could not take one record is not asked to take all the others of a batch.
+        let mut unfit: Vec<(u64, Error)> = Vec::new();
+        for reading in readings.iter_mut().filter(|r| r.done && !r.mended) {
+            let (Some(record), Some((list, _))) = (reading.newest.clone(), reading.tally.best()) else { continue };
+            let lacks = |(_, version): &&(Peer, Option<_>)| *version != Some(record.version);
+            let peers: Vec<Peer> = reading.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
+            let behind = Behind { slot: reading.slot, list, record };
+            reading.mended = true;
+            for peer in peers {
+                let failed = unfit.iter().find(|(boot, _)| *boot == peer.boot).map(|(_, error)| error.clone());
+                let mended = match failed {
+                    Some(error) => Mended::No(error),
+                    None => self.mend(&peer, &behind, deadline).await,
+                };
+                match mended {
+                    Mended::Yes => continue,
+                    Mended::Stale => {
+                        let context = format!("{} went over to another replica list meanwhile", peer.node_id);
+                        reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                    }
+                    Mended::No(error) => {
+                        reading.unfit.push(peer.boot);
+                        unfit.push((peer.boot, error.clone()));
+                        reading.not_mended.get_or_insert(error);
+                    }
+                }
+                (reading.done, reading.mended) = (false, false);
             }
         }
     }

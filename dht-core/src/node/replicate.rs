@@ -1,8 +1,8 @@
 //! Sends what the owner stamped to the replica lists and counts acknowledgements until each write is decided.
 //!
 //! Only caught-up members of one and the same list count. A replica that refuses a version because it has a higher one
-//! makes the owner stamp again above it; a replica that knows another list is brought to the same records first. When
-//! a list changes on the way, the write is offered to the new one under the same version.
+//! makes the owner look at that one and decide again; a replica that knows another list is brought to the same records first.
+//! When a list changes on the way, the write is offered to the new one under the same version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,9 +47,18 @@ pub(crate) struct Write {
     full: SmallVec<[u64; 2]>,
     refusal: Option<Error>,
     decided: Option<Result<()>>,
-    /// It depends on the present value: a higher one elsewhere means that it is to be decided again.
+    /// It depends on the present value, and is only for the owner to write.
     depends: bool,
-    superseded: bool,
+    /// Who has a higher version, which it was not decided upon.
+    superseded: Option<Superseded>,
+}
+
+/// A replica refused a write for a higher version. Whether that builds on what was refused, its record tells.
+pub(crate) struct Superseded {
+    pub(crate) by: Arc<Peer>,
+    pub(crate) slot: Slot,
+    /// What was refused.
+    pub(crate) wrote: Record,
 }
 
 impl Write {
@@ -67,14 +76,14 @@ impl Write {
             full: SmallVec::new(),
             refusal: None,
             decided: None,
-            depends: depends && !planted!("decide_once"),
-            superseded: false,
+            depends,
+            superseded: None,
         }
     }
 
     /// It ended because a replica has a higher version.
-    pub(crate) fn superseded(&self) -> bool {
-        self.superseded
+    pub(crate) fn superseded(&mut self) -> Option<Superseded> {
+        self.superseded.take()
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -279,12 +288,15 @@ impl Node {
                 }
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
-                    if write.depends {
+                    if !planted!("decide_once") {
+                        // Who wrote it may have seen this one, and have built on it or told of it: to stamp it anew without a
+                        // look would carry it out twice.
                         self.hlc.observe(present.hlc);
                         let context =
                             "another owner wrote at the same time, and the time did not suffice to decide again";
                         write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
-                        write.superseded = true;
+                        let wrote = write.record.clone();
+                        write.superseded = Some(Superseded { by: peer.clone(), slot: write.slot, wrote });
                         continue;
                     }
                     let restamped = self.stamp_above(present).and_then(|version| {

@@ -245,13 +245,17 @@ impl Node {
                 let context = format!("slot {} is not the slot of its key", item.slot.0);
                 return StoreResult::Failed(Error::new(ErrorKind::InvalidArgument, context));
             }
-            let counts = match repair {
-                true => false,
-                false => match self.state().table.agree(item.slot, item.list, true) {
-                    Agreement::Same { counts } => counts,
+            let (slot, list) = (item.slot, item.list);
+            // A repair merges whatever the lists are, but for that of a read, which counts for one list.
+            let anywhere = repair && list == ListId::UNKNOWN;
+            let seen = self.progress.seen();
+            let mut counts = false;
+            if !anywhere {
+                match self.state().table.agree(slot, list, true) {
+                    Agreement::Same { counts: caught_up } => counts = caught_up && !repair,
                     Agreement::Stale(list) => return StoreResult::Stale { list },
-                },
-            };
+                }
+            }
             let made_by = item.record.operations.last().copied().map(|id| (id, item.record.version));
             let taken = match repair {
                 true => self.take_in_repaired(item.slot, item.record),
@@ -260,6 +264,13 @@ impl Node {
             if let (Ok(None), Some((id, version)), false) = (&taken, made_by, repair) {
                 // For its retry through another owner, when so many have written since that the record forgot it.
                 self.stored.applied(id, version, &Effect::default());
+            }
+            // Whoever took the slot over from here may have done so between the look at the list and the merge.
+            if !anywhere
+                && self.progress.seen() != seen
+                && let Agreement::Stale(list) = self.state().table.agree(slot, list, true)
+            {
+                return StoreResult::Stale { list };
             }
             match taken {
                 Ok(None) => StoreResult::Stored { counts },

@@ -6,6 +6,7 @@ use super::{Remote, not_that};
 use crate::config::Consistency;
 use crate::data::record::Value;
 use crate::dht::operation_trace;
+use crate::env::after;
 use crate::error::Result;
 use crate::node::{Named, Peer, Trace, What};
 use crate::ops::{GetOptions, PutOptions, ttl_ms, versioned};
@@ -51,7 +52,7 @@ impl Remote {
         // The name of the node is not known here; its address is what the caller knows it by.
         let node = Peer { node_id: NodeId::new(self.0.node.as_str()), boot: 0, address: self.0.node.clone() };
         let step = trace.begin(&node, What { kind: request.kind(), attempt: 0, hedged: false }, begun);
-        let mut answer = self.ask(request, begun + timeout, id).await;
+        let mut answer = self.ask(request, after(begun, timeout), id).await;
         let now = env.now();
         if let Some(step) = step {
             step.answered(now, &mut answer);

@@ -66,7 +66,10 @@ async fn source_towards(seed: Option<&str>, bound: SocketAddr) -> std::io::Resul
     Ok(socket.local_addr()?.ip())
 }
 
-/// The largest frame of this node's ring: the largest record and what is around it.
+/// What precedes the record that fills a message, and what is around all: answers to reads are cut behind a megabyte.
+const FRAME_ROOM: usize = 2 << 20;
+
+/// The largest frame of this node's ring: the largest record behind as many smaller ones as go into one message.
 pub(crate) fn frame_max(config: &Config) -> usize {
-    (config.max_value_size + config.max_key_size + (64 << 10)).max(8 << 20)
+    (config.max_value_size + config.max_key_size + FRAME_ROOM).max(8 << 20)
 }

@@ -67,7 +67,7 @@ pub(super) const SLOT_MAX: u64 = (1 << 31) - 1;
 pub(super) const COUNTER_MAX: u64 = (1 << 63) - 1;
 
 /// Wall times and times to live: what 48 bits of the hybrid clock hold, until the year 10889.
-pub(super) const WALL_MS_MAX: u64 = (1 << 48) - 1;
+pub(crate) const WALL_MS_MAX: u64 = (1 << 48) - 1;
 
 /// A wall time plus a time to live.
 pub(super) const EXPIRY_MS_MAX: u64 = 2 * WALL_MS_MAX;

@@ -71,7 +71,13 @@ impl Node {
             let first = view.replica_list(*slot, replicas).first().copied();
             first.is_some_and(|m| view.member(m).boot == self.boot)
         });
-        slots.extend(dirty.iter().copied().filter(|slot| state.table.get(*slot).is_some_and(SlotState::readable)));
+        let (now, later): (Vec<Slot>, Vec<Slot>) =
+            dirty.iter().copied().partition(|slot| state.table.get(*slot).is_some_and(SlotState::readable));
+        slots.extend(now);
+        // What this node has not caught up with is looked at when it has; what it does not hold is for others.
+        let listed = |slot: &Slot| state.table.get(*slot).is_some_and(|s| s.listed);
+        let later: Vec<Slot> = later.into_iter().filter(listed).collect();
+        state.dirty.extend(later);
         let check = |slot: Slot| {
             let (list, in_sync) = state.table.get(slot).map(|s| (s.list, s.in_sync))?;
             let settled = in_sync && !dirty.contains(&slot);

@@ -3,16 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::pace::SLICE;
 use super::reconcile::{Compared, Direction};
 use crate::data::fingerprint::Fingerprint;
-use crate::node::Node;
 use crate::node::peers::Peer;
+use crate::node::{Node, Phase};
 use crate::ring::list::Standing;
 use crate::ring::slot::Slot;
+
+/// How often a slot that cannot be let go is brought up to date, at least, and how often before a deletion is forgotten, so
+/// that each of a list's members is asked in time.
+const RENEWAL_PERIOD_MAX: Duration = Duration::from_secs(60);
+const RENEWALS_IN_A_GRACE: u32 = 8;
 
 /// A slot being handed over: our contents when it was compared, and who is known to have them.
 struct Offer {
@@ -41,12 +47,42 @@ impl Node {
                 }
             }
         }
-        let mut left = false;
+        let mut kept = BTreeMap::new();
         for (slot, offer) in offers {
             let all = !offer.members.is_empty() && offer.members == offer.confirmed;
-            left |= !(all && self.let_go(slot, offer.ours.unwrap_or_default()));
+            if !(all && self.let_go(slot, offer.ours.unwrap_or_default())) {
+                kept.insert(slot, offer.members);
+            }
         }
+        let left = !kept.is_empty();
+        self.renew(kept).await;
         left
+    }
+
+    /// What cannot be let go for long gets what is newer of it: this node is in no list, so nobody tells it of deletions, and
+    /// once these are forgotten it would bring back what they hide.
+    async fn renew(self: &Arc<Self>, kept: BTreeMap<Slot, BTreeSet<Peer>>) {
+        let now = self.env.now();
+        let period = RENEWAL_PERIOD_MAX.min(self.ring().config.tombstone_grace / RENEWALS_IN_A_GRACE);
+        let mut due: BTreeMap<Peer, Vec<(Slot, u32)>> = BTreeMap::new();
+        {
+            let mut state = self.state();
+            state.renewed.retain(|slot, _| kept.contains_key(slot));
+            for (slot, members) in kept {
+                let (at, turn) = state.renewed.entry(slot).or_insert((now, 0));
+                if now < *at + period || planted!("never_renewed") {
+                    continue;
+                }
+                (*at, *turn) = (now, *turn + 1);
+                // One after the other: one may be the reason why it cannot be let go.
+                if let Some(peer) = members.iter().nth(*turn % members.len().max(1)) {
+                    due.entry(peer.clone()).or_default().push((slot, 0));
+                }
+            }
+        }
+        for (peer, slots) in due {
+            self.reconcile(&peer, &slots, Direction::Renewal, Some(now + SLICE)).await;
+        }
     }
 
     /// Slots with contents or a past here that this node is not listed for.
@@ -104,8 +140,11 @@ impl Node {
         has_all
     }
 
-    /// Deletes a slot that others have; false if it changed meanwhile.
+    /// Deletes a slot that others have; false if it changed meanwhile, or is to be in a snapshot first.
     fn let_go(&self, slot: Slot, handed_over: Fingerprint) -> bool {
+        if self.snapshots.busy() && self.life.phase() == Phase::Active {
+            return false;
+        }
         let mut state = self.state();
         if state.table.get(slot).is_some_and(|s| s.listed) {
             return true;

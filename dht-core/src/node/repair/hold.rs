@@ -1,6 +1,8 @@
 //! Re-replication is held after the loss of many nodes at once: which newcomer slots are not copied yet, and what is
 //! written of it in the log. The decision is `node/mass_loss.rs`.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::node::mass_loss::{self, Change, Fate, Turnover};
@@ -9,6 +11,9 @@ use crate::ring::list::{Incarnate, SlotState};
 use crate::ring::record::{NodeId, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
+
+/// Slots that came and could not be kept hold up nobody for so long; by then they came again.
+const NOT_KEPT_FOR: Duration = Duration::from_secs(30);
 
 impl Node {
     /// Tallies who was lost and who came between two views (nobody, unless placement `moved`), and who is suspected.
@@ -53,6 +58,17 @@ impl Node {
     pub(in crate::node) fn to_catch_up(&self, state: &State) -> Vec<Slot> {
         let waits = self.waits(state, self.held_until(state).is_some());
         state.table.slots_where(|s| s.catch_up.is_some() && !waits(s))
+    }
+
+    /// This node is no newcomer, but to slots that it cannot keep now and that are copied later: who joins meanwhile, or brings
+    /// room, does not wait for these.
+    pub(in crate::node) fn is_settled(&self, state: &State) -> bool {
+        let now = self.env.now();
+        let kept = |slot: &Slot| {
+            let catch_up = state.table.get(*slot).and_then(|held| held.catch_up.as_ref());
+            catch_up.and_then(|c| c.not_kept).is_none_or(|at| now >= at + NOT_KEPT_FOR)
+        };
+        !self.to_catch_up(state).iter().any(kept)
     }
 
     /// What waits begins to be impatient with its sources only when it may be copied.

@@ -16,6 +16,7 @@ mod sift;
 
 pub(in crate::node) use graves::{Graves, forgot};
 pub(in crate::node) use pace::{Pace, carried_len};
+pub(in crate::node) use read_repair::Mended;
 pub(crate) use reconcile::BATCH_BYTES;
 
 use std::sync::Arc;

@@ -5,37 +5,52 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Error;
 use crate::node::Node;
+use crate::node::peers::Peer;
 use crate::node::read::Behind;
-use crate::ring::list::ListId;
+use crate::ring::list::Agreement;
 use crate::wire::message::{Request, Response, StoreItem, StoreResult};
 
+/// A replica that was to get the newest version.
+pub(in crate::node) enum Mended {
+    /// It has that, or a higher one.
+    Yes,
+    /// It goes by another list by now.
+    Stale,
+    /// It could not take it.
+    No(Error),
+}
+
 impl Node {
-    /// Brings the newest record to all that answered without it.
-    ///
-    /// # Errors
-    /// What the first replica that could not take it said; the record is unharmed.
-    pub(in crate::node) async fn mend(self: &Arc<Self>, behind: &Behind, deadline: Instant) -> Result<()> {
-        let record = &behind.record;
-        for peer in &behind.peers {
-            if peer.boot == self.boot {
-                self.take_in_repaired(behind.slot, record.clone())?;
-                self.store.ticket(behind.slot).wait().await?;
-                continue;
+    /// Brings the newest record to `peer`, which answered without it, if it still goes by the list under which it answered: what
+    /// it takes counts for that list only (a write that a newcomer's sources took after it had asked them would be lost to it).
+    pub(in crate::node) async fn mend(self: &Arc<Self>, peer: &Peer, behind: &Behind, deadline: Instant) -> Mended {
+        let (slot, list, record) = (behind.slot, behind.list, behind.record.clone());
+        let item = StoreItem { slot, list, record };
+        let answer = if peer.boot == self.boot {
+            if matches!(self.state().table.agree(slot, list, true), Agreement::Stale(_)) {
+                return Mended::Stale;
             }
-            // A repair merges whatever the lists are.
-            let list = ListId::UNKNOWN;
-            let items = vec![StoreItem { slot: behind.slot, list, record: record.clone() }];
-            match self.call(peer, Request::Store { items, repair: true }, deadline, 0).await? {
-                Response::Stored { results } => match results.into_iter().next() {
-                    Some(StoreResult::Stored { .. } | StoreResult::Refused { .. }) => {}
-                    Some(StoreResult::Failed(error)) => return Err(error),
-                    _ => return Err(Error::new(ErrorKind::Quorum, format!("{} did not take a repair", peer.node_id))),
-                },
-                _ => return Err(crate::node::serve::unexpected(peer)),
-            }
+            let kept = self.take_in_repaired(slot, item.record).map(|_| self.store.ticket(slot));
+            return match kept {
+                Ok(ticket) => ticket.wait().await.map_or_else(Mended::No, |()| Mended::Yes),
+                Err(error) => Mended::No(error),
+            };
+        } else {
+            // A lost message is no reason to wait for the whole call's time: another replica may have it.
+            let until = self.attempt_deadline(peer, deadline);
+            self.call(peer, Request::Store { items: vec![item], repair: true }, until, 0).await
+        };
+        match answer {
+            Ok(Response::Stored { results }) => match results.into_iter().next() {
+                Some(StoreResult::Stored { .. } | StoreResult::Refused { .. }) => Mended::Yes,
+                Some(StoreResult::Stale { .. }) => Mended::Stale,
+                Some(StoreResult::Failed(error)) => Mended::No(error),
+                None => Mended::No(crate::node::serve::unexpected(peer)),
+            },
+            Ok(_) => Mended::No(crate::node::serve::unexpected(peer)),
+            Err(error) => Mended::No(error),
         }
-        Ok(())
     }
 }

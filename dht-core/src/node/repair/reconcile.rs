@@ -18,6 +18,7 @@ use crate::node::Node;
 use crate::node::peers::Peer;
 use crate::ring::list::ListId;
 use crate::ring::slot::Slot;
+use crate::transport::Reply;
 use crate::wire::limits::{DIGESTS_MAX, ITEMS_MAX, SLOTS_MAX};
 use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Response, StoreItem, StoreResult};
 
@@ -39,6 +40,8 @@ pub(crate) enum Direction {
     Here,
     There,
     Both,
+    /// To here, and only what is newer of what is here.
+    Renewal,
 }
 
 /// One slot compared with one peer.
@@ -132,13 +135,16 @@ impl Node {
         let differs = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest).is_some_and(|v| v != *version);
         self.stats.conflicts_resolved.add(theirs.iter().filter(differs).count() as u64);
         if direction != Direction::There {
-            let newer = |(digest, version): &(&KeyDigest, &Version)| lacks(&ours, digest, version, evicted_here);
+            let newer = |(digest, version): &(&KeyDigest, &Version)| {
+                let concerned = direction != Direction::Renewal || ours.contains_key(*digest);
+                concerned && lacks(&ours, digest, version, evicted_here)
+            };
             let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
             for digests in wanted.chunks(DIGESTS_MAX) {
-                self.pull(peer, vec![PullItem { slot, digests: digests.to_vec() }]).await?;
+                self.pull(peer, vec![PullItem { slot, digests: digests.to_vec() }], &[slot]).await?;
             }
         }
-        if direction != Direction::Here {
+        if matches!(direction, Direction::There | Direction::Both) {
             let newer = |(digest, version): &(&KeyDigest, &Version)| lacks(&theirs, digest, version, evicted_there);
             let lacking: Vec<KeyDigest> = ours.iter().filter(newer).map(|(d, _)| *d).collect();
             self.push(peer, slot, &lacking).await?;
@@ -152,7 +158,7 @@ impl Node {
         let mut stream = self.open(peer, Request::Versions { slot, parts }, IDLE_MAX).await?;
         let (mut all, mut some) = (Vec::new(), None);
         while let Some(reply) = stream.next().await {
-            match reply.map_err(crate::transport::call_error)?.body {
+            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
                 Response::Versions { entries, listed } => {
                     some = some.or(listed);
                     self.pace.moved(entries.len() * VERSION_LEN, self.env.now());
@@ -202,8 +208,8 @@ impl Node {
         while !rest.is_empty() && !self.is_past(until) {
             let (some, others) = rest.split_at(count.min(rest.len()));
             let items = some.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect();
-            // Without room for these there is none for those after them either.
-            let bytes = self.pull(peer, items).await.inspect_err(|error| self.note_no_room(error, rest))?;
+            // What cannot be kept here now, is as little kept of those after them.
+            let bytes = self.pull(peer, items, rest).await?;
             copied(some);
             rest = others;
             count = (some.len() * self.pace.portion() / bytes.max(1)).clamp(1, ITEMS_MAX.min(some.len() * 4));
@@ -211,14 +217,13 @@ impl Node {
         Ok(rest)
     }
 
-    /// Returns how many bytes of records came.
-    async fn pull(&self, peer: &Peer, items: Vec<PullItem>) -> Result<usize> {
-        let slots: Vec<Slot> = items.iter().map(|item| item.slot).collect();
+    /// Returns how many bytes of records came. `wanted`: these slots and what is to be pulled after them.
+    async fn pull(&self, peer: &Peer, items: Vec<PullItem>, wanted: &[Slot]) -> Result<usize> {
         self.pace.turn(&self.env).await;
         let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
         let mut bytes = 0;
         while let Some(reply) = stream.next().await {
-            match reply.map_err(crate::transport::call_error)?.body {
+            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
                 Response::Records { mut items } => {
                     if planted!("copy_short") {
                         items.pop();
@@ -228,7 +233,7 @@ impl Node {
                     self.pace.moved(len, self.env.now());
                     for (slot, record) in items {
                         let taken = self.take_in_repaired(slot, record);
-                        taken.inspect_err(|error| self.note_no_room(error, &slots))?;
+                        taken.inspect_err(|error| self.note_not_kept(error, wanted))?;
                     }
                     // What comes next is sent when this is taken.
                     self.pace.turn(&self.env).await;
@@ -238,6 +243,26 @@ impl Node {
             }
         }
         Ok(bytes)
+    }
+
+    /// Takes in what `peer` has of some keys, at once: an operation waits for it.
+    pub(in crate::node) async fn fetch_newer(&self, peer: &Peer, wanted: Vec<(Slot, KeyDigest)>) -> Result<()> {
+        let items = wanted.into_iter().map(|(slot, digest)| PullItem { slot, digests: vec![digest] }).collect();
+        let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
+        while let Some(reply) = stream.next().await {
+            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
+                Response::Records { items } => {
+                    for (slot, record) in items {
+                        self.hlc.observe(record.version.hlc);
+                        // A few, and others have them all: they make no store larger for long.
+                        self.store.merge_beyond_bound(slot, record)?;
+                    }
+                }
+                Response::Failure(error) => return Err(error),
+                _ => return Err(crate::node::serve::unexpected(peer)),
+            }
+        }
+        Ok(())
     }
 
     async fn push(&self, peer: &Peer, slot: Slot, digests: &[KeyDigest]) -> Result<()> {
@@ -261,7 +286,7 @@ impl Node {
                         StoreResult::Stored { .. } | StoreResult::Refused { .. } => None,
                     });
                     if let Some(error) = refused {
-                        self.note_no_room(&error, &[]);
+                        self.note_no_room(&error);
                         return Err(error);
                     }
                 }
@@ -271,15 +296,28 @@ impl Node {
         Ok(())
     }
 
-    /// If a store has no room for a repair, that is tried again after a while; a newcomer that cannot take in these
-    /// slots goes on waiting for room, however long, rather than do without what it lacks.
-    fn note_no_room(&self, error: &Error, slots: &[Slot]) {
+    /// A store has no room for a repair: that is tried again after a while.
+    fn note_no_room(&self, error: &Error) {
         if error.kind() == ErrorKind::MemoryFull {
-            let mut state = self.state();
-            state.no_room = true;
-            state.table.postpone(slots, self.env.now());
+            self.state().no_room = true;
         }
     }
+
+    /// This node's own store did not take in a part of these slots. A newcomer goes on waiting until it does, however long,
+    /// rather than do without what it lacks.
+    fn note_not_kept(&self, error: &Error, slots: &[Slot]) {
+        self.note_no_room(error);
+        self.state().table.cannot_keep(slots, self.env.now());
+    }
+}
+
+/// What the node said that was asked: one that was started anew at its address has another past.
+fn of_that_life(peer: &Peer, reply: Reply) -> Result<Response> {
+    if reply.head.sender == peer.boot || planted!("any_life_answers") {
+        return Ok(reply.body);
+    }
+    let context = format!("{} at {} was started anew meanwhile", peer.node_id, peer.address);
+    Err(Error::new(ErrorKind::Unreachable, context))
 }
 
 /// Whether a record is older or missing there, and not because it was evicted.

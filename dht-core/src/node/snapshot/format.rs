@@ -27,7 +27,7 @@ const RECORDS: u8 = 2;
 const END: u8 = 3;
 
 /// The longest payload: a record of the largest key and value, and what surrounds it.
-const BLOCK_LEN_MAX: usize = (1 << 30) + (128 << 10);
+const BLOCK_LEN_MAX: usize = (1 << 30) + (2 << 20);
 
 /// Writes a snapshot, block by block.
 pub(super) struct Writer<W> {

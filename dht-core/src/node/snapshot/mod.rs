@@ -28,6 +28,11 @@ pub(crate) struct Snapshots(Arc<AtomicBool>);
 struct Turn(Arc<AtomicBool>);
 
 impl Snapshots {
+    /// One is under way, or a restore.
+    pub(super) fn busy(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
     fn enter(&self) -> Result<Turn> {
         match self.0.swap(true, Relaxed) {
             false => Ok(Turn(self.0.clone())),

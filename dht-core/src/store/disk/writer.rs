@@ -56,7 +56,7 @@ impl Work {
         let mut orders = self.orders();
         orders.facts = Some(facts);
         orders.hurry = true;
-        // The thread takes the facts under this lock, and seals after that.
+        // The thread seals, and takes the facts under this lock after that.
         let group = group_now();
         self.wanted.store(true, Ordering::Release);
         drop(orders);
@@ -74,8 +74,14 @@ impl Work {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something is to be done; returns the facts to write, and whether to close after that.
-    fn next(&self, gathers: bool) -> (Option<Bytes>, bool) {
+    /// What the node wants to find again. Asked for after a seal: who told of it before that was promised the group that was
+    /// sealed, or a later one.
+    fn facts(&self) -> Option<Bytes> {
+        self.orders().facts.take()
+    }
+
+    /// Waits until something is to be done; returns whether to close after that.
+    fn next(&self, gathers: bool) -> bool {
         let idle = |orders: &mut Orders| !self.wanted.load(Ordering::Acquire) && !orders.close;
         let mut orders = self.changed.wait_while(self.orders(), idle).unwrap_or_else(PoisonError::into_inner);
         if gathers {
@@ -86,17 +92,17 @@ impl Work {
         orders.hurry = false;
         // Before the seal: what is merged after it wants another one.
         self.wanted.store(false, Ordering::Release);
-        (orders.facts.take(), orders.close)
+        orders.close
     }
 }
 
 /// Commits until the store is closed; then lets go of the file.
 pub(super) fn run(shared: &Shared, file: File, gathers: bool) {
     loop {
-        let (facts, close) = shared.work.next(gathers);
+        let close = shared.work.next(gathers);
         // After a failure what is not in the file stays where reads find it.
         if shared.commits.failure().is_none()
-            && let Err(error) = commit(shared, &file, facts.as_ref())
+            && let Err(error) = commit(shared, &file)
         {
             tracing::error!(error = %format_args!("{error:#}"), "nothing is acknowledged any more");
             shared.commits.fail(error);
@@ -111,12 +117,13 @@ pub(super) fn run(shared: &Shared, file: File, gathers: bool) {
     shared.commits.close();
 }
 
-fn commit(shared: &Shared, file: &File, facts: Option<&Bytes>) -> Result<()> {
+fn commit(shared: &Shared, file: &File) -> Result<()> {
     let (layers, group) = shared.seal();
+    let facts = shared.work.facts();
     if !layers.is_empty() || facts.is_some() {
         let stamp = layers.iter().map(|layer| layer.stamp).max().unwrap_or(0);
         let stamp = shared.stamp.fetch_max(stamp, Ordering::AcqRel).max(stamp);
-        file.commit(&layers, stamp, facts)?;
+        file.commit(&layers, stamp, facts.as_ref())?;
         shared.publish(file.snapshot()?, &layers);
     }
     shared.commits.finish(group);

@@ -6,14 +6,16 @@
 use std::collections::VecDeque;
 use std::io::BufRead as _;
 use std::io::{self, IoSlice, Write as _};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rustls::Connection;
 use rustls::pki_types::CertificateDer;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 
 /// What makes one channel unlike all others, for proofs.
 const CHANNEL_LABEL: &[u8] = b"EXPORTER-dht-cluster-key";
@@ -155,7 +157,7 @@ impl Opening {
     /// As `AsyncRead::poll_read`, of what `socket` brings.
     pub(in crate::transport) fn poll_read(
         &mut self,
-        socket: &TcpStream,
+        socket: &mut OwnedReadHalf,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -169,25 +171,18 @@ impl Opening {
         }
     }
 
-    fn poll_fill(&mut self, socket: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_fill(&mut self, socket: &mut OwnedReadHalf, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.make_room();
         let room = self.cipher.capacity() - self.cipher.len();
-        loop {
-            ready!(socket.poll_read_ready(cx))?;
-            match socket.try_read_buf(&mut self.cipher) {
-                Ok(read) => {
-                    self.ended = read == 0;
-                    self.read += read;
-                    if read >= room {
-                        self.size = (self.size * 2).min(CIPHER_LEN_MAX);
-                    }
-                    self.quiet_reads = if read < self.size / 4 { self.quiet_reads.saturating_add(1) } else { 0 };
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        // Not `try_read_buf`: this notes that a read which gave less than there was room for has emptied the socket.
+        let read = ready!(pin!(socket.read_buf(&mut self.cipher)).poll(cx))?;
+        self.ended = read == 0;
+        self.read += read;
+        if read >= room {
+            self.size = (self.size * 2).min(CIPHER_LEN_MAX);
         }
+        self.quiet_reads = if read < self.size / 4 { self.quiet_reads.saturating_add(1) } else { 0 };
+        Poll::Ready(Ok(()))
     }
 
     /// All of it was opened, so the buffer is empty.

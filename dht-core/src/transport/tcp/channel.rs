@@ -113,7 +113,7 @@ impl AsyncRead for Source {
         let Self { socket, opening } = self.get_mut();
         match opening {
             None => Pin::new(socket).poll_read(cx, into),
-            Some(opening) => opening.poll_read((*socket).as_ref(), cx, into),
+            Some(opening) => opening.poll_read(socket, cx, into),
         }
     }
 }

@@ -157,12 +157,17 @@ impl<L: Load> Run<L> {
         self.all_in(&(0..self.plan.nodes).collect()).await
     }
 
-    /// What a new node is told: somebody who is there; or the usual ones, and who is there.
+    /// What a new node is told: somebody who is in a ring, if anybody is (two that know each other only, and are both on
+    /// their way in, wait for each other for ever); or the usual ones, and who is there.
     fn seeds(&self) -> Vec<usize> {
-        let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let running = self.nodes.running();
         if self.plan.few_seeds && !running.is_empty() {
-            return vec![running[self.world.env().random_below(running.len())]];
+            let drawn = self.world.env().random_below(running.len());
+            let from_drawn_on = || running[drawn..].iter().chain(&running[..drawn]);
+            let (number, _) = from_drawn_on().find(|(_, dht)| dht.pointers().is_some()).unwrap_or(&running[drawn]);
+            return vec![*number];
         }
+        let running = running.into_iter().map(|(number, _)| number);
         SEEDS.chain(running).collect::<BTreeSet<_>>().into_iter().collect()
     }
 

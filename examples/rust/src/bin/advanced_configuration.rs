@@ -51,13 +51,13 @@ fn configured(node_id: &str, address: &str, port: u16, seeds: Vec<String>) -> Co
         max_key_size: 1 << 10,
         max_value_size: 1 << 20,
 
-        // Storage: only in memory in this release, here without a bound.
+        // Storage: in memory without a bound; with a data_dir on disk.
         data_dir: None,
         durability: Durability::Interval,
         max_memory: None,
         eviction: Eviction::Reject,
 
-        // Security: without key or TLS only loopback is bound, unless the network is trusted. Both come later.
+        // Security: without key or TLS only loopback is bound, unless the network is trusted.
         cluster_key: None,
         tls: None,
         allow_insecure: false,

@@ -1,0 +1,82 @@
+//! Leaves that meet a join: what only the leaver held is on whoever comes in.
+
+mod common;
+mod held;
+
+use std::time::Duration;
+
+use common::calm;
+use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, PutOptions};
+use dht_sim::Crash;
+use held::{Start, pass};
+
+const SECOND: Duration = Duration::from_secs(1);
+const KEYS: usize = 300;
+
+/// A second of what is held passes from one node to another in a second.
+fn config() -> Config {
+    Config { slot_bits: 8, repair_rate: 1 << 20, ..Config::default() }
+}
+
+async fn fill(node: &Dht) {
+    for n in 0..KEYS {
+        node.put_bytes(format!("key-{n}"), vec![7; 20_000], PutOptions::default()).await.expect("it serves");
+    }
+}
+
+async fn missing(node: &Dht) -> usize {
+    let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
+    let mut missing = 0;
+    for n in 0..KEYS {
+        missing += usize::from(node.get_bytes(format!("key-{n}"), one).await.expect("it serves").is_none());
+    }
+    missing
+}
+
+/// The way to replace a single node: start another, and let the first leave.
+#[test]
+fn who_leaves_while_the_only_other_is_still_joining_hands_over_all() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        fill(&first).await;
+        let second = Start::new(&world, &config(), &[0]).node(1).await.expect("it starts");
+        assert_eq!(second.node_info().expect("it runs").state, "joining", "it copies for seconds");
+        first.leave(120 * SECOND).await.expect("all of it is handed over");
+        assert_eq!(missing(&second).await, 0);
+    });
+}
+
+/// The same with two that leave while a third joins.
+#[test]
+fn two_that_leave_while_a_third_is_joining_hand_over_all() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let second = Start::new(&world, &config(), &[0]).node(1).await.expect("it starts");
+        second.wait_ready(60 * SECOND).await.expect("it gets ready");
+        fill(&first).await;
+        let third = Start::new(&world, &config(), &[0]).node(2).await.expect("it starts");
+        let (one, other) = tokio::join!(first.leave(120 * SECOND), second.leave(120 * SECOND));
+        one.expect("handed over");
+        other.expect("handed over");
+        pass(30 * SECOND).await;
+        assert_eq!(missing(&third).await, 0);
+    });
+}
+
+/// The one that was joining dies: then there is nobody, and the leaver says so, in its time.
+#[test]
+fn who_waits_in_vain_for_a_joiner_says_so() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        fill(&first).await;
+        let second = Start::new(&world, &config(), &[0]).node(1).await.expect("it starts");
+        world.network().crash(&world.address(1), Crash::Machine);
+        let begun = world.now();
+        let left = first.leave(2 * SECOND).await.expect_err("nobody has taken over");
+        assert_eq!(left.kind(), ErrorKind::Timeout, "{left}");
+        // Its goodbye goes to somebody who is silent.
+        let most = 2 * SECOND + config().request_timeout;
+        assert!(world.now() - begun <= most, "{:?}", world.now() - begun);
+        drop(second);
+    });
+}

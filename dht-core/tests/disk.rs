@@ -244,6 +244,46 @@ async fn an_older_backup_does_not_count() {
     common::stop(vec![zero, one, two]).await;
 }
 
+/// Somebody else has the address of a former member by now.
+#[tokio::test]
+async fn a_node_that_returns_does_not_go_over_to_who_took_an_address_over() {
+    let dir = Dir::new();
+    let (nodes, addresses) = ring_of_three(&dir).await;
+    fill(&nodes[0], 0..50, 1).await;
+    let ring = nodes[0].inspect().ring_id;
+    common::stop(nodes).await;
+    let port = addresses[0].rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let stranger = start(Config { port, ..Config::default() }).await;
+
+    let (one, two) = (again(dir.of("1"), &addresses[1]), again(dir.of("2"), &addresses[2]));
+    let (one, two) = tokio::join!(start(one), start(two));
+    for node in [&one, &two] {
+        node.wait_ready(PATIENCE).await.expect("they are a ring again");
+        assert_eq!(node.inspect().ring_id, ring, "it is the same ring");
+        check(node, 0..50, 1).await;
+    }
+    assert_eq!(stranger.members().expect("it runs").len(), 1, "it is left alone");
+    assert_eq!(stranger.statistics().expect("it runs").data_items_stored, 0);
+    common::stop(vec![one, two, stranger]).await;
+}
+
+/// The same with one who says no, while another of the ring is there.
+#[tokio::test]
+async fn who_took_an_address_over_keeps_nobody_out_of_a_ring_that_lives() {
+    let dir = Dir::new();
+    let (nodes, addresses) = ring_of_three(&dir).await;
+    fill(&nodes[0], 0..50, 1).await;
+    nodes[0].stop().await;
+    nodes[1].stop().await;
+    let port = addresses[0].rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let stranger = start(Config { port, cluster_name: "another".to_owned(), ..Config::default() }).await;
+    let one = start(again(dir.of("1"), &addresses[1])).await;
+    one.wait_ready(PATIENCE).await.expect("it is back");
+    assert_eq!(one.inspect().ring_id, nodes[2].inspect().ring_id);
+    check(&one, 0..50, 1).await;
+    common::stop(vec![one, nodes[2].clone(), stranger]).await;
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("it is there") {

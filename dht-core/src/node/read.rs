@@ -357,6 +357,7 @@ impl Node {
                 indices.iter().map(|_| FetchResult::Failed(error.clone())).collect()
             }
         };
+        let told_some = results.iter().any(|result| matches!(result, FetchResult::Found { .. }));
         let mut short = false;
         for (&index, result) in indices.iter().zip(results) {
             let reading = &mut readings[index];
@@ -385,6 +386,10 @@ impl Node {
                     if peer.is_some() {
                         stale.entry(from.clone()).or_default().push(reading.slot);
                     }
+                }
+                // Its answer was full: it is asked for the rest at once.
+                FetchResult::Failed(error) if told_some && error.kind() == ErrorKind::Overloaded => {
+                    reading.asked.remove(&from.boot);
                 }
                 // What a replica said before tells more than that the time was over when it was asked for the last time.
                 FetchResult::Failed(error) if error.kind() == ErrorKind::Timeout => {

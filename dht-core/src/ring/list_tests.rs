@@ -426,6 +426,20 @@ fn a_slot_is_forgotten_only_by_who_is_not_listed() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_waited_for() {
+    let (a, b, me) = (node("a", 10), node("b", 20), node("me", 40));
+    let mut seat = Seat::outside(&[&a, &b], 3);
+    assert_eq!(seat.see(&[&a, &b, &me]), Some(Standing::Newcomer));
+    let begun = seat.state().catch_up.as_ref().expect("a newcomer").since;
+    let late = begun + std::time::Duration::from_secs(3_600);
+    seat.table.cannot_keep(&[SLOT], late);
+    let catch_up = seat.state().catch_up.as_ref().expect("still a newcomer");
+    assert_eq!((catch_up.since, catch_up.not_kept, catch_up.source_seen), (late, Some(late), None));
+    let given_up = seat.table.give_up_waiting(|s| s.catch_up.as_ref().is_some_and(|c| c.since <= begun));
+    assert!(given_up.is_empty() && !seat.state().readable(), "it is as if it had just begun");
+}
+
+#[test]
 fn in_sync_holds_for_one_list() {
     let (me, a, b) = (node("me", 20), node("a", 10), node("b", 30));
     let mut seat = Seat::founded(&[&me, &a], 3);

@@ -28,6 +28,8 @@ mod shared;
 mod window;
 
 #[cfg(test)]
+mod certified_tests;
+#[cfg(test)]
 mod increments_tests;
 #[cfg(test)]
 mod lossy_tests;

@@ -13,7 +13,7 @@ async fn sealed(name: &str) -> UdpTransport {
 }
 
 /// Passes on what comes to `front`, and connections, both ways, and keeps every datagram.
-async fn wiretap(to: &UdpTransport) -> (Address, Arc<Mutex<Vec<Vec<u8>>>>, tokio::task::JoinSet<()>) {
+pub(super) async fn wiretap(to: &UdpTransport) -> (Address, Arc<Mutex<Vec<Vec<u8>>>>, tokio::task::JoinSet<()>) {
     let target: SocketAddr = to.local_address().as_str().parse().expect("an address");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -42,7 +42,7 @@ async fn wiretap(to: &UdpTransport) -> (Address, Arc<Mutex<Vec<Vec<u8>>>>, tokio
 }
 
 /// Waits until `at` has counted so many errors.
-async fn erred(at: &UdpTransport, count: u64) {
+pub(super) async fn erred(at: &UdpTransport, count: u64) {
     let counted = async {
         while at.traffic().network_errors < count {
             tokio::task::yield_now().await;

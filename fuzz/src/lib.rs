@@ -14,6 +14,7 @@ mod input;
 mod messages;
 pub mod mutate;
 mod node;
+mod panics;
 mod place;
 pub mod seeds;
 
@@ -68,9 +69,11 @@ impl Target {
     /// # Panics
     /// If a promise is broken: that is the finding.
     pub fn run(&self, data: &[u8]) {
+        let panics = panics::count();
         let before = heap::start();
         (self.feed)(data);
         let most = heap::most().saturating_sub(before);
+        assert_eq!(panics::count(), panics, "{}: a task of the node panicked", self.name);
         let max = (self.heap_max)(data.len());
         assert!(
             most <= max,

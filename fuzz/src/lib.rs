@@ -16,6 +16,7 @@ pub mod mutate;
 mod node;
 mod panics;
 mod place;
+mod secured;
 pub mod seeds;
 
 #[global_allocator]
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "config", feed: config::config, heap_max: parsed, tried: 1_000 },
     Target { name: "input", feed: input::input, heap_max: parsed, tried: 1_000 },
     Target { name: "node", feed: node::node, heap_max: node::heap_max, tried: 100 },
+    Target { name: "secured", feed: secured::secured, heap_max: node::heap_max, tried: 300 },
     Target { name: "datagram", feed: datagrams::datagram, heap_max: |len| (64 << 10) + 4 * len, tried: 3_000 },
     Target { name: "datagrams", feed: datagrams::datagrams, heap_max: node::heap_max, tried: 100 },
 ];

@@ -59,11 +59,8 @@ async fn feed(place: &mut Option<Serving>, stream: &[u8]) {
 }
 
 /// Says `stream`, and that it is all; what came back.
-async fn exchange(node: &Dht, stream: &[u8]) -> Vec<u8> {
-    let socket = TcpStream::connect(node.address()).await.expect("it listens");
-    // A million connections in a row would use up the ports.
-    socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("an option that every system has");
-    let (mut source, mut sink) = socket.into_split();
+pub(crate) async fn exchange(node: &Dht, stream: &[u8]) -> Vec<u8> {
+    let (mut source, mut sink) = dialled(node).await.into_split();
     let mut answers = Vec::new();
     let say = async move {
         // The node may have had enough before the end.
@@ -76,6 +73,13 @@ async fn exchange(node: &Dht, stream: &[u8]) -> Vec<u8> {
     let (sink, _heard) = tokio::join!(say, source.read_to_end(&mut answers));
     drop((source, sink));
     answers
+}
+
+pub(crate) async fn dialled(node: &Dht) -> TcpStream {
+    let socket = TcpStream::connect(node.address()).await.expect("it listens");
+    // A million connections in a row would use up the ports.
+    socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("an option that every system has");
+    socket
 }
 
 /// What a node says is always a frame of its version with a reply in it; only the end may be cut off.
@@ -135,7 +139,7 @@ async fn hear(socket: &mut TcpStream) -> (Header, Vec<u8>) {
     (header, payload)
 }
 
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     Hello::new("default", NodeId::new("peer"), 3, true).encode().expect("short")
 }
 
@@ -144,7 +148,8 @@ fn message(kind: FrameKind, id: u64, payload: &[u8]) -> Vec<u8> {
     [&header.encode()[..], payload].concat()
 }
 
-fn framed(mut steps: &[u8]) -> Vec<u8> {
+/// What steps say, behind a hello.
+pub(crate) fn framed(mut steps: &[u8]) -> Vec<u8> {
     let mut stream = hello();
     while let [step, low, high, rest @ ..] = steps {
         let len = usize::from(u16::from_le_bytes([*low, *high]));
@@ -158,13 +163,15 @@ fn framed(mut steps: &[u8]) -> Vec<u8> {
     stream
 }
 
+/// A step: of how a message of that kind is written in an input.
+pub(crate) fn step(kind: FrameKind, id: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).expect("a short frame").to_le_bytes();
+    [&[kind as u8 | id << 4, len[0], len[1]], payload].concat()
+}
+
 /// Every stored request as a request and as an open stream, all of them in a row, and the same as bare bytes.
 pub(crate) fn seeds(frames: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let requests = || frames.iter().filter(|(name, _)| name.starts_with("request."));
-    let step = |kind: FrameKind, id: u8, payload: &[u8]| {
-        let len = u16::try_from(payload.len()).expect("a short frame").to_le_bytes();
-        [&[kind as u8 | id << 4, len[0], len[1]], payload].concat()
-    };
     let mut seeds = Vec::new();
     for (_, frame) in requests() {
         let payload = &frame[HEADER_LEN..];

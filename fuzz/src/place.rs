@@ -1,6 +1,7 @@
 //! Where targets of a running node run: a runtime of the thread, and a node that takes many inputs.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use dht_core::store::MemoryStore;
@@ -66,9 +67,15 @@ pub(crate) fn options(node_id: &str, frame_max: usize) -> TcpOptions {
 
 /// A node on `transport` that answers, but dials nobody.
 pub(crate) async fn started(config: Config, transport: impl Transport, env: Env) -> Dht {
+    counted(config, transport, env).await.0
+}
+
+/// The same, and how many messages it was given to act upon.
+pub(crate) async fn counted(config: Config, transport: impl Transport, env: Env) -> (Dht, Arc<AtomicU64>) {
     let address = transport.local_address();
     let store = Arc::new(MemoryStore::new(1 << config.slot_bits));
-    let transport = Arc::new(Deaf(transport));
+    let asked = Arc::<AtomicU64>::default();
+    let transport = Arc::new(Deaf { transport, asked: asked.clone() });
     let foundation = Foundation { transport, store, env, address, boot: 7, shared: None };
-    Dht::start_with(config, foundation).await.expect("it starts")
+    (Dht::start_with(config, foundation).await.expect("it starts"), asked)
 }

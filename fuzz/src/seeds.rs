@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dht_core::wire::HEADER_LEN;
 
-use crate::{Target, datagrams, node};
+use crate::{Target, datagrams, node, secured};
 
 /// Inputs are at most this long.
 pub const LEN_MAX: usize = 16 << 10;
@@ -32,6 +32,7 @@ pub fn of(target: &Target) -> Vec<Vec<u8>> {
         "call" => payloads("request.").collect(),
         "reply" => payloads("response.").collect(),
         "node" => node::seeds(&frames),
+        "secured" => secured::seeds(&frames),
         "datagram" => datagrams::seeds_of_one(&frames),
         "datagrams" => datagrams::seeds(&frames),
         _ => Vec::new(),

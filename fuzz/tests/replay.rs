@@ -38,7 +38,7 @@ macro_rules! replayed {
     };
 }
 
-replayed! { frame hello call reply config input node datagram datagrams }
+replayed! { frame hello call reply config input node secured datagram datagrams }
 
 /// A message of `count` elements in `field` of the body of that kind, each of these bytes.
 fn repeated(kind: u32, field: u8, count: usize, element: &[u8]) -> Vec<u8> {

@@ -30,9 +30,9 @@ use tokio::time::Instant;
 pub(crate) use bind::{advertised, frame_max, resolve_bind};
 pub use misbehaviour::MisdeedCounts;
 pub use security::Security;
-#[cfg(feature = "fuzzing")]
-pub use tcp::cut_frames;
 pub use tcp::{TcpOptions, TcpTransport};
+#[cfg(feature = "fuzzing")]
+pub use tcp::{cut_frames, said_inside};
 pub use udp::UdpTransport;
 #[cfg(feature = "fuzzing")]
 pub use udp::{datagram_again, offered_session, seal_datagram};

@@ -48,6 +48,12 @@ pub(super) fn ends(socket: TcpStream, opening: Option<Opening>) -> (Source, Sink
 }
 
 impl Sink {
+    /// What is written from here on leaves as it is.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn bare(self) -> Self {
+        Self { session: None, ..self }
+    }
+
     pub(super) fn socket(&self) -> &TcpStream {
         self.socket.as_ref()
     }

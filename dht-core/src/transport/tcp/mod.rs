@@ -14,6 +14,8 @@ mod by_source;
 mod channel;
 mod connection;
 pub(super) mod counters;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod gate;
 mod handshake;
 mod inbound;
@@ -26,6 +28,8 @@ mod shared;
 mod stream;
 pub(super) mod tasks;
 
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::said_inside;
 #[cfg(feature = "fuzzing")]
 pub use inbound::cut_frames;
 

@@ -592,6 +592,30 @@ impl Dht {
         Ok(self.node()?.health())
     }
 
+    /// Statistics, health and the number of members by state as text in Prometheus' exposition format, version 0.0.4: what
+    /// a page that is scraped answers, as `text/plain; version=0.0.4`. Every metric is called `dht_` and the name of the
+    /// statistic, with `_seconds` behind times and `_total` behind what is counted since the start. What calls took is in
+    /// the summaries `dht_store_duration_seconds` and `dht_lookup_duration_seconds`, without quantiles if
+    /// `enable_metrics` is false.
+    ///
+    /// `dht_misbehaving_peers_total` has a label for each peer. Where untrusted ones can reach the node, drop it when
+    /// scraping: who they say they are is for them to choose.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let node = dht_core::Dht::start(dht_core::Config::default()).await?;
+    /// node.put("k", &1).await?;
+    /// assert!(node.metrics()?.contains("\ndht_stores_successful_total 1\n"));
+    /// # node.stop().await;
+    /// # Ok::<(), dht_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn metrics(&self) -> Result<String> {
+        Ok(self.node()?.metrics())
+    }
+
     fn node(&self) -> Result<&Arc<Node>> {
         if self.0.node.ended() { Err(stopped()) } else { Ok(&self.0.node) }
     }

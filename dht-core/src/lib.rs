@@ -45,6 +45,7 @@ mod placement;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
+mod prometheus;
 mod remote;
 mod ring;
 mod shapes;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::config::{Config, Consistency};
@@ -16,8 +17,10 @@ use crate::data::record::{OpId, Value};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
+use crate::prometheus;
 use crate::ring::record::{Address, NodeId};
 use crate::ring::slot::Slot;
+use crate::shapes::{Health, RingInfo, Statistics};
 use crate::transport::{Call, Hello, Reply, Security, TcpOptions, TcpTransport, Transport, TransportError, call_error};
 use crate::wire::message::{
     Action, Head, ListId, OpResult, Operation, PutOutcome, Request, Response, ScanFrom, ScanWant, Scanning, Topic,
@@ -172,6 +175,24 @@ impl Remote {
                 .map_err(|e| Error::new(ErrorKind::Internal, format!("the node's description is no JSON: {e}"))),
             _ => Err(unexpected()),
         }
+    }
+
+    /// The node's statistics and health and the members that it sees, as [`crate::Dht::metrics`] tells them, but for what
+    /// nodes do not tell others: sum and count of what calls took, and how many members are gone.
+    ///
+    /// # Errors
+    /// Those of [`Remote::describe`].
+    pub async fn metrics(&self) -> Result<String> {
+        let statistics: Statistics = self.told(Topic::Statistics).await?;
+        let health: Health = self.told(Topic::Health).await?;
+        let ring: RingInfo = self.told(Topic::Ring).await?;
+        let members = prometheus::by_state(&prometheus::PRESENT, ring.nodes.iter().map(|member| &member.node));
+        Ok(prometheus::text(&statistics, &health, &members, None))
+    }
+
+    async fn told<T: DeserializeOwned>(&self, topic: Topic) -> Result<T> {
+        serde_json::from_value(self.describe(topic, b"").await?)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("the node tells {topic:?} in another form: {e}")))
     }
 
     fn timeout(&self, value_len: usize) -> Duration {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::prometheus::Total;
 use crate::transport::misbehaviour::Misdeeds;
 
 /// A counter that any task may raise.
@@ -144,6 +145,11 @@ impl Times {
     pub(crate) fn average(&self) -> f64 {
         let count = self.count.get();
         if count == 0 { 0.0 } else { self.sum_ns.get() as f64 / count as f64 / 1e9 }
+    }
+
+    /// What all keys took together, and how many there were.
+    pub(crate) fn total(&self) -> Total {
+        Total { took: Duration::from_nanos(self.sum_ns.get()), count: self.count.get() }
     }
 
     /// Seconds below which the fraction `q` of the recorded times lie, within 1/16; 0 without histogram or times.

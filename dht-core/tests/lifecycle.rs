@@ -60,6 +60,7 @@ async fn everything_says_stopped(node: &Dht) {
     refused(node.members(), ErrorKind::Stopped, &names);
     refused(node.statistics(), ErrorKind::Stopped, &names);
     refused(node.health(), ErrorKind::Stopped, &names);
+    refused(node.metrics(), ErrorKind::Stopped, &names);
     assert!(!node.hash_key_hex("k").is_empty(), "what needs no ring still works");
 }
 

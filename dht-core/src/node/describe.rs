@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Known, Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
+use crate::prometheus::{self, Totals};
 use crate::ring::id::Id;
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::vnode::Pointer;
@@ -194,6 +195,13 @@ impl Node {
             misbehaving_peers: misdeeds.by_peer,
             errors: stats.errors(),
         }
+    }
+
+    /// The numbers of all this, in Prometheus' text format.
+    pub(crate) fn metrics(&self) -> String {
+        let totals = Totals { stores: self.stats.store_times.total(), lookups: self.stats.lookup_times.total() };
+        let members = prometheus::by_state(&prometheus::STATES, &self.members());
+        prometheus::text(&self.statistics(), &self.health(), &members, Some(totals))
     }
 
     fn first_position(&self) -> Option<Id> {

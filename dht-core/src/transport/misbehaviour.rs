@@ -24,6 +24,11 @@ macro_rules! kinds {
             const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
             }
+
+            /// The names of all kinds.
+            pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+                Self::ALL.iter().map(|kind| kind.text())
+            }
         }
     };
 }

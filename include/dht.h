@@ -1019,6 +1019,24 @@ dht_status dht_statistics(dht_t *d, char **json, dht_error_t **err);
 dht_status dht_health(dht_t *d, char **json, dht_error_t **err);
 
 /*
+ Statistics, health and the number of members by state as text in Prometheus' exposition format, version 0.0.4: what a
+ page that is scraped answers, as "text/plain; version=0.0.4". Every metric is called dht_ and the name of the statistic,
+ with _seconds behind times and _total behind what is counted since the start. What calls took is in the summaries
+ dht_store_duration_seconds and dht_lookup_duration_seconds, without quantiles if enable_metrics is false.
+
+ dht_misbehaving_peers_total has a label for each peer. Where untrusted ones can reach the node, drop it when scraping:
+ who they say they are is for them to choose.
+
+ Errors: DHT_NOT_STARTED, DHT_STOPPED.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_metrics(dht_t *d,
+                       char **text,
+                       dht_error_t **err);
+
+/*
  Writes every record that this node keeps to a new file at `path`, while it goes on serving. The file is whole and synced,
  or not there. `json`, which may be NULL, gets {"records", "bytes"}. It holds this node's part of the ring: with as many
  nodes as replication_factor, or fewer, that is everything; else take one from each node. Blocks as long as it takes.

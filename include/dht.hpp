@@ -506,6 +506,8 @@ public:
     std::string members() const { return told(dht_members); }
     std::string statistics() const { return told(dht_statistics); }
     std::string health() const { return told(dht_health); }
+    // Statistics, health and members by state, as text in Prometheus' exposition format.
+    std::string metrics() const { return told(dht_metrics); }
 
 private:
     struct Free {

@@ -45,7 +45,7 @@ pub use registry::dht_t;
 pub use scan::{dht_clear, dht_count, dht_len, dht_scan, dht_scan_free, dht_scan_next, dht_scan_t};
 pub use status::{dht_status, dht_status_name};
 pub use topology::{
-    dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_lookup_trace, dht_members, dht_node_info,
+    dht_finger_table, dht_hash_key, dht_health, dht_locate, dht_lookup_trace, dht_members, dht_metrics, dht_node_info,
     dht_predecessor, dht_ring, dht_statistics, dht_successor_list, dht_trace,
 };
 pub use version::{DHT_ABI_VERSION, dht_abi_version, dht_version};

@@ -234,11 +234,41 @@ pub unsafe extern "C" fn dht_health(d: *mut dht_t, json: *mut *mut c_char, err: 
     unsafe { call("dht_health", err, || show(d, json, |dht| json::shape(&dht.health()?))) }
 }
 
+/// Statistics, health and the number of members by state as text in Prometheus' exposition format, version 0.0.4: what a
+/// page that is scraped answers, as "text/plain; version=0.0.4". Every metric is called dht_ and the name of the statistic,
+/// with _seconds behind times and _total behind what is counted since the start. What calls took is in the summaries
+/// dht_store_duration_seconds and dht_lookup_duration_seconds, without quantiles if enable_metrics is false.
+///
+/// dht_misbehaving_peers_total has a label for each peer. Where untrusted ones can reach the node, drop it when scraping:
+/// who they say they are is for them to choose.
+///
+/// Errors: DHT_NOT_STARTED, DHT_STOPPED.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_metrics(d: *mut dht_t, text: *mut *mut c_char, err: *mut *mut dht_error_t) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe { call("dht_metrics", err, || told("text", d, text, Dht::metrics)) }
+}
+
 /// # Safety
 /// `json` is NULL or writable.
 unsafe fn show(d: *const dht_t, json: *mut *mut c_char, tell: impl FnOnce(&Dht) -> Result<String>) -> Result<bool> {
     // SAFETY: promised by the caller.
-    let out = unsafe { Out::needed("json", json) }?;
+    unsafe { told("json", d, json, tell) }
+}
+
+/// # Safety
+/// `text` is NULL or writable; `name` is what the function calls it.
+unsafe fn told(
+    name: &'static str,
+    d: *const dht_t,
+    text: *mut *mut c_char,
+    tell: impl FnOnce(&Dht) -> Result<String>,
+) -> Result<bool> {
+    // SAFETY: promised by the caller.
+    let out = unsafe { Out::needed(name, text) }?;
     let running = registry::find(d)?.running()?;
     out.set_text(tell(running.dht())?).map(|()| true)
 }

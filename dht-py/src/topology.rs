@@ -165,4 +165,22 @@ impl Node {
     fn health(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         shape(py, "Health", &self.dht(py, Dht::health)?)
     }
+
+    /// Statistics, health and the number of members by state as text in Prometheus' exposition format, version 0.0.4:
+    /// what a page that is scraped answers, as ``text/plain; version=0.0.4``. Every metric is called ``dht_`` and the
+    /// name of the statistic, with ``_seconds`` behind times and ``_total`` behind what is counted since the start.
+    /// What calls took is in the summaries ``dht_store_duration_seconds`` and ``dht_lookup_duration_seconds``, without
+    /// quantiles if ``enable_metrics`` is false.
+    ///
+    /// ``dht_misbehaving_peers_total`` has a label for each peer. Where untrusted ones can reach the node, drop it when
+    /// scraping: who they say they are is for them to choose.
+    ///
+    /// >>> import dht
+    /// >>> with dht.DHT() as node:
+    /// ...     outcome = node.put("k", 1)
+    /// ...     "dht_stores_successful_total 1" in node.metrics().split("\n")
+    /// True
+    fn metrics(&self, py: Python<'_>) -> PyResult<String> {
+        self.dht(py, Dht::metrics)
+    }
 }

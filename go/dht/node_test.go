@@ -10,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,9 +58,13 @@ func TestALifeInOrder(t *testing.T) {
 	_, err = node.Put(bg, "k", 1)
 	fails(t, err, ErrNotStarted)
 	fails(t, node.Stop(), ErrNotStarted)
+	_, err = node.Metrics()
+	fails(t, err, ErrNotStarted)
 	ok(t, node.Start(bg))
 	ok(t, node.Start(bg))
 	ok(t, node.Stop())
+	_, err = node.Metrics()
+	fails(t, err, ErrStopped)
 	ok(t, node.Stop())
 	ok(t, node.Leave(bg))
 	fails(t, node.Start(bg), ErrStopped)
@@ -191,6 +196,12 @@ func TestARingOfThree(t *testing.T) {
 	ok(t, err)
 	if statistics.StoresSuccessful == 0 || statistics.DataItemsStored == 0 {
 		t.Fatal(statistics)
+	}
+	metrics, err := first.Metrics()
+	ok(t, err)
+	stores := fmt.Sprintf("\ndht_stores_successful_total %d\n", statistics.StoresSuccessful)
+	if !strings.Contains(metrics, stores) || !strings.Contains(metrics, "\ndht_members{state=\"active\"} 3\n") {
+		t.Fatal(metrics)
 	}
 }
 

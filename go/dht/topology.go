@@ -172,3 +172,16 @@ func (n *Node) Health() (Health, error) {
 	})
 	return health, err
 }
+
+// Metrics is Statistics, Health and the number of members by state as text in Prometheus' exposition format, version
+// 0.0.4: what a page that is scraped answers, as "text/plain; version=0.0.4". Every metric is called dht_ and the name of
+// the statistic, with _seconds behind times and _total behind what is counted since the start. What calls took is in the
+// summaries dht_store_duration_seconds and dht_lookup_duration_seconds, without quantiles if EnableMetrics is false.
+//
+// dht_misbehaving_peers_total has a label for each peer. Where untrusted ones can reach the node, drop it when scraping:
+// who they say they are is for them to choose.
+func (n *Node) Metrics() (string, error) {
+	return n.answer(context.Background(), reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_metrics(n.handle, out, err)
+	})
+}

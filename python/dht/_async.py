@@ -398,6 +398,10 @@ class AsyncDHT:
         """Whether this node and its part of the ring are well."""
         return self._node.health()
 
+    async def metrics(self) -> str:
+        """Statistics, health and members by state as text in Prometheus' exposition format."""
+        return self._node.metrics()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -36,6 +36,7 @@ static void out_of_order(void) {
     FAILS(dht_contains(node, "k", &flag, &err), DHT_NOT_STARTED);
     FAILS(dht_ttl_ms(node, "k", &ttl, &err), DHT_NOT_STARTED);
     FAILS(dht_health(node, &text, &err), DHT_NOT_STARTED);
+    FAILS(dht_metrics(node, &text, &err), DHT_NOT_STARTED);
     FAILS(dht_join(node, "127.0.0.1:1", &err), DHT_NOT_STARTED);
     FAILS(dht_wait_ready(node, 1, &err), DHT_NOT_STARTED);
     FAILS(dht_leave(node, 1, &err), DHT_NOT_STARTED);
@@ -50,6 +51,7 @@ static void out_of_order(void) {
     FAILS(dht_start(node, &err), DHT_STOPPED);
     FAILS(dht_get(node, "k", &text, &err), DHT_STOPPED);
     FAILS(dht_ring(node, &text, &err), DHT_STOPPED);
+    FAILS(dht_metrics(node, &text, &err), DHT_STOPPED);
     CHECK(text == NULL);
     dht_free(node);
     /* A handle that was freed is found out. */

@@ -70,6 +70,7 @@ static void without_a_handle(void) {
     REFUSED(dht_members(NULL, &text, &err));
     REFUSED(dht_statistics(NULL, &text, &err));
     REFUSED(dht_health(NULL, &text, &err));
+    REFUSED(dht_metrics(NULL, &text, &err));
     CHECK(text == NULL && bytes == NULL && scan == NULL && number == 77);
 }
 
@@ -168,6 +169,7 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_members(d, NULL, &err));
     REFUSED(dht_statistics(d, NULL, &err));
     REFUSED(dht_health(d, NULL, &err));
+    REFUSED(dht_metrics(d, NULL, &err));
     REFUSED(dht_scan(d, NULL, 1, NULL, &scan, &err));
     REFUSED(dht_scan(d, k, 1, NULL, NULL, &err));
     CHECK(text == NULL && bytes == NULL && scan == NULL);

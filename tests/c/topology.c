@@ -53,6 +53,18 @@ static void statistics(dht_t *d) {
     json_free(&all);
 }
 
+/* The text for Prometheus has the numbers of the statistics. */
+static void metrics(dht_t *d) {
+    char *text = NULL;
+    OK(dht_metrics(d, &text, &err));
+    CHECK(strncmp(text, "# HELP dht_start_time_seconds ", 30) == 0 && text[strlen(text) - 1] == '\n');
+    CHECK(strstr(text, "\n# TYPE dht_stores_successful_total counter\ndht_stores_successful_total 1\n") != NULL);
+    CHECK(strstr(text, "\ndht_lookups_not_found_total 1\n") != NULL);
+    CHECK(strstr(text, "\ndht_data_items_stored 1\n") != NULL && strstr(text, "\ndht_joined 1\n") != NULL);
+    CHECK(strstr(text, "\ndht_store_duration_seconds{quantile=\"0.99\"} ") != NULL);
+    dht_string_free(text);
+}
+
 /* The trace of a key ends at its owner. Returns how many nodes were asked. */
 static size_t traced(dht_t *d, const char *key) {
     char *text = NULL, *hex = NULL;
@@ -149,6 +161,7 @@ void topology(void) {
     CHECK(all.kind == JSON_LIST && all.len == 0);
     json_free(&all);
     statistics(d);
+    metrics(d);
     CHECK(traced(d, "k") == 0);
 
     snprintf(config, sizeof config, "{\"node_id\": \"other\", \"seeds\": [\"%s\"]}", address);

@@ -17,6 +17,7 @@ static void data() {
     dht::Node node;
     CHECK(node.hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a3");
     throws(DHT_NOT_STARTED, [&] { node.get("k"); });
+    throws(DHT_NOT_STARTED, [&] { node.metrics(); });
     node.start();
     CHECK(!node.get("k"));
     CHECK(node.put("k", "[1, 2]").find("\"version\"") != std::string::npos);
@@ -43,6 +44,7 @@ static void data() {
     CHECK(node.predecessor() == "null" && node.successor_list() == "[]");
     CHECK(node.statistics().find("stores_successful") != std::string::npos);
     CHECK(node.health().find("\"joined\":true") != std::string::npos);
+    CHECK(node.metrics().find("\ndht_joined 1\n") != std::string::npos);
     CHECK(!node.ring().empty() && !node.members().empty() && !node.finger_table().empty() && !node.locate("k").empty());
     std::string trace = node.lookup_trace("abc");
     CHECK(trace.find("{\"key_id\":\"" + node.hash_key("abc") + "\"") == 0);
@@ -56,6 +58,7 @@ static void data() {
     node.stop();
     node.leave();
     throws(DHT_STOPPED, [&] { node.get("k"); });
+    throws(DHT_STOPPED, [&] { node.metrics(); });
     throws(DHT_STOPPED, [&] { node.start(); });
 }
 

@@ -108,6 +108,7 @@ def calls(node: dht.DHT) -> list[Callable[[], Any]]:
         lambda: node.node_info(),
         lambda: node.statistics(),
         lambda: node.health(),
+        lambda: node.metrics(),
         lambda: node.ring(),
         lambda: node.members(),
         lambda: node.predecessor(),

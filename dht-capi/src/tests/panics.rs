@@ -94,6 +94,7 @@ fn a_panic_in_any_function_is_contained() {
         dht_members(d, out);
         dht_statistics(d, out);
         dht_health(d, out);
+        dht_metrics(d, out);
     }
     assert!(text.is_null(), "written without success");
     // SAFETY: NULL is allowed everywhere here, and the handle is freed once.

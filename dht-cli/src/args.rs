@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// Print how many keys begin with a prefix.
     Count(CountArgs),
     /// Show the counters and times of a node.
-    Stats(NodeArgs),
+    Stats(StatsArgs),
     /// Show the members of the ring with their share of it, as a node sees them.
     Ring(NodeArgs),
     /// Show which nodes keep a key, its owner first.
@@ -358,6 +358,15 @@ pub(crate) struct TraceArgs {
     pub(crate) put: Option<OsString>,
     #[command(flatten)]
     pub(crate) level: LevelArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Print them, with health and members, as text in Prometheus' exposition format; --json is then for errors only.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }

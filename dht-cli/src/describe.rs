@@ -4,14 +4,18 @@ use comfy_table::Table;
 use dht_core::Topic;
 use serde_json::Value;
 
-use crate::args::{LocateArgs, NodeArgs};
+use crate::args::{LocateArgs, NodeArgs, StatsArgs};
 use crate::client::with_node;
 use crate::failure::Failure;
 use crate::{output, table, value};
 
 /// `dht stats`.
-pub(crate) fn statistics(args: &NodeArgs, as_json: bool) -> Result<(), Failure> {
-    let told = ask(args, Topic::Statistics, b"")?;
+pub(crate) fn statistics(args: &StatsArgs, as_json: bool) -> Result<(), Failure> {
+    if args.prometheus {
+        let page = with_node(&args.node, async |remote| remote.metrics().await)?;
+        return output::write(page.as_bytes());
+    }
+    let told = ask(&args.node, Topic::Statistics, b"")?;
     print(as_json, &told, || table::pairs(["statistic", "value"], &told).to_string())
 }
 

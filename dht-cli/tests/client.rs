@@ -177,6 +177,12 @@ async fn what_the_node_tells() {
     assert_eq!(statistics["data_items_stored"], 1);
     let table = served.client(&["stats"]).await;
     assert!(table.status == 0 && table.text().contains("data_items_stored"), "{}", table.text());
+    let page = served.client(&["stats", "--prometheus"]).await;
+    assert!(page.status == 0 && page.text().starts_with("# HELP dht_"), "{}", page.text());
+    assert!(page.text().contains("\ndht_data_items_stored 1\n"), "{}", page.text());
+    assert!(page.text().contains("\ndht_members{state=\"active\"} 1\n"), "{}", page.text());
+    let page = served.client(&["stats", "--prometheus", "--json"]).await;
+    assert!(page.status == 0 && page.text().starts_with("# HELP dht_"), "{}", page.text());
 
     let ring = served.client(&["ring", "--json"]).await.json();
     assert_eq!((&ring["nodes"][0]["id"], &ring["nodes"][0]["address"]), (&json!("only"), &json!(served.address)));

@@ -84,7 +84,11 @@ impl Node {
                         seen.entry(operations[index].id).or_default().wrote = Some(superseded.wrote);
                         pending.push(index);
                     }
-                    Err(error) => results[index] = Some(OpResult::Failed(error.unknown_outcome())),
+                    Err(error) => {
+                        let context =
+                            format!("a replica has a higher version, and did not show it: {}", error.context());
+                        results[index] = Some(OpResult::Failed(undecided(&context)));
+                    }
                 }
             }
             again = true;
@@ -105,10 +109,18 @@ impl Node {
         pending.retain(|&index| {
             // So is what met a higher version, which may be the new owner's.
             let decides = operations[index].action.depends() || again && !planted!("former_owner_restamps");
-            let mine = !decides || self.owns(&view, slots[index]);
+            // What the new owner has built on is done.
+            let done = || {
+                let present = self.store.get(slots[index], operations[index].map, &operations[index].key);
+                present.is_ok_and(|record| record.is_some_and(|r| r.operations.contains(&operations[index].id)))
+            };
+            let mine = !decides || self.owns(&view, slots[index]) || again && done();
             if !mine {
-                // What was written before and met a higher version may be somewhere still.
-                results[index] = Some(if again { OpResult::Failed(lost_slot()) } else { OpResult::Misrouted });
+                // What was written before and met a higher version is somewhere still: the new owner would take it for one
+                // that came before that version.
+                let lost =
+                    || OpResult::Failed(undecided("another node owns the key by now, and wrote it at the same time"));
+                results[index] = Some(if again { lost() } else { OpResult::Misrouted });
             }
             mine
         });
@@ -366,6 +378,12 @@ enum Kept {
     Applied { effect: Effect, replayed: Option<Version>, noted: Version },
     /// Another's: the operation found nothing to do.
     Confirmed(OpResult),
+}
+
+/// The error of a write that met a higher version and cannot be decided on that. It is not tried again: a retry finds what is
+/// left of it below that version, and cannot tell in which order the two came.
+fn undecided(context: &str) -> Error {
+    Error::new(ErrorKind::Quorum, context).unknown_outcome()
 }
 
 /// The error of a write under way when another node became the owner.

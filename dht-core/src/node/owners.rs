@@ -88,6 +88,10 @@ impl Node {
             pending.retain(|i| results[*i].as_ref().is_none_or(worth_retrying));
             attempt += u32::from(failed);
             let now = self.env.now();
+            // Of a key that is there several times, the next: nothing went wrong.
+            if !pending.is_empty() && now < deadline && pending.iter().all(|i| results[*i].is_none()) {
+                continue;
+            }
             if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
                 break;
             }

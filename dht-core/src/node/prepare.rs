@@ -55,8 +55,10 @@ impl Node {
             let present = self.store.get(slot, operation.map, &operation.key)?;
             let now_ms = self.env.wall_ms();
             let in_record = present.as_ref().is_some_and(|record| record.operations.contains(&operation.id));
-            if again && !in_record {
-                let wrote = seen.and_then(|s| s.wrote.as_ref());
+            // What was refused may have been another's record, for an operation that was applied before or found nothing to do.
+            let wrote = seen.and_then(|s| s.wrote.as_ref()).filter(|w| w.operations.last() == Some(&operation.id));
+            let lost = again && !in_record && wrote.is_some();
+            if lost {
                 if wrote.zip(present.as_ref()).is_some_and(|(wrote, present)| may_build_on(present, wrote)) {
                     return Err(applied_before("whether others have built on it"));
                 }
@@ -77,7 +79,7 @@ impl Node {
                 present.as_ref().filter(|record| seen.is_some_and(|s| s.newest < Some(record.version))).cloned();
             let told = |result: OpResult| match unseen {
                 // What was written before and is lost may have been read where the higher version was not known.
-                _ if again && !in_record => Err(applied_before("whether anybody saw it")),
+                _ if lost => Err(applied_before("whether anybody saw it")),
                 Some(record) if !planted!("dirty_told") => Ok(Prepared::Confirm { record, result }),
                 _ => Ok(Prepared::Done(result)),
             };

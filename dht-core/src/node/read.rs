@@ -61,6 +61,8 @@ struct Reading {
     /// Replicas that lack the newest version and could not be brought to it, and why the first of them; others may have it.
     unfit: SmallVec<[u64; 2]>,
     not_mended: Option<Error>,
+    /// Replicas that may be done without.
+    spare: usize,
     /// Without those there are too few.
     hopeless: bool,
     /// All that counted for it have the newest version.
@@ -114,11 +116,12 @@ impl Node {
                 if level == Consistency::One || planted!("no_read_repair") {
                     break;
                 }
-                self.repair_read(&mut readings, deadline).await;
+                let pauses = self.repair_read(&mut readings, &mut stale, deadline).await;
                 if readings.iter().all(|r| r.done) {
                     break;
                 }
-                if self.env.now() < deadline {
+                // Others are asked instead of those that could not be mended, at once.
+                if !pauses && self.env.now() < deadline {
                     continue;
                 }
             }
@@ -147,7 +150,7 @@ impl Node {
         }
         if level != Consistency::One && !planted!("no_read_repair") {
             // Of a batch of which others failed.
-            self.repair_read(&mut readings, deadline).await;
+            self.repair_read(&mut readings, &mut BTreeMap::new(), deadline).await;
         }
         readings.into_iter().map(Reading::into_result).collect()
     }
@@ -184,6 +187,7 @@ impl Node {
             refused: false,
             unfit: SmallVec::new(),
             not_mended: None,
+            spare: 0,
             hopeless: false,
             mended: false,
         }
@@ -280,6 +284,7 @@ impl Node {
             reading.wanted = wanted(level, order.len());
             let fingerprint = list_fingerprint(order.iter().copied());
             order.retain(|record| !reading.unfit.contains(&record.boot));
+            reading.spare = order.len().saturating_sub(reading.wanted);
             reading.hopeless = reading.not_mended.is_some() && order.len() < reading.wanted;
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
             let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedged));
@@ -439,18 +444,27 @@ pub(super) struct Behind {
 impl Node {
     /// Before the answer, the newest version is on as many replicas as the level asks for: the next read cannot see
     /// an older one (ABD, Attiya et al. 1995). What could not be brought to that is not done any more: its other replicas are
-    /// asked then, which may have it.
-    async fn repair_read(self: &Arc<Self>, readings: &mut [Reading], deadline: Instant) {
-        // Whoever could not take one record is not asked to take all the others of a batch.
-        let mut unfit: Vec<(u64, Error)> = Vec::new();
+    /// asked then, which may have it. Returns whether that has to wait a little, and notes who goes by another list by now.
+    async fn repair_read(
+        self: &Arc<Self>,
+        readings: &mut [Reading],
+        stale: &mut BTreeMap<Peer, Vec<Slot>>,
+        deadline: Instant,
+    ) -> bool {
+        let mut pauses = false;
+        // Whoever was silent once is not waited for with each of a batch.
+        let mut silent: Vec<(u64, Error)> = Vec::new();
         for reading in readings.iter_mut().filter(|r| r.done && !r.mended) {
             let (Some(record), Some((list, _))) = (reading.newest.clone(), reading.tally.best()) else { continue };
-            let lacks = |(_, version): &&(Peer, Option<_>)| *version != Some(record.version);
+            // Of those that answered by another list nothing is needed.
+            let lacks = |(peer, version): &&(Peer, Option<_>)| {
+                *version != Some(record.version) && reading.tally.has(peer.boot, list)
+            };
             let peers: Vec<Peer> = reading.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
             let behind = Behind { slot: reading.slot, list, record };
             reading.mended = true;
             for peer in peers {
-                let failed = unfit.iter().find(|(boot, _)| *boot == peer.boot).map(|(_, error)| error.clone());
+                let failed = silent.iter().find(|(boot, _)| *boot == peer.boot).map(|(_, error)| error.clone());
                 let mended = match failed {
                     Some(error) => Mended::No(error),
                     None => self.mend(&peer, &behind, deadline).await,
@@ -460,15 +474,30 @@ impl Node {
                     Mended::Stale => {
                         let context = format!("{} went over to another replica list meanwhile", peer.node_id);
                         reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                        if peer.boot != self.boot {
+                            stale.entry(peer).or_default().push(reading.slot);
+                        }
+                        pauses = true;
                     }
                     Mended::No(error) => {
-                        reading.unfit.push(peer.boot);
-                        unfit.push((peer.boot, error.clone()));
-                        reading.not_mended.get_or_insert(error);
+                        let lasts = matches!(error.kind(), ErrorKind::MemoryFull | ErrorKind::Storage);
+                        if !lasts {
+                            silent.push((peer.boot, error.clone()));
+                        }
+                        if lasts || reading.spare > 0 {
+                            reading.spare = reading.spare.saturating_sub(1);
+                            reading.unfit.push(peer.boot);
+                            reading.not_mended.get_or_insert(error);
+                        } else {
+                            // Nobody else is left to ask: it may do better the next time.
+                            reading.failure = Some(error);
+                            pauses = true;
+                        }
                     }
                 }
                 (reading.done, reading.mended) = (false, false);
             }
         }
+        pauses
     }
 }

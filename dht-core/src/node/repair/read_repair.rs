@@ -29,10 +29,15 @@ impl Node {
         let (slot, list, record) = (behind.slot, behind.list, behind.record.clone());
         let item = StoreItem { slot, list, record };
         let answer = if peer.boot == self.boot {
-            if matches!(self.state().table.agree(slot, list, true), Agreement::Stale(_)) {
+            let stale = || matches!(self.state().table.agree(slot, list, true), Agreement::Stale(_));
+            if stale() {
                 return Mended::Stale;
             }
             let kept = self.take_in_repaired(slot, item.record).map(|_| self.store.ticket(slot));
+            // The list may have changed between the two.
+            if stale() {
+                return Mended::Stale;
+            }
             return match kept {
                 Ok(ticket) => ticket.wait().await.map_or_else(Mended::No, |()| Mended::Yes),
                 Err(error) => Mended::No(error),

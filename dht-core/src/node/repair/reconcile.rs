@@ -141,7 +141,9 @@ impl Node {
             };
             let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
             for digests in wanted.chunks(DIGESTS_MAX) {
-                self.pull(peer, vec![PullItem { slot, digests: digests.to_vec() }], &[slot]).await?;
+                let items = vec![PullItem { slot, digests: digests.to_vec() }];
+                // Behind what has no room there may be deletions, which need none.
+                self.pull(peer, items, &[slot], direction == Direction::Renewal).await?;
             }
         }
         if matches!(direction, Direction::There | Direction::Both) {
@@ -209,7 +211,7 @@ impl Node {
             let (some, others) = rest.split_at(count.min(rest.len()));
             let items = some.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect();
             // What cannot be kept here now, is as little kept of those after them.
-            let bytes = self.pull(peer, items, rest).await?;
+            let bytes = self.pull(peer, items, rest, false).await?;
             copied(some);
             rest = others;
             count = (some.len() * self.pace.portion() / bytes.max(1)).clamp(1, ITEMS_MAX.min(some.len() * 4));
@@ -217,8 +219,9 @@ impl Node {
         Ok(rest)
     }
 
-    /// Returns how many bytes of records came. `wanted`: these slots and what is to be pulled after them.
-    async fn pull(&self, peer: &Peer, items: Vec<PullItem>, wanted: &[Slot]) -> Result<usize> {
+    /// Returns how many bytes of records came. `wanted`: these slots and what is to be pulled after them. `what_fits`: goes
+    /// on behind what cannot be kept.
+    async fn pull(&self, peer: &Peer, items: Vec<PullItem>, wanted: &[Slot], what_fits: bool) -> Result<usize> {
         self.pace.turn(&self.env).await;
         let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
         let mut bytes = 0;
@@ -233,7 +236,11 @@ impl Node {
                     self.pace.moved(len, self.env.now());
                     for (slot, record) in items {
                         let taken = self.take_in_repaired(slot, record);
-                        taken.inspect_err(|error| self.note_not_kept(error, wanted))?;
+                        if let Err(error) = taken.inspect_err(|error| self.note_not_kept(error, wanted))
+                            && !what_fits
+                        {
+                            return Err(error);
+                        }
                     }
                     // What comes next is sent when this is taken.
                     self.pace.turn(&self.env).await;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
@@ -32,7 +33,7 @@ def unescaped(value: str) -> str:
 
 
 def parse(text: str) -> dict[str, Family]:
-    """All families by name. Stricter than the format: each has a HELP and then a TYPE line, and all its samples follow."""
+    """All families by name. Stricter than the format: each has a HELP and then a TYPE line, then all its samples."""
     assert text.endswith("\n") and "\r" not in text
     families: dict[str, Family] = {}
     name = ""
@@ -111,16 +112,20 @@ QUANTILES = {
 
 def test_every_statistic_is_told(make: Callable[..., dht.DHT]) -> None:
     node = make()
-    node.put_many({"a": 1, "b": 2})
+    node.put_many({"a": 1, "b": "text"})
     node.get("a")
     node.get("none")
-    with pytest.raises(dht.TooLarge):
-        node.put("k" * 5000, 1)
+    with pytest.raises(dht.WrongFormat):
+        node.increment("b")
     host, port = node.address.rsplit(":", 1)
     with socket.create_connection((host, int(port))) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        stranger.sendall(bytes(64))
         while stranger.recv(1024):
             pass
+    until = time.monotonic() + 10
+    while not node.statistics().misbehaviours:
+        assert time.monotonic() < until, "it was not counted"
+        time.sleep(0.01)
     before, text, after = node.statistics(), node.metrics(), node.statistics()
     told = values(text)
 
@@ -140,7 +145,8 @@ def test_every_statistic_is_told(make: Callable[..., dht.DHT]) -> None:
         found = [told[c] for c in [*candidates, QUANTILES.get(one.name)] if c is not None and c in told]
         assert len(found) == 1, one.name
         near(found[0], one.name, first, last)
-    assert told["dht_errors_total", (("kind", "TOO_LARGE"),)] == 1 and told["dht_errors_total", (("kind", "TIMEOUT"),)] == 0
+    errors = [told["dht_errors_total", (("kind", kind),)] for kind in ("WRONG_FORMAT", "TIMEOUT")]
+    assert errors == [1, 0]
     assert told["dht_misbehaving_peers_total", (("peer", host),)] == 1
     assert told["dht_store_duration_seconds_count", ()] == 2 and told["dht_store_duration_seconds_sum", ()] > 0
 

@@ -175,6 +175,10 @@ async fn a_version_from_the_end_of_time_spoils_its_key_and_nothing_else() {
     let mut payload = payload.to_vec();
     payload[hlc + 1..hlc + 9].fill(0xff);
     payload[hlc + 10..hlc + 18].fill(0xff);
+    // List: 1 counter varint, 2 members fixed64; both 0: whatever the list is.
+    let list = payload.windows(5).position(|at| at == [0x12, 11, 8, 5, 17]).expect("a list");
+    payload[list + 3] = 0;
+    payload[list + 5..list + 13].fill(0);
     let id = Header::decode(front, LEN_MAX).expect("a header").request_id;
     let header = Header::of(FrameKind::Request, id, &payload, LEN_MAX).expect("short");
     let heard = peer.ask(&[&header.encode()[..], &payload].concat(), FrameKind::Request).await;

@@ -23,7 +23,7 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
     ("retry_forgotten", "histories_calm", 54),
-    ("former_owner_decides", "histories_calm", 253),
+    ("former_owner_decides", "histories_calm", 52),
     ("ttl_forgotten", "histories_calm", 288),
     ("copy_short", "histories_calm", 32),
 ];

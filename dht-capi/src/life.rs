@@ -94,7 +94,7 @@ pub unsafe extern "C" fn dht_leave(d: *mut dht_t, timeout_ms: u64, err: *mut *mu
 /// The rules at the top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dht_wait_ready(d: *mut dht_t, timeout_ms: u64, err: *mut *mut dht_error_t) -> dht_status {
-    let timeout = Duration::from_millis(timeout_ms).min(binding::WAIT_MAX);
+    let timeout = Duration::from_millis(timeout_ms);
     // SAFETY: promised by the caller.
     unsafe {
         call("dht_wait_ready", err, || {

@@ -181,7 +181,7 @@ impl std::fmt::Debug for Env {
 }
 
 /// Some thirty years: for ever, but not so long that an instant cannot say it.
-const PATIENCE_MAX: Duration = Duration::from_secs(1_000_000_000);
+pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(1_000_000_000);
 
 /// When `patience` is over that began at `begun`, however long it is.
 pub(crate) fn after(begun: Instant, patience: Duration) -> Instant {

@@ -58,7 +58,6 @@ pub const OPEN: &[(&str, &str)] = &[
     ("source_not_caught_up", "a newcomer catches up from newcomers"),
     ("source_of_old_list", "a newcomer catches up from who has not adopted the list"),
     ("stale_list_taken", "a replica takes writes of any list"),
-    ("decide_once", "what depends on the present value is not decided again after a restamp"),
     ("list_change_forgotten", "a retry is carried out although those who remember its first try may be gone"),
     ("graves_ignored", "tombstones are forgotten although somebody may come back with the value"),
     ("late_attempt", "an attempt that comes twice is carried out although the first found nothing to do"),

@@ -86,7 +86,7 @@ impl FromPyObject<'_, '_> for Wait {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        Ok(Self(time(&object)?.min(dht_core::binding::WAIT_MAX)))
+        Ok(Self(time(&object)?))
     }
 }
 

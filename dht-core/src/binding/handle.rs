@@ -243,7 +243,7 @@ impl NodeHandle {
             Err(error) if error.kind() == ErrorKind::Stopped => return Ok(()),
             running => running?,
         };
-        let left = running.dht.leave(timeout.min(super::WAIT_MAX)).await;
+        let left = running.dht.leave(timeout).await;
         self.end();
         self.running.store(None);
         left

@@ -18,12 +18,7 @@ pub use runtime::{Effect, Lease, TICK, Tick};
 
 pub use crate::config::text::parse_duration;
 
-use std::time::Duration;
-
 use crate::error::{Error, ErrorKind, Result};
-
-/// Waits of `wait_ready` and `leave` are cut to this, some 30 years, so that no instant overflows.
-pub const WAIT_MAX: Duration = Duration::from_secs(1_000_000_000);
 
 /// The addresses in `text`, "host:port" separated by commas, spaces around them ignored.
 ///

@@ -128,7 +128,7 @@ impl Lease {
         let mut alone = || ControlFlow::Continue(());
         let (tick, period): (&mut dyn FnMut() -> ControlFlow<()>, _) = match tick {
             Some(tick) => (tick, TICK),
-            None => (&mut alone, super::WAIT_MAX),
+            None => (&mut alone, crate::env::PATIENCE_MAX),
         };
         while let Some(future) = slot.as_mut().as_pin_mut() {
             let bounded = async { tokio::time::timeout(period, future).await };

@@ -1,12 +1,13 @@
-//! Operations that look at the present value: the key's owner carries each out alone with the key (DESIGN of the ring's
-//! writes: `node/coordinator.rs`). While two nodes believe that they own a key, as in a split, both decide on their own.
+//! Operations that look at the present value: the key's owner carries each out alone with the key
+//! (`node/coordinator.rs`). While two nodes believe that they own a key, as in a split, both decide on their own.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Dht, written};
+use super::Dht;
+use super::data::written;
 use crate::data::number::Number;
 use crate::data::record::{Expected, Value};
 use crate::error::{Error, Result};

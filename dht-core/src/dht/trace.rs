@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Dht, written};
+use super::Dht;
+use super::data::written;
 use crate::data::record::{Record, Value};
 use crate::env::after;
 use crate::error::Result;

@@ -101,7 +101,7 @@ impl Node {
             let same = |r: &&NodeRecord| r.node_id == record.node_id;
             former.others.iter().filter(same).any(|r| r.boot == record.boot || r.address == record.address)
         };
-        same_ring || found.records().iter().any(known)
+        same_ring || found.records.iter().any(known)
     }
 
     /// The ring is there again, with this node alone in it, which answers nothing until enough of the others are back, or

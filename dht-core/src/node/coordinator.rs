@@ -148,7 +148,7 @@ impl Node {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     let noted = replayed.unwrap_or(record.version);
                     self.recent.applied(operation.id, noted, &effect);
-                    kept.push((index, Kept::Applied { effect, replayed, noted }));
+                    kept.push((index, Kept::Applied { effect, noted }));
                     batch.push(Write::new(slot, record, operation.action.depends()));
                 }
                 Ok(Prepared::Confirm { record, result }) => {
@@ -173,14 +173,9 @@ impl Node {
                 continue;
             }
             results[index] = Some(match (write.into_outcome(), kept) {
-                (Ok(outcome), Kept::Applied { effect, replayed, noted }) => {
-                    let version = replayed.unwrap_or(outcome.version);
-                    if version != noted {
-                        // It was stamped again on the way.
-                        self.recent.applied(operations[index].id, version, &effect);
-                    }
+                (Ok(outcome), Kept::Applied { effect, noted }) => {
                     let Effect { existed, value } = effect;
-                    OpResult::Written { outcome: PutOutcome { version, ..outcome }, existed, value }
+                    OpResult::Written { outcome: PutOutcome { version: noted, ..outcome }, existed, value }
                 }
                 (Ok(_), Kept::Confirmed(result)) => {
                     self.unchanged.note(operations[index].id, attempt);
@@ -375,7 +370,7 @@ struct ToDo<'a> {
 /// What is told when the record that was sent to the replicas is there.
 enum Kept {
     /// That of the operation, or of one that it was before; it is remembered under the version `noted`.
-    Applied { effect: Effect, replayed: Option<Version>, noted: Version },
+    Applied { effect: Effect, noted: Version },
     /// Another's: the operation found nothing to do.
     Confirmed(OpResult),
 }

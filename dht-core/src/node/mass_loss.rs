@@ -1,6 +1,7 @@
 //! Many nodes lost at once are most often not gone: a switch, a rack or a link is, and they come back with their data.
 //! Copying all that they held would load the nodes that are left when they can bear it least, for copies that are thrown
-//! away later. So re-replication is held for a while (DESIGN.md §3); pure tally over `now`.
+//! away later. So re-replication is held for a while (docs/decisions.md, "What waits after the loss of many nodes at
+//! once?"); pure tally over `now`.
 //!
 //! Verdicts on nodes lost at once come one by one, and small slots are copied between the first and the last. So once one
 //! node is given up the suspects count as well; if they refute, the hold ends before anybody was told of it.

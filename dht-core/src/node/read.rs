@@ -3,23 +3,26 @@
 //! Only caught-up members of one and the same list count. A newcomer or a node with another list says so and another
 //! replica is asked; nothing is ever answered as missing by a node that has not caught up.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod mend;
+mod reading;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
+pub(super) use self::mend::Behind;
+use self::reading::{Reading, Stage};
+use super::Node;
 use super::calls::Calls;
 use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
-use super::quorum::{Tally, wanted};
-use super::repair::Mended;
-use super::{Node, shown};
+use super::quorum::wanted;
 use crate::config::Consistency;
-use crate::data::record::{OpId, Record, Version};
+use crate::data::record::{Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
 use crate::ring::record::{NodeRecord, Verdict};
@@ -34,41 +37,6 @@ const SCARCE_MIN: Duration = Duration::from_millis(50);
 /// The next replica is asked when the first ones have not answered for this long.
 const HEDGE: Duration = Duration::from_millis(40);
 
-/// One key being read.
-struct Reading {
-    slot: Slot,
-    map: u32,
-    key: Bytes,
-    /// An operation on the key that is asked for, and the highest version under which a replica stored it.
-    operation: Option<OpId>,
-    stored_as: Option<Version>,
-    /// Whom the walk of this round found to keep the slot; empty without walks.
-    walked: Vec<NodeRecord>,
-    tally: Tally,
-    /// The highest counter of its list that a replica named when they did not agree on it; 0: they did.
-    counter: u64,
-    /// The newest record seen, and who answered with what.
-    newest: Option<Record>,
-    answers: Vec<(Peer, Option<Version>)>,
-    asked: BTreeSet<u64>,
-    /// Replicas asked that have not answered yet.
-    waiting: usize,
-    wanted: usize,
-    done: bool,
-    failure: Option<Error>,
-    /// A replica has more to do than it can.
-    refused: bool,
-    /// Replicas that lack the newest version and could not be brought to it, and why the first of them; others may have it.
-    unfit: SmallVec<[u64; 2]>,
-    not_mended: Option<Error>,
-    /// Replicas that may be done without.
-    spare: usize,
-    /// Without those there are too few.
-    hopeless: bool,
-    /// All that counted for it have the newest version.
-    mended: bool,
-}
-
 type Answered = (Option<Peer>, Vec<usize>, Result<Response>);
 
 impl Node {
@@ -79,7 +47,7 @@ impl Node {
         level: Consistency,
         deadline: Instant,
     ) -> Vec<Result<Option<Record>>> {
-        let readings = keys.iter().map(|(map, key)| self.reading(*map, key, None)).collect();
+        let readings = keys.iter().map(|(map, key)| Reading::of(self.slot_of(key), *map, key, None)).collect();
         let found = self.read_all(readings, level, deadline).await;
         found.into_iter().map(|found| found.map(|(record, _)| record)).collect()
     }
@@ -92,7 +60,7 @@ impl Node {
         retries: bool,
         deadline: Instant,
     ) -> Vec<Result<(Option<Record>, Option<Version>)>> {
-        let reading = |o: &&Operation| self.reading(o.map, &o.key, retries.then_some(o.id));
+        let reading = |o: &&Operation| Reading::of(self.slot_of(&o.key), o.map, &o.key, retries.then_some(o.id));
         let readings = operations.iter().map(reading).collect();
         self.read_all(readings, Consistency::Quorum, deadline).await
     }
@@ -107,23 +75,20 @@ impl Node {
             return readings.iter().map(|_| Err(error.clone())).collect();
         }
         self.retries.first();
+        let repairs = level != Consistency::One && !planted!("no_read_repair");
         let mut scarce = SCARCE_MIN;
         loop {
             let seen = self.progress.seen();
             let mut stale = self.read_round(&mut readings, level, deadline).await;
             self.note_lists_apart(&mut readings, &mut stale);
-            if readings.iter().all(|r| r.done) {
-                if level == Consistency::One || planted!("no_read_repair") {
-                    break;
-                }
-                let pauses = self.repair_read(&mut readings, &mut stale, deadline).await;
-                if readings.iter().all(|r| r.done) {
-                    break;
-                }
-                // Others are asked instead of those that could not be mended, at once.
-                if !pauses && self.env.now() < deadline {
-                    continue;
-                }
+            let answered = readings.iter().all(Reading::is_done);
+            let pauses = repairs && self.repair_read(&mut readings, &mut stale, deadline).await;
+            if readings.iter().all(Reading::is_done) {
+                break;
+            }
+            // Others are asked instead of those that could not be mended, at once.
+            if answered && !pauses && self.env.now() < deadline {
+                continue;
             }
             for (peer, slots) in stale {
                 // Whether or not that helped: the next round finds out.
@@ -134,7 +99,7 @@ impl Node {
                 break;
             }
             // Asking again makes it worse: the caller is told, and knows best what to do without.
-            if readings.iter().all(|r| r.done || r.refused || r.hopeless) {
+            if readings.iter().all(|r| r.is_done() || r.refused || r.is_hopeless()) {
                 break;
             }
             if readings.iter().any(Reading::overloaded) {
@@ -148,48 +113,18 @@ impl Node {
             scarce = if pause == scarce { scarce * 2 } else { scarce };
             self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
         }
-        if level != Consistency::One && !planted!("no_read_repair") {
-            // Of a batch of which others failed.
-            self.repair_read(&mut readings, &mut BTreeMap::new(), deadline).await;
-        }
         readings.into_iter().map(Reading::into_result).collect()
     }
 
     /// Replicas that answered, but not under one list: one of them missed a change that came back to the same members.
     /// The next round asks under the highest counter, which sends those below it to look.
     fn note_lists_apart(&self, readings: &mut [Reading], stale: &mut BTreeMap<Peer, Vec<Slot>>) {
-        for reading in readings.iter_mut().filter(|r| !r.done && r.tally.lists().count() > 1) {
+        for reading in readings.iter_mut().filter(|r| !r.is_done() && r.tally.lists().count() > 1) {
             let counters = reading.tally.lists().map(|list| list.counter);
             reading.counter = counters.max().unwrap_or_default().max(reading.counter);
             for (peer, _) in reading.answers.iter().filter(|(peer, _)| peer.boot != self.boot) {
                 stale.entry(peer.clone()).or_default().push(reading.slot);
             }
-        }
-    }
-
-    fn reading(&self, map: u32, key: &Bytes, operation: Option<OpId>) -> Reading {
-        Reading {
-            slot: self.slot_of(key),
-            map,
-            key: key.clone(),
-            operation,
-            stored_as: None,
-            walked: Vec::new(),
-            tally: Tally::default(),
-            counter: 0,
-            newest: None,
-            answers: Vec::new(),
-            asked: BTreeSet::new(),
-            waiting: 0,
-            wanted: 0,
-            done: false,
-            failure: None,
-            refused: false,
-            unfit: SmallVec::new(),
-            not_mended: None,
-            spare: 0,
-            hopeless: false,
-            mended: false,
         }
     }
 
@@ -201,7 +136,7 @@ impl Node {
         deadline: Instant,
     ) -> BTreeMap<Peer, Vec<Slot>> {
         let mut stale: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
-        for reading in readings.iter_mut().filter(|r| !r.done) {
+        for reading in readings.iter_mut().filter(|r| !r.is_done()) {
             reading.asked.clear();
             reading.waiting = 0;
             reading.refused = false;
@@ -215,7 +150,7 @@ impl Node {
         self.ask_more(readings, level, deadline, &mut running, false);
         let mut spent = false;
         loop {
-            if readings.iter().all(|r| r.done) {
+            if readings.iter().all(Reading::is_done) {
                 return stale;
             }
             let hedge = (self.env.now() + HEDGE).min(deadline);
@@ -245,9 +180,9 @@ impl Node {
 
     /// Finds out who keeps each unfinished key; of those whose owner is not found nobody is asked in this round.
     async fn walk_to_lists(self: &Arc<Self>, readings: &mut [Reading], deadline: Instant) {
-        let slots = readings.iter().filter(|r| !r.done).map(|r| r.slot);
+        let slots = readings.iter().filter(|r| !r.is_done()).map(|r| r.slot);
         let found = self.find_owners(slots, deadline).await;
-        for reading in readings.iter_mut().filter(|r| !r.done) {
+        for reading in readings.iter_mut().filter(|r| !r.is_done()) {
             reading.walked.clear();
             match found.get(&reading.slot) {
                 Some(Ok(owner)) if owner.replicas.is_empty() => {
@@ -274,7 +209,7 @@ impl Node {
         let view = self.view();
         let replicas = self.replicas();
         let mut batches: BTreeMap<Option<Peer>, Vec<(FetchItem, usize)>> = BTreeMap::new();
-        for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| !r.done) {
+        for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| !r.is_done()) {
             let members = if self.walks() { Members::new() } else { view.replica_list(reading.slot, replicas) };
             let mut order: Vec<&NodeRecord> =
                 members.iter().map(|m| view.member(*m)).chain(reading.walked.iter()).collect();
@@ -284,8 +219,7 @@ impl Node {
             reading.wanted = wanted(level, order.len());
             let fingerprint = list_fingerprint(order.iter().copied());
             order.retain(|record| !reading.unfit.contains(&record.boot));
-            reading.spare = order.len().saturating_sub(reading.wanted);
-            reading.hopeless = reading.not_mended.is_some() && order.len() < reading.wanted;
+            reading.fit = order.len();
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
             let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedged));
             // This node first, then those that answer, suspects last.
@@ -379,7 +313,9 @@ impl Node {
                     if newest {
                         reading.newest = record;
                     }
-                    reading.done = reading.tally.best().is_some_and(|(_, n)| n >= reading.wanted);
+                    if reading.tally.best().is_some_and(|(_, n)| n >= reading.wanted) {
+                        reading.stage = Stage::Counted;
+                    }
                 }
                 FetchResult::NotReady { .. } => {
                     let context = format!("{} has not caught up with the slot yet", from.node_id);
@@ -402,102 +338,8 @@ impl Node {
                 }
                 FetchResult::Failed(error) => reading.failure = Some(error),
             }
-            short |= !reading.done;
+            short |= !reading.is_done();
         }
         short
-    }
-}
-
-impl Reading {
-    fn overloaded(&self) -> bool {
-        !self.done && self.failure.as_ref().is_some_and(|error| error.kind() == ErrorKind::Overloaded)
-    }
-
-    pub(super) fn into_result(self) -> Result<(Option<Record>, Option<Version>)> {
-        if self.done {
-            return Ok((self.newest, self.stored_as));
-        }
-        if let Some(error) = self.not_mended {
-            let context =
-                format!("the newest version of {} could not be brought to a quorum: {error}", shown(&self.key));
-            return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
-        }
-        let acks = self.tally.best().map_or(0, |(_, n)| n);
-        let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());
-        let context = format!(
-            "{acks} replicas answered for {}, the level asks for {}: {cause}",
-            shown(&self.key),
-            self.wanted.max(1)
-        );
-        let kind = if self.refused { ErrorKind::Overloaded } else { ErrorKind::Quorum };
-        Err(Error::new(kind, context))
-    }
-}
-
-/// The newest version of a key, which not all replicas have that answered, and the list by which these go.
-pub(super) struct Behind {
-    pub(super) slot: Slot,
-    pub(super) list: ListId,
-    pub(super) record: Record,
-}
-
-impl Node {
-    /// Before the answer, the newest version is on as many replicas as the level asks for: the next read cannot see
-    /// an older one (ABD, Attiya et al. 1995). What could not be brought to that is not done any more: its other replicas are
-    /// asked then, which may have it. Returns whether that has to wait a little, and notes who goes by another list by now.
-    async fn repair_read(
-        self: &Arc<Self>,
-        readings: &mut [Reading],
-        stale: &mut BTreeMap<Peer, Vec<Slot>>,
-        deadline: Instant,
-    ) -> bool {
-        let mut pauses = false;
-        // Whoever was silent once is not waited for with each of a batch.
-        let mut silent: Vec<(u64, Error)> = Vec::new();
-        for reading in readings.iter_mut().filter(|r| r.done && !r.mended) {
-            let (Some(record), Some((list, _))) = (reading.newest.clone(), reading.tally.best()) else { continue };
-            // Of those that answered by another list nothing is needed.
-            let lacks = |(peer, version): &&(Peer, Option<_>)| {
-                *version != Some(record.version) && reading.tally.has(peer.boot, list)
-            };
-            let peers: Vec<Peer> = reading.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
-            let behind = Behind { slot: reading.slot, list, record };
-            reading.mended = true;
-            for peer in peers {
-                let failed = silent.iter().find(|(boot, _)| *boot == peer.boot).map(|(_, error)| error.clone());
-                let mended = match failed {
-                    Some(error) => Mended::No(error),
-                    None => self.mend(&peer, &behind, deadline).await,
-                };
-                match mended {
-                    Mended::Yes => continue,
-                    Mended::Stale => {
-                        let context = format!("{} went over to another replica list meanwhile", peer.node_id);
-                        reading.failure = Some(Error::new(ErrorKind::Timeout, context));
-                        if peer.boot != self.boot {
-                            stale.entry(peer).or_default().push(reading.slot);
-                        }
-                        pauses = true;
-                    }
-                    Mended::No(error) => {
-                        let lasts = matches!(error.kind(), ErrorKind::MemoryFull | ErrorKind::Storage);
-                        if !lasts {
-                            silent.push((peer.boot, error.clone()));
-                        }
-                        if lasts || reading.spare > 0 {
-                            reading.spare = reading.spare.saturating_sub(1);
-                            reading.unfit.push(peer.boot);
-                            reading.not_mended.get_or_insert(error);
-                        } else {
-                            // Nobody else is left to ask: it may do better the next time.
-                            reading.failure = Some(error);
-                            pauses = true;
-                        }
-                    }
-                }
-                (reading.done, reading.mended) = (false, false);
-            }
-        }
-        pauses
     }
 }

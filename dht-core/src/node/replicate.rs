@@ -145,11 +145,10 @@ impl Node {
         loop {
             let seen = self.progress.seen();
             let answers = self.send_round(writes, level, deadline);
-            let mut again = false;
             let mut stale = Vec::new();
-            while !again && writes.iter().any(|w| w.decided.is_none()) {
+            while writes.iter().any(|w| w.decided.is_none()) {
                 let Some(answered) = answers.next().await else { break };
-                again = self.count(writes, answered, &mut stale);
+                self.count(writes, answered, &mut stale);
             }
             self.leave_the_rest(writes, &answers).await;
             if writes.iter().all(|w| w.decided.is_some()) {
@@ -163,9 +162,7 @@ impl Node {
             if now >= deadline {
                 return;
             }
-            if !again {
-                self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
-            }
+            self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
         }
     }
 
@@ -268,17 +265,16 @@ impl Node {
         });
     }
 
-    /// Counts one replica's answers; true if something has to be sent again at once.
-    fn count(&self, writes: &mut [Write], answered: Answered, stale: &mut Vec<(Arc<Peer>, Slot)>) -> bool {
+    /// Counts one replica's answers.
+    fn count(&self, writes: &mut [Write], answered: Answered, stale: &mut Vec<(Arc<Peer>, Slot)>) {
         let Answered { peer, sent, results } = answered;
         let Some(results) = results else {
             for (index, slot, ..) in sent {
                 writes[index].silent = true;
                 self.mark_dirty(slot);
             }
-            return false;
+            return;
         };
-        let mut again = false;
         for ((index, _, version, list), result) in sent.into_iter().zip(results) {
             let write = &mut writes[index];
             match result {
@@ -288,26 +284,13 @@ impl Node {
                 }
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
-                    if !planted!("decide_once") {
-                        // Who wrote it may have seen this one, and have built on it or told of it: to stamp it anew without a
-                        // look would carry it out twice.
-                        self.hlc.observe(present.hlc);
-                        let context =
-                            "another owner wrote at the same time, and the time did not suffice to decide again";
-                        write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
-                        let wrote = write.record.clone();
-                        write.superseded = Some(Superseded { by: peer.clone(), slot: write.slot, wrote });
-                        continue;
-                    }
-                    let restamped = self.stamp_above(present).and_then(|version| {
-                        write.record.version = version;
-                        write.tally.clear();
-                        self.keep_above(&mut write.record)
-                    });
-                    if let Err(error) = restamped {
-                        write.decided = Some(Err(error.unknown_outcome()));
-                    }
-                    again = true;
+                    // Who wrote it may have seen this one, and have built on it or told of it: to stamp it anew without a
+                    // look would carry it out twice.
+                    self.hlc.observe(present.hlc);
+                    let context = "another owner wrote at the same time, and the time did not suffice to decide again";
+                    write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
+                    let wrote = write.record.clone();
+                    write.superseded = Some(Superseded { by: peer.clone(), slot: write.slot, wrote });
                 }
                 StoreResult::Refused { .. } => {}
                 StoreResult::Stale { .. } => {
@@ -326,7 +309,6 @@ impl Node {
                 }
             }
         }
-        again
     }
 
     /// The callers are answered; what is still on its way to slower replicas goes on in the background, and a slot

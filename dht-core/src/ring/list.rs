@@ -3,19 +3,22 @@
 //! A node that adopts a new list refuses the old one from then on. A member of both lists stays as it was, if it was a
 //! member in every list that may have been between them; everybody else is a newcomer: it stores what it is sent, but
 //! answers no read, is no source and its acks count for nothing until it has merged the slot from enough of the
-//! caught-up members of the list before, each of which had adopted the new list (DESIGN.md §4, list change).
+//! caught-up members of the list before, each of which had adopted the new list (docs/architecture.md, "A list changes").
 //!
 //! "Enough" is what meets every write quorum: R − quorum(R) + 1, the newcomer excluded. So many may lack an acknowledged
 //! write, in a list of R and still in one that deaths have made shorter. Where so many are not to be had, it takes all: what
 //! every living member of the lists before and of the present one has, caught up or not.
 
-use std::collections::BTreeSet;
+mod catch_up;
+mod change;
+
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::record::{Member, NodeId, NodeRecord};
+pub(crate) use self::catch_up::CatchUp;
+use self::change::{Arcs, Between};
+use super::record::{Member, NodeId};
 use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};
 use super::view::{MemberIndex, Members as ListMembers, RingView};
@@ -53,37 +56,8 @@ impl ListId {
 /// A node at one boot.
 pub(crate) type Incarnate = (NodeId, u64);
 
-/// Earlier lists that a newcomer may catch up from: more than this many switches during one catch-up and the oldest
-/// is dropped, which can only make the catch-up slower.
-const SOURCES_MAX: usize = 8;
-
 /// Slots for which the table keeps room that it does not need.
 const STATES_MIN: usize = 64;
-
-/// What a node that is not caught up still needs.
-#[derive(Clone, Debug)]
-pub(crate) struct CatchUp {
-    /// Since when it is a newcomer.
-    pub(crate) since: Instant,
-    /// When a caught-up source last answered.
-    pub(crate) source_seen: Option<Instant>,
-    /// When what came for it could last not be kept.
-    pub(crate) not_kept: Option<Instant>,
-    /// Lists before, each with its members; enough members of any one of them make this node caught up.
-    pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
-    /// The present list, enough members of which do as well.
-    pub(crate) present: Arc<[Incarnate]>,
-    /// So many caught-up members of a list may lack a write that was acknowledged.
-    may_lack: usize,
-    /// Caught-up members that the slot was merged from.
-    pub(crate) merged: SmallVec<[Incarnate; 2]>,
-    /// Others that it was merged from, or that have none of it.
-    gathered: SmallVec<[Incarnate; 2]>,
-    /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
-    pub(crate) reunited: SmallVec<[NodeId; 2]>,
-    /// The whole ring returns: who is not there yet may still come.
-    pub(crate) returns: bool,
-}
 
 /// What this node is to one slot.
 #[derive(Clone, Debug)]
@@ -262,18 +236,7 @@ impl SlotTable {
             let replicas = switch.replicas.max(switch.replicas_before);
             let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
-            catch_up.present = lists.present.clone();
-            // What was merged was merged before this switch: the sources must have adopted the new list first.
-            catch_up.merged.clear();
-            catch_up.gathered.clear();
-            catch_up.reunited.clear();
-            (catch_up.since, catch_up.source_seen) = (switch.now, None);
-            if !catch_up.sources.contains(&lists.former) && !lists.former.is_empty() {
-                if catch_up.sources.len() == SOURCES_MAX {
-                    catch_up.sources.remove(0);
-                }
-                catch_up.sources.push(lists.former.clone());
-            }
+            catch_up.begin_again(&lists.present, &lists.former, switch.now);
             (Standing::Newcomer, Some(catch_up))
         } else if caught_up && lists.was_listed {
             // Only for the list that it has just lost: what is written after that is not its to know.
@@ -338,122 +301,6 @@ impl SlotTable {
         false
     }
 
-    /// Notes that a caught-up source of the slot answered.
-    pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
-        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
-            catch_up.source_seen = Some(now);
-        }
-    }
-
-    /// What comes for these newcomers cannot be kept here: that is no fault of their sources, however long it lasts.
-    pub(crate) fn cannot_keep(&mut self, slots: &[Slot], now: Instant) {
-        self.postpone(slots, now);
-        for slot in slots {
-            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
-                catch_up.not_kept = Some(now);
-            }
-        }
-    }
-
-    /// These newcomers have not begun to wait for their sources yet.
-    pub(crate) fn postpone(&mut self, slots: &[Slot], now: Instant) {
-        for slot in slots {
-            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
-                (catch_up.since, catch_up.source_seen) = (now, None);
-            }
-        }
-    }
-
-    /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
-    pub(crate) fn merged_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
-        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
-        let Some(catch_up) = &mut state.catch_up else { return false };
-        if !catch_up.merged.contains(source) {
-            catch_up.merged.push(source.clone());
-        }
-        let merged = &catch_up.merged;
-        let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
-        let enough = catch_up.sources.iter().any(met) || met(&catch_up.present);
-        if enough {
-            state.promote();
-        }
-        enough
-    }
-
-    /// Notes that a newcomer has everything of the slot that `source` has, which goes by the same list and is not caught up,
-    /// or holds nothing of it.
-    pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) {
-        if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members)
-            && let Some(catch_up) = &mut state.catch_up
-            && !catch_up.gathered.contains(source)
-        {
-            catch_up.gathered.push(source.clone());
-        }
-    }
-
-    /// Ends the catch-up of a newcomer that has what every member of the lists before and of the present one has who
-    /// `lives`, caught up or not: nobody is left to wait for. True if that makes it caught up.
-    pub(crate) fn gathered_all(&mut self, slot: Slot, list: ListId, lives: impl Fn(&Incarnate) -> bool) -> bool {
-        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
-        let Some(catch_up) = state.catch_up.as_ref().filter(|c| !c.returns) else { return false };
-        let has = |m: &Incarnate| catch_up.merged.contains(m) || catch_up.gathered.contains(m);
-        let former = || catch_up.sources.iter().flat_map(|list| list.iter());
-        // If of the lists before nobody is left, that is for `give_up_waiting`.
-        let all = former().any(has) && former().chain(catch_up.present.iter()).all(|m| has(m) || !lives(m));
-        if all {
-            state.promote();
-        }
-        all
-    }
-
-    /// In a ring that comes back: what that member of the former list kept has not been merged yet.
-    pub(crate) fn wants_reunion_with(&self, slot: Slot, source: &NodeId) -> bool {
-        let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());
-        let merged = catch_up.is_none_or(|c| c.reunited.contains(source));
-        !merged && self.reunion.as_ref().is_some_and(|r| r.holds && r.was_in(slot, source))
-    }
-
-    /// Notes that a newcomer of a ring that comes back merged the slot from `source`, which returned; true if that makes
-    /// it caught up.
-    pub(crate) fn reunited_with(&mut self, slot: Slot, list: ListId, source: &NodeId) -> bool {
-        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.was_in(slot, source)) else { return false };
-        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
-        let Some(catch_up) = &mut state.catch_up else { return false };
-        if !catch_up.reunited.contains(source) {
-            catch_up.reunited.push(source.clone());
-        }
-        let whole = reunion.is_whole(slot, catch_up.reunited.len());
-        if whole {
-            state.promote();
-        }
-        whole
-    }
-
-    /// A newcomer of a ring that comes back has merged the slot from every member that is caught up (by boot), and all have
-    /// been heard: what was acknowledged in this life, was so by some of them. True if that makes it caught up.
-    pub(crate) fn merged_from_all(&mut self, slot: Slot, list: ListId, caught_up: &BTreeSet<u64>) -> bool {
-        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
-        let Some(catch_up) = state.catch_up.as_ref().filter(|c| c.returns) else { return false };
-        let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
-        let all = !caught_up.is_empty() && caught_up.iter().all(merged);
-        if all {
-            state.promote();
-        }
-        all
-    }
-
-    /// Ends the catch-up of newcomers for whom nothing can be waited for. Returns them; what they may have missed is no
-    /// longer promised.
-    pub(crate) fn give_up_waiting(&mut self, hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
-        let slots = self.slots_where(|s| s.catch_up.is_some() && hopeless(s));
-        for slot in &slots {
-            if let Some(state) = self.states.get_mut(slot) {
-                state.promote();
-            }
-        }
-        slots
-    }
-
     pub(crate) fn set_in_sync(&mut self, slot: Slot, list: ListId, in_sync: bool) {
         if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list == list) {
             state.in_sync = in_sync;
@@ -466,32 +313,6 @@ impl SlotTable {
             self.states.remove(&slot);
             self.give_back();
         }
-    }
-}
-
-impl CatchUp {
-    pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
-        Self {
-            since: now,
-            source_seen: None,
-            not_kept: None,
-            sources: SmallVec::new(),
-            present,
-            may_lack: may_lack(replicas),
-            merged: SmallVec::new(),
-            gathered: SmallVec::new(),
-            reunited: SmallVec::new(),
-            returns,
-        }
-    }
-
-    /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
-    /// this node has no more than it has, newcomers would wait for each other.
-    pub(crate) fn bereft(&self, lives: impl Fn(&Incarnate) -> bool) -> bool {
-        let living = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
-        let before = |m: &&Incarnate| self.sources.iter().any(|list| list.contains(m));
-        let heirs = self.present.iter().filter(|m| lives(m)).filter(before).count();
-        self.sources.iter().all(|list| living(list) <= self.may_lack) && heirs <= self.may_lack
     }
 }
 
@@ -517,88 +338,6 @@ pub(crate) fn quorum(len: usize) -> usize {
 /// list that a death has made shorter has lost one that had it, and not one that had not.
 pub(crate) fn may_lack(replicas: usize) -> usize {
     replicas - quorum(replicas)
-}
-
-/// The members of a list by identity.
-pub(crate) fn incarnates(view: &RingView, list: &ListMembers) -> Arc<[Incarnate]> {
-    let of = |record: &NodeRecord| (record.node_id.clone(), record.boot);
-    list.iter().map(|&m| of(view.member(m))).collect()
-}
-
-/// The ring with everybody who may have been in it between two views: the longest that a list can have been without
-/// this node. Only needed when some came and some went, since then their order is unknown.
-struct Between(Option<RingView>);
-
-impl Between {
-    fn new(switch: &Switch<'_>) -> Self {
-        let gone: Vec<&Arc<Member>> = switch.before.lacking_in(switch.after).collect();
-        let came = switch.after.lacking_in(switch.before).next().is_some() || !switch.missed.is_empty();
-        let went = !gone.is_empty() || !switch.missed.is_empty();
-        if !(came && went) {
-            return Self(None);
-        }
-        let passed = switch.missed.iter().map(|m| {
-            let mut record = m.record.clone();
-            record.state = super::record::NodeState::Active;
-            record.verdict = super::record::Verdict::Alive;
-            Arc::new(Member { record, positions: m.positions.clone() })
-        });
-        let all: Vec<Arc<Member>> = switch.after.members().iter().chain(gone).cloned().chain(passed).collect();
-        Self(Some(RingView::derive(switch.slots.ids(), switch.slots, all.iter())))
-    }
-}
-
-/// The arcs of one slot before, after and between.
-type Starts = (Option<usize>, Option<usize>, Option<usize>);
-
-/// The lists before and after of a run of slots that share them.
-struct Arcs {
-    starts: Starts,
-    differs: bool,
-    members: u64,
-    listed: bool,
-    was_listed: bool,
-    listed_between: bool,
-    former: Arc<[Incarnate]>,
-    present: Arc<[Incarnate]>,
-}
-
-impl Arcs {
-    fn new(switch: &Switch<'_>, between: &Between, slot: Slot, starts: Starts) -> Self {
-        let before = switch.before.replica_list(slot, switch.replicas_before);
-        let after = switch.after.replica_list(slot, switch.replicas);
-        let members = switch.after.list_fingerprint(&after);
-        let is_me = |view: &RingView, list: &ListMembers| list.iter().any(|&m| view.member(m).node_id == *switch.me);
-        let was_listed = is_me(switch.before, &before) && never_out(switch);
-        let listed = is_me(switch.after, &after);
-        let listed_between = match &between.0 {
-            Some(view) => is_me(view, &view.replica_list(slot, switch.replicas.min(switch.replicas_before))),
-            None => true,
-        };
-        // A list that went and came back looks the same, but has been without this node.
-        let returned = was_listed && listed && !listed_between;
-        let differs = returned || members != switch.before.list_fingerprint(&before);
-        Self {
-            starts,
-            differs,
-            members,
-            listed,
-            was_listed,
-            listed_between,
-            former: incarnates(switch.before, &before),
-            present: incarnates(switch.after, &after),
-        }
-    }
-}
-
-/// This node was in the lists all the time: it neither restarted nor had to refute its death, which put it out of the
-/// others' lists although never out of its own view.
-fn never_out(switch: &Switch<'_>) -> bool {
-    let placed = |view: &RingView| {
-        let record = view.member(view.member_index(switch.me)?);
-        Some((record.boot, record.placed_at))
-    };
-    placed(switch.before) == placed(switch.after) || placed(switch.after).is_none()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! An explicit-state model check of the list change (DESIGN.md §4): every order in which a few nodes may hear of joins
+//! An explicit-state model check of the list change: every order in which a few nodes may hear of joins
 //! and deaths, exchange records, catch up, write and delete, breadth first, so that a violation comes with its
 //! shortest history. Records, views and slot tables are the real ones; only the conversations between nodes are
 //! rewritten here, each as one step that may also never happen, which is a lost message.

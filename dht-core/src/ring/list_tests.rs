@@ -1,7 +1,8 @@
+use super::catch_up::SOURCES_MAX;
 use super::*;
 use crate::env::Env;
 use crate::ring::id::{Id, IdSpace};
-use crate::ring::record::{NodeState, Verdict, test_record};
+use crate::ring::record::{NodeRecord, NodeState, Verdict, test_record};
 
 #[path = "list_model_tests.rs"]
 mod model;

@@ -1,5 +1,5 @@
 //! Slots: the key space cut into 2^min(m, slot_bits) equal slices, the unit of placement, storage, hand-over and
-//! repair (DESIGN §3).
+//! repair.
 //!
 //! Invariant: the slots of a space partition its ids, in order, and a slot's number is the top bits of every id in
 //! it. A slot's owner is the Chord successor of its *last* id, so a join never splits a slot.

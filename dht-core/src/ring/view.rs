@@ -1,7 +1,7 @@
 //! `RingView`: the ring as one set of node records describes it. Immutable and derived, so two nodes with the same
 //! records see the same owners; readers share it through an atomic pointer and take no lock.
 //!
-//! The positions of a node follow from its record (DESIGN: SHA-256 of cluster, node_id, index, choice). A slot's owner
+//! The positions of a node follow from its record (SHA-256 of cluster, node_id, index, choice). A slot's owner
 //! is the successor of the slot's last id; its replicas follow clockwise, counting distinct nodes (Stoica et al. 2003,
 //! §V.C; Dynamo 2007, §4.3 for the distinct nodes), those of distinct zones first (`zones.rs`).
 

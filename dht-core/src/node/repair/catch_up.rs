@@ -1,5 +1,5 @@
 //! A newcomer catches up: it merges its slot from enough caught-up members of the list before, each of which must have
-//! adopted the new list, so that none of them acknowledges under the old one any more (DESIGN.md §4, list change).
+//! adopted the new list, so that none of them acknowledges under the old one any more (docs/architecture.md, "A list changes").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

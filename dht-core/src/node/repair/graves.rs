@@ -1,5 +1,5 @@
 //! When a deletion may be forgotten: not while somebody who was given up may come back with the value that it hides
-//! (DESIGN.md §4, "Tombstones"). Pure tally over `now`.
+//! (docs/decisions.md, "Tombstones"). Pure tally over `now`.
 
 use std::time::Duration;
 

@@ -8,17 +8,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::pace::carried_len;
+use super::pace::{Pace, carried_len};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::hlc;
 use crate::data::parts::{keep_listed, sums_of};
-use crate::data::record::{KeyDigest, Version};
+use crate::data::record::{KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::node::peers::Peer;
 use crate::ring::list::ListId;
 use crate::ring::slot::Slot;
-use crate::transport::Reply;
+use crate::transport::{Reply, TransportError, call_error};
 use crate::wire::limits::{DIGESTS_MAX, ITEMS_MAX, SLOTS_MAX};
 use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Response, StoreItem, StoreResult};
 
@@ -142,8 +142,12 @@ impl Node {
             let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
             for digests in wanted.chunks(DIGESTS_MAX) {
                 let items = vec![PullItem { slot, digests: digests.to_vec() }];
-                // Behind what has no room there may be deletions, which need none.
-                self.pull(peer, items, &[slot], direction == Direction::Renewal).await?;
+                let keep = |slot, record| match self.keep_copied(slot, record, &[slot]) {
+                    // Behind what has no room there may be deletions, which need none.
+                    Err(_) if direction == Direction::Renewal => Ok(()),
+                    kept => kept,
+                };
+                self.pull(peer, items, Some(&self.pace), keep).await?;
             }
         }
         if matches!(direction, Direction::There | Direction::Both) {
@@ -160,7 +164,7 @@ impl Node {
         let mut stream = self.open(peer, Request::Versions { slot, parts }, IDLE_MAX).await?;
         let (mut all, mut some) = (Vec::new(), None);
         while let Some(reply) = stream.next().await {
-            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
+            match of_that_life(peer, reply)? {
                 Response::Versions { entries, listed } => {
                     some = some.or(listed);
                     self.pace.moved(entries.len() * VERSION_LEN, self.env.now());
@@ -211,7 +215,8 @@ impl Node {
             let (some, others) = rest.split_at(count.min(rest.len()));
             let items = some.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect();
             // What cannot be kept here now, is as little kept of those after them.
-            let bytes = self.pull(peer, items, rest, false).await?;
+            let keep = |slot, record| self.keep_copied(slot, record, rest);
+            let bytes = self.pull(peer, items, Some(&self.pace), keep).await?;
             copied(some);
             rest = others;
             count = (some.len() * self.pace.portion() / bytes.max(1)).clamp(1, ITEMS_MAX.min(some.len() * 4));
@@ -219,31 +224,48 @@ impl Node {
         Ok(rest)
     }
 
-    /// Returns how many bytes of records came. `wanted`: these slots and what is to be pulled after them. `what_fits`: goes
-    /// on behind what cannot be kept.
-    async fn pull(&self, peer: &Peer, items: Vec<PullItem>, wanted: &[Slot], what_fits: bool) -> Result<usize> {
-        self.pace.turn(&self.env).await;
+    /// Takes in what `peer` has of some keys, at once: an operation waits for it.
+    pub(in crate::node) async fn fetch_newer(&self, peer: &Peer, wanted: Vec<(Slot, KeyDigest)>) -> Result<()> {
+        let items = wanted.into_iter().map(|(slot, digest)| PullItem { slot, digests: vec![digest] }).collect();
+        let keep = |slot, record: Record| {
+            self.hlc.observe(record.version.hlc);
+            // A few, and others have them all: they make no store larger for long.
+            self.store.merge_beyond_bound(slot, record).map(|_| ())
+        };
+        self.pull(peer, items, None, keep).await.map(|_| ())
+    }
+
+    /// Asks `peer` for these records and hands each to `keep`, until that fails; at the rate of `pace`, if any. Returns how
+    /// many bytes of records came.
+    async fn pull(
+        &self,
+        peer: &Peer,
+        items: Vec<PullItem>,
+        pace: Option<&Pace>,
+        mut keep: impl FnMut(Slot, Record) -> Result<()>,
+    ) -> Result<usize> {
+        let turn = || async {
+            if let Some(pace) = pace {
+                pace.turn(&self.env).await;
+            }
+        };
+        turn().await;
         let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
         let mut bytes = 0;
         while let Some(reply) = stream.next().await {
-            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
+            match of_that_life(peer, reply)? {
                 Response::Records { mut items } => {
                     if planted!("copy_short") {
                         items.pop();
                     }
                     let len = carried_len(items.iter().map(|(_, record)| record));
                     bytes += len;
-                    self.pace.moved(len, self.env.now());
-                    for (slot, record) in items {
-                        let taken = self.take_in_repaired(slot, record);
-                        if let Err(error) = taken.inspect_err(|error| self.note_not_kept(error, wanted))
-                            && !what_fits
-                        {
-                            return Err(error);
-                        }
+                    if let Some(pace) = pace {
+                        pace.moved(len, self.env.now());
                     }
+                    items.into_iter().try_for_each(|(slot, record)| keep(slot, record))?;
                     // What comes next is sent when this is taken.
-                    self.pace.turn(&self.env).await;
+                    turn().await;
                 }
                 Response::Failure(error) => return Err(error),
                 _ => return Err(crate::node::serve::unexpected(peer)),
@@ -252,24 +274,10 @@ impl Node {
         Ok(bytes)
     }
 
-    /// Takes in what `peer` has of some keys, at once: an operation waits for it.
-    pub(in crate::node) async fn fetch_newer(&self, peer: &Peer, wanted: Vec<(Slot, KeyDigest)>) -> Result<()> {
-        let items = wanted.into_iter().map(|(slot, digest)| PullItem { slot, digests: vec![digest] }).collect();
-        let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
-        while let Some(reply) = stream.next().await {
-            match of_that_life(peer, reply.map_err(crate::transport::call_error)?)? {
-                Response::Records { items } => {
-                    for (slot, record) in items {
-                        self.hlc.observe(record.version.hlc);
-                        // A few, and others have them all: they make no store larger for long.
-                        self.store.merge_beyond_bound(slot, record)?;
-                    }
-                }
-                Response::Failure(error) => return Err(error),
-                _ => return Err(crate::node::serve::unexpected(peer)),
-            }
-        }
-        Ok(())
+    /// Takes in a record of a copy; if that is not possible, notes so of these slots.
+    fn keep_copied(&self, slot: Slot, record: Record, wanted: &[Slot]) -> Result<()> {
+        let taken = self.take_in_repaired(slot, record).map(|_| ());
+        taken.inspect_err(|error| self.note_not_kept(error, wanted))
     }
 
     async fn push(&self, peer: &Peer, slot: Slot, digests: &[KeyDigest]) -> Result<()> {
@@ -319,7 +327,8 @@ impl Node {
 }
 
 /// What the node said that was asked: one that was started anew at its address has another past.
-fn of_that_life(peer: &Peer, reply: Reply) -> Result<Response> {
+fn of_that_life(peer: &Peer, reply: std::result::Result<Reply, TransportError>) -> Result<Response> {
+    let reply = reply.map_err(call_error)?;
     if reply.head.sender == peer.boot || planted!("any_life_answers") {
         return Ok(reply.body);
     }

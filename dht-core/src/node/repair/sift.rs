@@ -1,5 +1,5 @@
 //! Which of many slots need a look of their own: two replicas compare sums over parts of the key space, then over the parts
-//! of those that differ. Equal replicas cost one sum, whatever they hold (DESIGN §4, "Repair").
+//! of those that differ. Equal replicas cost one sum, whatever they hold.
 //!
 //! A sum covers slot, list and contents of every slot that one side is first for and both have caught up with, so equal
 //! sums say that all of these are equal, on one and the same list.

@@ -1,5 +1,6 @@
 use smallvec::SmallVec;
 
+use super::shared::PENDING_MAX;
 use super::*;
 use crate::data::record::{Format, Value};
 use crate::env::Env;

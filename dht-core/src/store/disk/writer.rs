@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Shared;
 use super::file::File;
+use super::shared::Shared;
 use crate::error::Result;
 
 /// With `durability = "interval"` a write is on the disk at most about this long after it was acknowledged, plus the time of

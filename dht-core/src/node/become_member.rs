@@ -1,0 +1,244 @@
+//! From a welcome to a member: learn the ring, copy what we are going to hold, be admitted, become active.
+//!
+//! Until it is active a node is in no replica list and counts for nothing. It copies its slots first, so that the one
+//! switch of the lists leaves only a delta to catch up (docs/architecture.md, "A list changes").
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+
+use super::fingers::Fingers;
+use super::join::Welcome;
+use super::peers::Peer;
+use super::{Node, Phase, Ring};
+use crate::error::{ErrorKind, Result};
+use crate::ring::record::{NodeRecord, NodeState, Verdict};
+use crate::ring::slot::Slot;
+use crate::ring::view::RingView;
+use crate::wire::message::{Request, Response};
+
+/// Tries to find successors before this node is a member; each lasts as long as a call that nobody answers, at most.
+const JOIN_ROUNDS: usize = 4;
+/// Members that a joining node copies from at a time.
+const SOURCES_MAX: usize = 8;
+/// Members that a joining node tells of itself directly; the others hear of it from them.
+const ANNOUNCE_MAX: usize = 64;
+/// With more bits than these, positions do not coincide: 2^20 random ones of 2^64 ids do so once in 30 million rings.
+const CROWDED_BITS_MAX: u16 = 64;
+
+impl Node {
+    /// Takes this node out of whatever ring it is in and makes it an active member of the one that welcomed it.
+    ///
+    /// # Errors
+    /// `RingFull` if others took the last position meanwhile. The node then is where it was: in no ring, or in one of
+    /// its own.
+    pub(super) async fn become_member(self: &Arc<Self>, welcome: Welcome) -> Result<()> {
+        let before = self.ring();
+        self.look_for_later_life(&welcome.records);
+        let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
+        let forgotten = ours && welcome.forgotten && !welcome.reunites;
+        if forgotten {
+            self.drop_records()?;
+        }
+        let reunion = if ours && !forgotten { self.reunion() } else { None };
+        if reunion.is_some() && welcome.reunites {
+            self.tell_of_last_life(&welcome.records).await;
+        }
+        self.life.enter(Phase::Joining);
+        {
+            let mut state = self.state();
+            self.readable.clear();
+            state.forget_others();
+            state.table.clear();
+            state.table.reunite(reunion, welcome.reunites);
+            state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
+            self.view.store(Arc::new(state.members.view()));
+            self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
+        }
+        self.learn(&welcome.records);
+        if !self.is_client()
+            && let Err(error) = self.become_active().await
+        {
+            self.withdraw(before).await;
+            return Err(error);
+        }
+        log!(self, info, "joined");
+        self.life.enter(Phase::Active);
+        self.stabilize_wanted.notify_one();
+        self.repair_wanted.notify_one();
+        Ok(())
+    }
+
+    /// The ring lives, and was without this node for longer than it keeps deletions: what was deleted meanwhile would come
+    /// back with it.
+    ///
+    /// # Errors
+    /// `Storage`: some may be dropped.
+    fn drop_records(&self) -> Result<()> {
+        let slots = self.store.occupied()?;
+        log!(self, warn, slots = slots.len(), "was away for longer than deletions are kept: returns empty");
+        for slot in slots {
+            let held = self.store.fingerprint(slot)?;
+            self.store.remove_slot(slot, held)?;
+        }
+        Ok(())
+    }
+
+    /// From knowing the ring to being in its lists.
+    async fn become_active(self: &Arc<Self>) -> Result<()> {
+        if !self.keeps_positions() {
+            self.choose_positions(&mut self.state());
+        }
+        loop {
+            let joining = self.state().members.own().clone();
+            self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
+            // In a ring that comes back nobody has more than this node, and all wait for each other.
+            let reunites = self.state().table.reunites();
+            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead().await };
+            self.wait_for_admission(&affected).await;
+            self.hear_of_takers(&affected).await;
+            self.find_successors().await;
+            let active = self.activate()?;
+            if let Some(active) = active {
+                self.announce(&active, &self.announced_to(&affected)).await;
+                self.spread(active);
+                return Ok(());
+            }
+            self.release_admissions();
+        }
+    }
+
+    /// Where ids are few, another may have taken one of our positions; whoever let us in knows it, since it let in that
+    /// one before us.
+    async fn hear_of_takers(&self, affected: &BTreeSet<Peer>) {
+        if self.ids.bits() > CROWDED_BITS_MAX {
+            return;
+        }
+        for peer in affected {
+            if let Err(error) = self.sync(peer, &[]).await {
+                // Silent ones have no say, as in the admission.
+                log!(self, debug, peer = %peer.node_id, %error, "not heard before entering");
+            }
+        }
+    }
+
+    /// Enters the lists. `None` if another took our last position since it was chosen, and others were chosen now: each
+    /// time this happens there is one free position fewer, so it ends.
+    fn activate(&self) -> Result<Option<NodeRecord>> {
+        let mut state = self.state();
+        if !state.members.has_room_for(state.members.own()) {
+            let moved = self.choose_positions(&mut state);
+            let own = state.members.own();
+            return if moved && state.members.has_room_for(own) { Ok(None) } else { Err(self.ring_full(own)) };
+        }
+        let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+        state.admitted = true;
+        self.refresh(&mut state);
+        Ok(Some(active))
+    }
+
+    /// Gives up a join that has been announced.
+    async fn withdraw(&self, before: Ring) {
+        log!(self, warn, "withdraws from a ring that filled up while it joined");
+        self.release_admissions();
+        let left = self.state().members.declare(|me| me.state = NodeState::Left, self.env.now());
+        self.announce(&left, &self.announced_to(&BTreeSet::new())).await;
+        {
+            let mut state = self.state();
+            state.forget_others();
+            state.fingers = Fingers::new(self.ids);
+            self.view.store(Arc::new(state.members.view()));
+            self.ring.store(Arc::new(Ring { id: None, ..before }));
+        }
+        if before.id.is_some() {
+            self.found();
+        }
+    }
+
+    /// Everybody in `first`, and others up to a bound.
+    fn announced_to(&self, first: &BTreeSet<Peer>) -> BTreeSet<Peer> {
+        let mut to = first.clone();
+        let state = self.state();
+        for known in state.members.others() {
+            if to.len() >= ANNOUNCE_MAX.max(first.len()) {
+                break;
+            }
+            to.insert(Peer::from(known.record()));
+        }
+        to
+    }
+
+    /// Tells all of `to` and waits until they know, or have failed to answer.
+    pub(crate) async fn announce(&self, record: &NodeRecord, to: &BTreeSet<Peer>) {
+        let deadline = self.env.now() + self.config.request_timeout / 2;
+        let tell = |peer: Peer| async move {
+            while self.env.now() < deadline {
+                let news = Request::Ping { boot: 0, records: vec![record.clone()] };
+                match self.call(&peer, news, self.attempt_deadline(&peer, deadline), 0).await {
+                    Ok(Response::Pong { records }) => return self.learn(&records),
+                    Err(error) if error.kind() == ErrorKind::Timeout => {}
+                    _ => return,
+                }
+            }
+        };
+        futures_util::future::join_all(to.iter().cloned().map(tell)).await;
+    }
+
+    /// Copies the slots that this node is going to hold from their owners. Returns all whose lists will change.
+    async fn copy_ahead(self: &Arc<Self>) -> BTreeSet<Peer> {
+        let (now, then) = {
+            let state = self.state();
+            (self.view(), state.members.prospective_view())
+        };
+        let (affected, sources) = self.plan_copy(&now, &then);
+        let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
+            if let Err(error) = self.bring_over(&source, &slots, None).await {
+                // What is missing is caught up after the switch, from whoever is there then.
+                log!(self, debug, peer = %source.node_id, %error, "copied ahead in part");
+            }
+        };
+        futures_util::stream::iter(sources).for_each_concurrent(SOURCES_MAX, copy).await;
+        affected
+    }
+
+    fn plan_copy(&self, now: &RingView, then: &RingView) -> (BTreeSet<Peer>, BTreeMap<Peer, Vec<Slot>>) {
+        let replicas = self.replicas();
+        let me = then.member_index(&self.node_id);
+        let (mut affected, mut sources) = (BTreeSet::new(), BTreeMap::<Peer, Vec<Slot>>::new());
+        let mut arc = None;
+        let mut source: Option<Peer> = None;
+        for slot in self.slots.iter() {
+            if arc != Some((now.arc(slot), then.arc(slot))) {
+                arc = Some((now.arc(slot), then.arc(slot)));
+                source = None;
+                if then.replica_list(slot, replicas).iter().any(|m| Some(*m) == me) {
+                    let list = now.replica_list(slot, replicas);
+                    affected.extend(list.iter().map(|m| Peer::from(now.member(*m))));
+                    let healthy = |m: &&u32| now.member(**m).verdict == Verdict::Alive;
+                    source = list.iter().find(healthy).map(|m| Peer::from(now.member(*m)));
+                }
+            }
+            if let Some(source) = &source {
+                sources.entry(source.clone()).or_default().push(slot);
+            }
+        }
+        (affected, sources)
+    }
+
+    /// Before it is a member, every position has a successor that has just answered (Zave, §3, *join*). A ring whose
+    /// members are all silent is entered in the end without: they will be given up.
+    async fn find_successors(self: &Arc<Self>) {
+        for _ in 0..if planted!("join_without_successor") { 0 } else { JOIN_ROUNDS } {
+            let lacking: Vec<usize> = {
+                let state = self.state();
+                let lacking = state.vnodes.iter().enumerate().filter(|(_, v)| v.successors.is_empty());
+                lacking.map(|(index, _)| index).collect()
+            };
+            if lacking.is_empty() || self.view().members().is_empty() {
+                return;
+            }
+            self.stabilize_vnodes(&lacking).await;
+        }
+    }
+}

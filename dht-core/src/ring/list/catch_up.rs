@@ -1,0 +1,200 @@
+//! What a newcomer still needs before it counts: whom it merged the slot from, and whom it waits for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::{Incarnate, ListId, SlotState, SlotTable, may_lack};
+use crate::ring::record::NodeId;
+use crate::ring::slot::Slot;
+
+/// Earlier lists that a newcomer may catch up from: more than this many switches during one catch-up and the oldest
+/// is dropped, which can only make the catch-up slower.
+pub(super) const SOURCES_MAX: usize = 8;
+
+/// What a node that is not caught up still needs.
+#[derive(Clone, Debug)]
+pub(crate) struct CatchUp {
+    /// Since when it is a newcomer.
+    pub(crate) since: Instant,
+    /// When a caught-up source last answered.
+    pub(crate) source_seen: Option<Instant>,
+    /// When what came for it could last not be kept.
+    pub(crate) not_kept: Option<Instant>,
+    /// Lists before, each with its members; enough members of any one of them make this node caught up.
+    pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
+    /// The present list, enough members of which do as well.
+    pub(crate) present: Arc<[Incarnate]>,
+    /// So many caught-up members of a list may lack a write that was acknowledged.
+    may_lack: usize,
+    /// Caught-up members that the slot was merged from.
+    pub(crate) merged: SmallVec<[Incarnate; 2]>,
+    /// Others that it was merged from, or that have none of it.
+    pub(in crate::ring) gathered: SmallVec<[Incarnate; 2]>,
+    /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
+    pub(crate) reunited: SmallVec<[NodeId; 2]>,
+    /// The whole ring returns: who is not there yet may still come.
+    pub(crate) returns: bool,
+}
+
+impl CatchUp {
+    pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
+        Self {
+            since: now,
+            source_seen: None,
+            not_kept: None,
+            sources: SmallVec::new(),
+            present,
+            may_lack: may_lack(replicas),
+            merged: SmallVec::new(),
+            gathered: SmallVec::new(),
+            reunited: SmallVec::new(),
+            returns,
+        }
+    }
+
+    /// The list is another now: `present` instead of `former`.
+    pub(super) fn begin_again(&mut self, present: &Arc<[Incarnate]>, former: &Arc<[Incarnate]>, now: Instant) {
+        self.present = present.clone();
+        // What was merged was merged before this switch: the sources must have adopted the new list first.
+        self.merged.clear();
+        self.gathered.clear();
+        self.reunited.clear();
+        (self.since, self.source_seen) = (now, None);
+        if !self.sources.contains(former) && !former.is_empty() {
+            if self.sources.len() == SOURCES_MAX {
+                self.sources.remove(0);
+            }
+            self.sources.push(former.clone());
+        }
+    }
+
+    /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
+    /// this node has no more than it has, newcomers would wait for each other.
+    pub(crate) fn bereft(&self, lives: impl Fn(&Incarnate) -> bool) -> bool {
+        let living = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
+        let before = |m: &&Incarnate| self.sources.iter().any(|list| list.contains(m));
+        let heirs = self.present.iter().filter(|m| lives(m)).filter(before).count();
+        self.sources.iter().all(|list| living(list) <= self.may_lack) && heirs <= self.may_lack
+    }
+}
+
+impl SlotTable {
+    /// Notes that a caught-up source of the slot answered.
+    pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
+        if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
+            catch_up.source_seen = Some(now);
+        }
+    }
+
+    /// What comes for these newcomers cannot be kept here: that is no fault of their sources, however long it lasts.
+    pub(crate) fn cannot_keep(&mut self, slots: &[Slot], now: Instant) {
+        self.postpone(slots, now);
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
+                catch_up.not_kept = Some(now);
+            }
+        }
+    }
+
+    /// These newcomers have not begun to wait for their sources yet.
+    pub(crate) fn postpone(&mut self, slots: &[Slot], now: Instant) {
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
+                (catch_up.since, catch_up.source_seen) = (now, None);
+            }
+        }
+    }
+
+    /// Notes that a newcomer merged the slot from `source`; true if that makes it caught up.
+    pub(crate) fn merged_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = &mut state.catch_up else { return false };
+        if !catch_up.merged.contains(source) {
+            catch_up.merged.push(source.clone());
+        }
+        let merged = &catch_up.merged;
+        let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
+        let enough = catch_up.sources.iter().any(met) || met(&catch_up.present);
+        if enough {
+            state.promote();
+        }
+        enough
+    }
+
+    /// Notes that a newcomer has everything of the slot that `source` has, which goes by the same list and is not caught up,
+    /// or holds nothing of it.
+    pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) {
+        if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members)
+            && let Some(catch_up) = &mut state.catch_up
+            && !catch_up.gathered.contains(source)
+        {
+            catch_up.gathered.push(source.clone());
+        }
+    }
+
+    /// Ends the catch-up of a newcomer that has what every member of the lists before and of the present one has who
+    /// `lives`, caught up or not: nobody is left to wait for. True if that makes it caught up.
+    pub(crate) fn gathered_all(&mut self, slot: Slot, list: ListId, lives: impl Fn(&Incarnate) -> bool) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = state.catch_up.as_ref().filter(|c| !c.returns) else { return false };
+        let has = |m: &Incarnate| catch_up.merged.contains(m) || catch_up.gathered.contains(m);
+        let former = || catch_up.sources.iter().flat_map(|list| list.iter());
+        // If of the lists before nobody is left, that is for `give_up_waiting`.
+        let all = former().any(has) && former().chain(catch_up.present.iter()).all(|m| has(m) || !lives(m));
+        if all {
+            state.promote();
+        }
+        all
+    }
+
+    /// In a ring that comes back: what that member of the former list kept has not been merged yet.
+    pub(crate) fn wants_reunion_with(&self, slot: Slot, source: &NodeId) -> bool {
+        let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());
+        let merged = catch_up.is_none_or(|c| c.reunited.contains(source));
+        !merged && self.reunion.as_ref().is_some_and(|r| r.holds && r.was_in(slot, source))
+    }
+
+    /// Notes that a newcomer of a ring that comes back merged the slot from `source`, which returned; true if that makes
+    /// it caught up.
+    pub(crate) fn reunited_with(&mut self, slot: Slot, list: ListId, source: &NodeId) -> bool {
+        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.was_in(slot, source)) else { return false };
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = &mut state.catch_up else { return false };
+        if !catch_up.reunited.contains(source) {
+            catch_up.reunited.push(source.clone());
+        }
+        let whole = reunion.is_whole(slot, catch_up.reunited.len());
+        if whole {
+            state.promote();
+        }
+        whole
+    }
+
+    /// A newcomer of a ring that comes back has merged the slot from every member that is caught up (by boot), and all have
+    /// been heard: what was acknowledged in this life, was so by some of them. True if that makes it caught up.
+    pub(crate) fn merged_from_all(&mut self, slot: Slot, list: ListId, caught_up: &BTreeSet<u64>) -> bool {
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let Some(catch_up) = state.catch_up.as_ref().filter(|c| c.returns) else { return false };
+        let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
+        let all = !caught_up.is_empty() && caught_up.iter().all(merged);
+        if all {
+            state.promote();
+        }
+        all
+    }
+
+    /// Ends the catch-up of newcomers for whom nothing can be waited for. Returns them; what they may have missed is no
+    /// longer promised.
+    pub(crate) fn give_up_waiting(&mut self, hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
+        let slots = self.slots_where(|s| s.catch_up.is_some() && hopeless(s));
+        for slot in &slots {
+            if let Some(state) = self.states.get_mut(slot) {
+                state.promote();
+            }
+        }
+        slots
+    }
+}

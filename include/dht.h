@@ -142,7 +142,7 @@ enum dht_status
      */
     DHT_UNSUPPORTED = 22,
     /*
-     The process was forked after `start`; the child has no runtime. Start a node in the child instead.
+     The process was forked after the node was made: it is the parent's. Make and start a node in the child instead.
      */
     DHT_FORKED = 23,
     /*

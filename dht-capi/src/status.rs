@@ -56,7 +56,7 @@ pub enum dht_status {
     DHT_CLOCK_SKEW = 21,
     /// This release, or the peer's, does not have the feature. Leave the key at its default, or upgrade.
     DHT_UNSUPPORTED = 22,
-    /// The process was forked after `start`; the child has no runtime. Start a node in the child instead.
+    /// The process was forked after the node was made: it is the parent's. Make and start a node in the child instead.
     DHT_FORKED = 23,
     /// The caller gave the call up. Where `maybe_applied` is true, read before deciding to write again.
     DHT_CANCELLED = 24,

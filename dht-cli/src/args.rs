@@ -175,8 +175,8 @@ pub(crate) struct NodeArgs {
     pub(crate) cluster_name: String,
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
-    /// How long to wait for the connection, and then for the answer (1 s more for each MiB over the first): seconds, or
-    /// text like 250ms.
+    /// How long to wait for the connection, and then for the answer (of a write 1 s more for each MiB over the first):
+    /// seconds, or text like 250ms.
     #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration, default_value = "5s")]
     pub(crate) timeout: Duration,
 }

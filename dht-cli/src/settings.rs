@@ -165,7 +165,7 @@ const HELP: &[(&str, &str)] = &[
     ("fix_finger_interval", "Period of fix_fingers"),
     ("check_predecessor", "Period of check_predecessor"),
     ("heartbeat_interval", "Period of heartbeats"),
-    ("request_timeout", "Bounds a call with its retries; 1 s more for each MiB over the first"),
+    ("request_timeout", "Bounds a call with its retries; of a write 1 s more for each MiB over the first"),
     ("max_retries", "Further attempts inside one call, 0 to 100"),
     ("buffer_size", "Messages queued per peer"),
     ("max_connections", "Open connections; beyond it the idlest is closed"),

@@ -162,12 +162,14 @@ impl Dht {
 
     /// Joins the ring of one of `seeds` ("host:port"). Returns when this node is active there: calls from any member
     /// see its writes then and the reverse, while the hand-over of older data may go on. What this node holds is merged
-    /// by version. Joining the ring one is in is a no-op. Bounded by `request_timeout` × (`max_retries` + 1).
+    /// by version. Joining the ring one is in is a no-op. A ring must have let it in within `request_timeout`; copying may
+    /// take `request_timeout` × (`max_retries` + 1) in all.
     ///
     /// # Errors
     /// `InvalidArgument` if a seed is no "host:port" or all are this node itself; `Address` if none resolves;
     /// `Unreachable` if none answers; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses:
-    /// the node stays where it was. `Timeout` if it was let in and is still copying.
+    /// the node stays where it was, and the addresses are not tried again. `Timeout`, with an unknown outcome, if it was let
+    /// in and is still copying: that goes on. `Stopped`.
     pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<()> {
         let node = self.node()?;
         let seeds: Vec<String> = seeds.iter().map(|s| s.as_ref().trim().to_owned()).collect();
@@ -177,8 +179,8 @@ impl Dht {
         if let Some(bad) = seeds.iter().find(|s| !crate::config::is_endpoint(s)) {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("{bad:?} is no \"host:port\"")));
         }
-        let bound = node.config.request_timeout * (node.config.max_retries + 1);
-        node.join(&seeds, node.env.now() + bound).await
+        let (now, timeout) = (node.env.now(), node.config.request_timeout);
+        node.join(&seeds, now + timeout, now + timeout * (node.config.max_retries + 1)).await
     }
 
     /// Waits until this node is joined, agrees with its neighbours on who is there, and has caught up with all that it
@@ -193,8 +195,12 @@ impl Dht {
 
     /// Hands over what only this node holds, says goodbye and ends. Idempotent: later calls succeed at once.
     ///
+    /// A caller who gives up, by dropping the future, leaves the node leaving: it serves, and does not look for lost
+    /// nodes any more. Call it again, or stop.
+    ///
     /// # Errors
-    /// `Timeout` if not everything was handed over within `timeout`; the node has left nevertheless.
+    /// `Timeout` if not everything was handed over within `timeout`; the node has left nevertheless. `Stopped` if it was
+    /// stopped meanwhile.
     pub async fn leave(&self, timeout: Duration) -> Result<()> {
         self.0.node.leave(timeout).await
     }

@@ -192,7 +192,7 @@ error_kinds! {
     ClockSkew = 21, "CLOCK_SKEW";
     /// This release, or the peer's, does not have the feature. Leave the key at its default, or upgrade.
     Unsupported = 22, "UNSUPPORTED";
-    /// The process was forked after `start`; the child has no runtime. Start a node in the child instead.
+    /// The process was forked after the node was made: it is the parent's. Make and start a node in the child instead.
     Forked = 23, "FORKED";
     /// The caller gave the call up. Where `maybe_applied` is true, read before deciding to write again.
     Cancelled = 24, "CANCELLED";

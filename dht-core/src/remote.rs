@@ -223,7 +223,8 @@ impl Remote {
     }
 
     async fn call(&self, body: Request, deadline: Instant) -> Result<Response> {
-        let reply = self.ask(body, deadline, 0).await.map_err(call_error)?;
+        let writes = writes(&body);
+        let reply = self.ask(body, deadline, 0).await.map_err(|error| failure(error, writes))?;
         match reply.body {
             Response::Failure(error) => Err(error),
             body => Ok(body),
@@ -244,6 +245,18 @@ impl std::fmt::Debug for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Remote({})", self.0.node)
     }
+}
+
+/// Something is another after it.
+fn writes(body: &Request) -> bool {
+    let writes = |operation: &Operation| !matches!(operation.action, Action::Get);
+    matches!(body, Request::Apply { operations, .. } if operations.iter().any(writes))
+}
+
+/// Of what only reads the outcome is known: nothing was changed.
+fn failure(error: TransportError, writes: bool) -> Error {
+    let error = call_error(error);
+    if writes { error } else { Error::new(error.kind(), error.context()) }
 }
 
 fn unexpected() -> Error {

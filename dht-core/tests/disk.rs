@@ -284,6 +284,27 @@ async fn who_took_an_address_over_keeps_nobody_out_of_a_ring_that_lives() {
     common::stop(vec![one, nodes[2].clone(), stranger]).await;
 }
 
+/// A ring that lives does not take a member back that cannot be dialled where it says. That one does not form the ring a second
+/// time, to serve what it held when it went.
+#[tokio::test]
+async fn a_member_that_its_ring_refuses_does_not_form_it_again() {
+    let dir = Dir::new();
+    let (nodes, addresses) = ring_of_three(&dir).await;
+    fill(&nodes[0], 0..50, 1).await;
+    nodes[2].stop().await;
+    let refusals = || nodes[..2].iter().map(|node| node.statistics().expect("it runs").misbehaviours).sum::<u64>();
+    let before = refusals();
+    let astray = start(Config { advertise: "127.0.0.1:1".to_owned(), ..again(dir.of("2"), &addresses[2]) }).await;
+    // More tries than it takes to take all others for gone.
+    until("it was refused again and again", || refusals() >= before + 6).await;
+    assert_eq!(astray.node_info().expect("it runs").state, "joining");
+    astray.stop().await;
+    let back = start(again(dir.of("2"), &addresses[2])).await;
+    back.wait_ready(PATIENCE).await.expect("it is back");
+    check(&back, 0..50, 1).await;
+    common::stop(vec![back, nodes[0].clone(), nodes[1].clone()]).await;
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("it is there") {

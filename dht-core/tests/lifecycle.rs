@@ -290,7 +290,7 @@ async fn a_node_whose_seeds_are_down_keeps_trying() {
 async fn eight_nodes_started_at_once_with_the_same_seeds_form_one_ring() {
     // A port may be taken between its release and its use: then all start anew.
     let nodes = loop {
-        match started_together(8).await {
+        match started_together(8, "").await {
             Ok(nodes) => break nodes,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
         }
@@ -304,12 +304,16 @@ async fn eight_nodes_started_at_once_with_the_same_seeds_form_one_ring() {
     stop_all(&nodes).await;
 }
 
-async fn started_together(n: usize) -> Result<Vec<Dht>, dht_core::Error> {
+/// `name`: what they tell others instead of their address; empty: that.
+async fn started_together(n: usize, name: &str) -> Result<Vec<Dht>, dht_core::Error> {
     let reserved: Vec<Reserved> = (0..n).map(|_| Reserved::new()).collect();
-    let seeds: Vec<String> = reserved.iter().map(Reserved::endpoint).collect();
+    let told = |at: &Reserved| if name.is_empty() { at.endpoint() } else { format!("{name}:{}", at.port()) };
+    let seeds: Vec<String> = reserved.iter().map(told).collect();
     let mut starting = JoinSet::new();
-    for (i, port) in reserved.into_iter().map(Reserved::release).enumerate() {
-        starting.spawn(Dht::start(Config { port, seeds: seeds.clone(), ..named(&format!("n{i}")) }));
+    for (i, at) in reserved.into_iter().enumerate() {
+        let advertise = if name.is_empty() { String::new() } else { told(&at) };
+        let config = Config { port: at.release(), advertise, seeds: seeds.clone(), ..named(&format!("n{i}")) };
+        starting.spawn(Dht::start(config));
     }
     let started = starting.join_all().await;
     started.into_iter().collect()
@@ -400,4 +404,41 @@ async fn a_client_without_seeds_starts_unjoined() {
     assert_eq!(ids(&node.members().unwrap()), ["node"]);
     client.stop().await;
     node.stop().await;
+}
+
+/// Nodes that tell others a name instead of an address, and have each other's names as seeds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_names_started_at_once_form_one_ring() {
+    // A port may be taken between its release and its use: then all start anew.
+    let nodes = loop {
+        match started_together(3, "localhost").await {
+            Ok(nodes) => break nodes,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
+        }
+    };
+    settled(&nodes).await;
+    let own = [nodes[0].address()];
+    assert!(own[0].starts_with("localhost:"), "{own:?}");
+    refused(nodes[0].join(&own).await, ErrorKind::InvalidArgument, &["cannot join itself"]);
+    stop_all(&nodes).await;
+}
+
+/// A founder that tells others an address at which it is not: whoever joins would take it for dead, and have an empty ring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ring_that_says_it_is_somewhere_else_is_not_joined() {
+    let nowhere = Reserved::new();
+    let (founder, there) = loop {
+        let at = Reserved::new();
+        let there = at.endpoint();
+        let config = Config { port: at.release(), advertise: nowhere.endpoint(), ..named("founder") };
+        match Dht::start(config).await {
+            Ok(founder) => break (founder, there),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
+        }
+    };
+    founder.put("key", &1).await.unwrap();
+    let node = start(impatient("joiner")).await;
+    refused(node.join(&[there]).await, ErrorKind::Unreachable, &["founder", "advertise", &nowhere.endpoint()]);
+    assert_eq!((node.view().1, founder.view().1), (1, 1));
+    stop_all(&[node, founder]).await;
 }

@@ -182,13 +182,12 @@ pub(crate) fn by_key<T>(
     let (reached, failed) = (PyDict::new(py), PyDict::new(py));
     for (key, result) in keys.iter().zip(results) {
         match result {
-            Ok(value) => {
-                if let Some(value) = converted(py, value)?
-                    && !reached.contains(&key)?
-                {
-                    reached.set_item(key, value)?;
-                }
-            }
+            Ok(value) => match converted(py, value) {
+                Ok(Some(value)) if !reached.contains(&key)? => reached.set_item(key, value)?,
+                Ok(_) => {}
+                // What Python cannot hold is no reason to lose the others.
+                Err(error) => failed.set_item(key, error.into_value(py))?,
+            },
             Err(error) => failed.set_item(key, crate::errors::raised(py, &error).into_value(py))?,
         }
     }

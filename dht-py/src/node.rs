@@ -101,7 +101,9 @@ impl Node {
     /// Starts the node. Without ``seeds`` it founds a ring and serves at once; with seeds it returns after joining, or
     /// after ``request_timeout`` and goes on trying. A no-op on a running node.
     ///
-    /// Raises Address, IncompatibleRing, Auth, NodeIdInUse, RingFull, ClockSkew; NodeStopped after `stop` or `leave`.
+    /// Raises Address; Storage for a ``data_dir`` that cannot be used; ConfigError for one of another node or ring, and for
+    /// certificates; Insecure for a name that resolves beyond loopback; IncompatibleRing, Auth, NodeIdInUse, RingFull,
+    /// ClockSkew if the ring refuses; NodeStopped after `stop` or `leave`.
     ///
     /// >>> import dht
     /// >>> node = dht.DHT()
@@ -118,9 +120,11 @@ impl Node {
     }
 
     /// Joins the ring of ``addresses``: "host:port", several separated by commas, or a list. Returns when this node is
-    /// active there; hand-over of older data may go on. Joining the ring one is in is a no-op.
+    /// active there; hand-over of older data may go on. Joining the ring one is in is a no-op. A ring must have let it in within
+    /// ``request_timeout``; copying may take ``request_timeout`` times ``max_retries + 1`` in all.
     ///
-    /// Raises InvalidArgument, Address, Unreachable, IncompatibleRing, Auth, ClockSkew, NodeIdInUse, RingFull.
+    /// Raises InvalidArgument, Address, Unreachable, IncompatibleRing, Auth, ClockSkew, NodeIdInUse, RingFull: the node stays
+    /// where it was. OperationTimeout if it was let in and is still copying, which goes on.
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as first, dht.DHT() as second:

@@ -83,6 +83,51 @@ fn a_full_replica_acknowledges_nothing_and_the_writer_hears_why() {
     });
 }
 
+/// A full replica that missed deletions hears of them before they are forgotten, although it has no room for what it missed
+/// beside them.
+#[test]
+fn a_full_replica_hears_of_deletions_in_time() {
+    calm(|world| async move {
+        let grace = 30 * SECOND;
+        let small = Config { tombstone_grace: grace, slot_bits: 2, ..config(Eviction::Reject) };
+        let roomy = Config { max_memory: None, ..small.clone() };
+        let mut nodes = ring(&world, &roomy, 2).await;
+        nodes.push(Start::new(&world, &small, &[0]).node(2).await.expect("it joins"));
+        nodes[2].wait_ready(60 * SECOND).await.expect("it catches up");
+        let value = vec![7; 50_000];
+        let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
+        for key in &keys[..60] {
+            nodes[0].put_bytes(key, value.clone(), level(Consistency::All)).await.expect("there is room");
+        }
+        // Not for as long as it takes to be given up.
+        let [a, b, c] = [0, 1, 2].map(|number| world.address(number));
+        world.network().partition(&[&[a, b], &[c]]);
+        let mut deleted = 0;
+        for key in &keys[..60] {
+            let owner = nodes[0].locate(key).expect("it runs").remove(0);
+            if owner.id != nodes[2].node_id() {
+                deleted += usize::from(nodes[0].delete(key).await.expect("two of three are there"));
+            }
+        }
+        world.network().heal();
+        assert!(deleted > 20, "{deleted}");
+        // More than it has room for, so that what it lacks comes in several messages.
+        for key in &keys[60..] {
+            let owner = nodes[0].locate(key).expect("it runs").remove(0);
+            if owner.id != nodes[2].node_id() {
+                nodes[0].put_bytes(key, value.clone(), level(Consistency::Quorum)).await.expect("two have room");
+            }
+        }
+        assert_eq!(nodes[0].view().1, 3, "nobody was given up");
+        pass(10 * grace).await;
+        let mut left = 0;
+        for key in &keys[..60] {
+            left += usize::from(nodes[1].get_bytes(key, GetOptions::default()).await.expect("it serves").is_some());
+        }
+        assert_eq!(left, 60 - deleted, "what was deleted stays so");
+    });
+}
+
 /// A newcomer without room for its slots answers no reads of them, however long that lasts.
 #[test]
 fn a_newcomer_without_room_waits_for_it() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{LATENCY, calm};
-use dht_core::{Config, Dht, GetOptions, PutOptions};
+use dht_core::{Config, Dht, ErrorKind, GetOptions, PutOptions};
 use dht_sim::{Nodes, World};
 use held::{Start, pass};
 
@@ -144,5 +144,89 @@ fn two_joins_at_once_are_one_after_the_other() {
             node.wait_ready(60 * SECOND).await.expect("one ring");
             assert_eq!(node.get("key").await.expect("it serves"), Some(7));
         }
+    });
+}
+
+/// A join that fails leaves nothing behind: it takes no longer than a call, and no ring that comes up later at that address is
+/// looked for.
+#[test]
+fn a_join_that_failed_is_over() {
+    calm(|world| async move {
+        let node = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let (begun, silent) = (world.now(), world.address(9));
+        let failed = node.join(&[silent.as_str()]).await.expect_err("nobody is there");
+        assert_eq!((failed.kind(), failed.maybe_applied()), (ErrorKind::Unreachable, false), "{failed}");
+        assert!(world.now() - begun <= config().request_timeout, "{:?}", world.now() - begun);
+        let late = Start::new(&world, &config(), &[]).node(9).await.expect("it founds another");
+        pass(60 * SECOND).await;
+        assert_eq!((node.view().1, late.view().1), (1, 1), "nobody joined the two");
+        node.join(&[silent.as_str()]).await.expect("now it is there");
+        assert_eq!(node.view().1, 2);
+    });
+}
+
+/// One's own address, and that of a member of one's own ring, in a list of two rings to become one.
+#[test]
+fn a_join_of_two_rings_is_told_to_the_other_ring() {
+    calm(|world| async move {
+        let mut rings = Vec::new();
+        for founder in [0, 10] {
+            let first = Start::new(&world, &config(), &[]).node(founder).await.expect("it founds a ring");
+            let second = Start::new(&world, &config(), &[founder]).node(founder + 1).await.expect("it joins");
+            second.wait_ready(60 * SECOND).await.expect("it gets ready");
+            rings.push((first, second));
+        }
+        // Whichever of the two has the smaller id: one of the two directions has to tell the other ring.
+        let ((a, b), (c, _)) = (&rings[0], &rings[1]);
+        let joined = a.join(&[a.address(), b.address(), c.address()]).await;
+        joined.expect("a member of its own ring welcomes it: a no-op, or one ring");
+        c.join(&[c.address(), a.address()]).await.expect("the other ring is there");
+        let members = |node: &Dht| node.view().1;
+        while [a, b, c].iter().any(|node| members(node) < 4) {
+            assert!(world.now() < 60 * SECOND, "{} {} {}", members(a), members(b), members(c));
+            pass(SECOND).await;
+        }
+    });
+}
+
+/// A client is told to be where it is, like any node.
+#[test]
+fn a_client_says_that_it_has_joined() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let client = Config { virtual_nodes: Some(0), ..config() };
+        let client = Start::new(&world, &client, &[]).node(1).await.expect("it starts unjoined");
+        let state = |node: &Dht| node.node_info().expect("it runs").state;
+        assert_eq!(state(&client), "joining");
+        client.join(&[first.address()]).await.expect("the ring is there");
+        assert_eq!(state(&client), "active");
+        assert_eq!(first.members().expect("it runs").len(), 1, "it is no member");
+    });
+}
+
+/// A call under way ends when its node is stopped, not at its own deadline.
+#[test]
+fn a_stop_ends_reads_and_joins_under_way() {
+    calm(|world| async move {
+        let mut nodes = Nodes::new(world.clone(), config());
+        nodes.form(3).expect("in range");
+        let node = nodes.node(0);
+        for silent in [1, 2] {
+            nodes.crash(silent, dht_sim::Crash::Machine).await;
+        }
+        let minute = GetOptions { timeout: Some(60 * SECOND), ..GetOptions::default() };
+        let reading = node.clone();
+        let read = tokio::spawn(async move { reading.get_bytes("key", minute).await });
+        let (joining, silent) = (node.clone(), world.address(9));
+        let join = tokio::spawn(async move { joining.join(&[silent.as_str()]).await });
+        pass(SECOND / 10).await;
+        let begun = world.now();
+        node.stop().await;
+        for ended in [read.await.expect("no panic").err(), join.await.expect("no panic").err()] {
+            let error = ended.expect("it was stopped");
+            assert_eq!(error.kind(), ErrorKind::Stopped, "{error}");
+        }
+        assert!(world.now() - begun < SECOND, "{:?}", world.now() - begun);
+        nodes.stop().await;
     });
 }

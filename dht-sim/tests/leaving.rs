@@ -80,3 +80,43 @@ fn who_waits_in_vain_for_a_joiner_says_so() {
         drop(second);
     });
 }
+
+/// A node that is told to leave while it is joining: it was in no list yet, so there is nothing to wait for, and nothing is lost
+/// with it, even where there is one copy of everything.
+#[test]
+fn who_leaves_while_it_is_joining_itself_is_gone_at_once() {
+    for replication_factor in [1, 3] {
+        calm(move |world| async move {
+            let config = Config { replication_factor, ..config() };
+            let first = Start::new(&world, &config, &[]).node(0).await.expect("it founds a ring");
+            fill(&first).await;
+            let second = Start::new(&world, &config, &[0]).node(1).await.expect("it starts");
+            assert_eq!(second.node_info().expect("it runs").state, "joining", "it copies for seconds");
+            let begun = world.now();
+            second.leave(120 * SECOND).await.expect("it holds nothing that others lack");
+            assert!(world.now() - begun < 30 * SECOND, "{:?}", world.now() - begun);
+            pass(30 * SECOND).await;
+            assert_eq!((missing(&first).await, first.view().1), (0, 1));
+        });
+    }
+}
+
+/// Whoever waits for a hand-over learns that the node was stopped meanwhile, at once.
+#[test]
+fn a_stop_ends_a_leave() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        fill(&first).await;
+        let second = Start::new(&world, &config(), &[0]).node(1).await.expect("it starts");
+        world.network().crash(&world.address(1), Crash::Machine);
+        let (begun, leaving) = (world.now(), first.clone());
+        let leave = tokio::spawn(async move { leaving.leave(Duration::MAX).await });
+        pass(SECOND).await;
+        first.stop().await;
+        let left = leave.await.expect("no panic").expect_err("nothing was handed over");
+        assert_eq!(left.kind(), ErrorKind::Stopped, "{left}");
+        assert!(world.now() - begun < 3 * SECOND, "{:?}", world.now() - begun);
+        first.leave(SECOND).await.expect("later calls succeed");
+        drop(second);
+    });
+}

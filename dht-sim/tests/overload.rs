@@ -199,3 +199,37 @@ fn a_node_that_stands_still_delays_no_calls_to_others() {
         assert!(stuck.join_all().await.into_iter().all(|failed| failed), "it stood still for longer than they wait");
     });
 }
+
+/// A newcomer whose sources have more to do than they can waits for them, however long: they live, and have what it lacks.
+#[test]
+fn a_newcomer_does_without_no_source_that_is_only_busy() {
+    calm(|world| async move {
+        let config = Config { slot_bits: 8, ..Config::default() };
+        let mut nodes = held::ring(&world, &config, 2).await;
+        let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+        for n in 0..50 {
+            nodes[0].put_with(format!("key-{n}"), &n, all).await.expect("both are there");
+        }
+        let gate = Arc::<held::Gate>::default();
+        gate.close();
+        let start = held::Start { gate: gate.clone(), ..held::Start::new(&world, &config, &[0]) };
+        let newcomer = start.node(2).await.expect("it starts");
+        // Longer than it would wait for sources that say nothing.
+        pass(200 * SECOND).await;
+        assert_eq!(nodes[0].view().1, 3, "it is in the lists");
+        let here = newcomer.statistics().expect("it runs").data_items_stored;
+        assert_eq!((here, newcomer.health().expect("it runs").handed_over), (0, false));
+        let one = GetOptions { consistency: Some(Consistency::One), ..GetOptions::default() };
+        for n in 0..50 {
+            let found = newcomer.get_with(format!("key-{n}"), one).await.expect("others have it");
+            assert_eq!(found, Some(n));
+        }
+        gate.open();
+        newcomer.wait_ready(60 * SECOND).await.expect("it catches up");
+        assert_eq!(newcomer.statistics().expect("it runs").data_items_stored, 50);
+        nodes.push(newcomer);
+        for node in &nodes {
+            node.stop().await;
+        }
+    });
+}

@@ -61,3 +61,39 @@ fn what_was_deleted_in_a_split_stays_deleted() {
         common::calm(|world| async move { split(&world, GRACE * graces).await });
     }
 }
+
+/// A node comes back to so much that was written without it that it catches up for longer than a minute and a grace: what was
+/// deleted is remembered until it has.
+#[test]
+fn what_was_deleted_stays_deleted_while_somebody_catches_up_slowly() {
+    common::calm(|world| async move {
+        let config = Config { slot_bits: 6, tombstone_grace: GRACE, repair_rate: 1 << 16, ..Config::default() };
+        let mut nodes = Nodes::new(world.clone(), config);
+        nodes.start(0, &[]).await.expect("it founds");
+        nodes.start_together(1..4, &[0]).await.expect("they join");
+        nodes.settled(60 * SECOND).await.expect("it comes to rest");
+        for n in 0..KEYS {
+            nodes.node(0).put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        let here: Vec<_> = (0..3).map(|number| world.address(number)).collect();
+        world.network().partition(&[&here, &[world.address(3)]]);
+        wait_for(&nodes, 3, &[0, 1, 2]).await;
+        for n in 0..KEYS {
+            assert!(nodes.node(0).delete(format!("key-{n}")).await.expect("it serves"));
+        }
+        let large = "x".repeat(40_000);
+        for n in 0..800 {
+            nodes.node(0).put(format!("large-{n}"), &large).await.expect("it serves");
+        }
+        tokio::time::sleep(2 * GRACE).await;
+        world.network().heal();
+        wait_for(&nodes, 4, &[0, 1, 2, 3]).await;
+        let took = nodes.settled(900 * SECOND).await.expect("one ring again");
+        assert!(took > 60 * SECOND + GRACE, "it was to be slow: {took:?}");
+        for n in 0..KEYS {
+            let found: Option<usize> = nodes.node(n % 4).get(format!("key-{n}")).await.expect("it serves");
+            assert_eq!(found, None, "key-{n}");
+        }
+        nodes.stop().await;
+    });
+}

@@ -60,8 +60,10 @@ func newNode(config string) (*Node, error) {
 // Start starts the node: without seeds it founds a ring; with seeds it returns after joining or after RequestTimeout,
 // and goes on trying. A no-op if it runs. If ctx ends it before, the node may still start; Close ends it all the same.
 //
-// Errors: ErrAddress, ErrIncompatibleRing, ErrAuth, ErrNodeIDInUse, ErrRingFull, ErrClockSkew: nothing runs, and it may be
-// started again. ErrStopped after Stop, Leave or Close.
+// Errors: ErrAddress; ErrStorage for a DataDir that cannot be used; ErrConfig for one of another node or ring, and for
+// certificates; ErrInsecure for a name that resolves beyond loopback; ErrIncompatibleRing, ErrAuth, ErrNodeIDInUse,
+// ErrRingFull, ErrClockSkew if the ring refuses: nothing runs, and it may be started again. ErrStopped after Stop, Leave or
+// Close.
 func (n *Node) Start(ctx context.Context) error {
 	return n.wait(ctx, writes, func(err **C.dht_error_t) C.dht_status { return C.dht_start(n.handle, err) })
 }
@@ -111,7 +113,8 @@ func (n *Node) Close() error {
 }
 
 // Join joins the ring of one of addresses, "host:port", and returns when this node is active there; data of both rings
-// merges by version. A no-op in the ring it is in.
+// merges by version. A no-op in the ring it is in. A ring must have let it in within RequestTimeout; copying may take
+// RequestTimeout × (MaxRetries + 1) in all.
 //
 // Errors: ErrInvalidArgument for none, for what is no address and for this node's own alone; ErrAddress;
 // ErrUnreachable; ErrIncompatibleRing, ErrAuth, ErrClockSkew, ErrNodeIDInUse, ErrRingFull: the node stays where it was.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import _dht
 from ._dht import Call
 from ._sync import log_failed_leave, settings_of_environment
-from .errors import DHTError, NotStarted
+from .errors import DHTError, ForkedProcess, NotStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ class AsyncDHT:
         """`leave`, then `stop`; a failed leave is logged, never raised."""
         try:
             await self.leave()
-        except NotStarted:
-            # There is nothing to leave.
+        except (NotStarted, ForkedProcess):
+            # There is nothing to leave: after a fork the node is the parent's.
             pass
         except DHTError as error:
             log_failed_leave(error)
@@ -141,7 +141,7 @@ class AsyncDHT:
             # Also when the task was cancelled: nothing stays behind.
             try:
                 await self.stop()
-            except NotStarted:
+            except (NotStarted, ForkedProcess):
                 pass
 
     async def put(

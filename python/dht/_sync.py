@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _dht
-from .errors import DHTError, NotStarted
+from .errors import DHTError, ForkedProcess, NotStarted
 
 # The name is known to type checkers; importing it from typing would take longer than all of this package.
 TYPE_CHECKING = False
@@ -90,8 +90,8 @@ class DHT(_dht.Node):
         """
         try:
             self.leave()
-        except NotStarted:
-            # There is nothing to leave.
+        except (NotStarted, ForkedProcess):
+            # There is nothing to leave: after a fork the node is the parent's.
             pass
         except DHTError as error:
             log_failed_leave(error)
@@ -99,7 +99,7 @@ class DHT(_dht.Node):
             # Also when Ctrl-C ended the wait: nothing stays behind.
             try:
                 self.stop()
-            except NotStarted:
+            except (NotStarted, ForkedProcess):
                 pass
 
     def __enter__(self) -> Self:

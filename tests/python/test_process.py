@@ -78,6 +78,8 @@ if child == 0:
         else:
             os._exit(3)
     assert time.monotonic() - begun < 1
+    # The end of a `with` around the fork: the node is the parent's.
+    node.close()
     # The child is free to have nodes of its own.
     with dht.DHT() as own:
         own["k"] = 3

@@ -125,7 +125,10 @@ impl NodeHandle {
     /// `TooLarge`, `Forked`.
     pub fn hash_key(&self, key: &[u8]) -> Result<String> {
         self.home.check()?;
-        if key.len() > self.config.max_key_size {
+        // The bound is the ring's, once this node is in one.
+        if let Some(running) = self.running.load_full() {
+            running.dht.check_key(key)?;
+        } else if key.len() > self.config.max_key_size {
             let context = format!("the key has {} bytes: max_key_size is {}", key.len(), self.config.max_key_size);
             return Err(Error::new(ErrorKind::TooLarge, context));
         }

@@ -276,7 +276,7 @@ impl Dht {
     async fn carry_out(&self, operation: &Operation, consistency: Option<Consistency>, deadline: Instant) -> OpResult {
         let node = &self.0.node;
         match node.put_alone(operation) {
-            Some(result) => node.settle_alone(&operation.key, result).await,
+            Some(result) => node.settle_alone(&operation.key, result, deadline).await,
             None => {
                 let level = consistency.unwrap_or(node.config.consistency);
                 let named = Named { name: operation.action.name(), key: &operation.key, level };

@@ -6,6 +6,13 @@ use crate::ring::id::Id;
 use crate::shapes::{Finger, Health, LookupTrace, NodeInfo, RingInfo, Statistics};
 
 impl Dht {
+    /// # Errors
+    /// `TooLarge` if no key of this ring is so long.
+    #[doc(hidden)]
+    pub fn check_key(&self, key: &[u8]) -> Result<()> {
+        self.0.node.check_key(key)
+    }
+
     /// The id of a key on the ring.
     pub fn hash_key(&self, key: impl AsRef<[u8]>) -> Id {
         self.0.node.key_id(key.as_ref())

@@ -1,17 +1,18 @@
-//! A put on a node that is alone when it begins, and not any more when its record is kept.
+//! A node that is alone: a put that a join overtakes, and a disk that does not answer.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::data::fingerprint::Fingerprint;
 use crate::data::record::{KeyDigest, Record, Version};
 use crate::dht::Foundation;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ring::record::NodeId;
 use crate::ring::slot::Slot;
-use crate::store::{MemoryStore, Merged, Store, Usage};
+use crate::store::{MemoryStore, Merged, Store, Ticket, Usage};
 use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
-use crate::{Config, Consistency, Dht, Env, GetOptions, PutOptions};
+use crate::{Config, Consistency, Dht, Env, Expected, GetOptions, PutOptions, Value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,9 +32,17 @@ struct Holding {
     store: MemoryStore,
     step: Mutex<Step>,
     changed: Condvar,
+    /// The disk takes nothing any more.
+    stalled: AtomicBool,
 }
 
 impl Holding {
+    fn new(config: &Config, step: Step) -> Arc<Self> {
+        let store = MemoryStore::new(crate::ring::params::slot_count(config).expect("valid"));
+        let (step, changed, stalled) = (Mutex::new(step), Condvar::new(), AtomicBool::new(false));
+        Arc::new(Self { store, step, changed, stalled })
+    }
+
     fn go(&self, step: Step) {
         *self.step.lock().unwrap() = step;
         self.changed.notify_all();
@@ -91,11 +100,21 @@ impl Store for Holding {
     fn usage(&self) -> Usage {
         self.store.usage()
     }
+
+    fn persistent(&self) -> bool {
+        true
+    }
+
+    fn ticket(&self, _: Slot) -> Ticket {
+        if self.stalled.load(Relaxed) { Ticket::of(&Arc::default(), 1) } else { Ticket::ready() }
+    }
+
+    fn settled(&self, slot: Slot) -> Ticket {
+        self.ticket(slot)
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
-    let config = Config { node_id: "first".to_owned(), backup_replicas: false, ..Config::default() };
+async fn start_on(store: Arc<Holding>, config: Config) -> Dht {
     let env = Env::system();
     let options = TcpOptions {
         bind: Some("127.0.0.1:0".to_owned()),
@@ -108,11 +127,46 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
     };
     let transport = TcpTransport::bind(options, env.clone()).await.expect("a free port");
     let address = transport.local_address();
-    let store = MemoryStore::new(crate::ring::params::slot_count(&config).expect("valid"));
-    let store = Arc::new(Holding { store, step: Mutex::new(Step::Before), changed: Condvar::new() });
-    let foundation =
-        Foundation { transport: Arc::new(transport), store: store.clone(), env, address, boot: 7, shared: None };
-    let first = Dht::start_with(config, foundation).await.expect("it starts");
+    let foundation = Foundation { transport: Arc::new(transport), store, env, address, boot: 7, shared: None };
+    Dht::start_with(config, foundation).await.expect("it starts")
+}
+
+/// A call ends at its deadline, however long the disk takes; only of a write the outcome is unknown then. What is told of what
+/// is there has to be on the disk too.
+#[tokio::test]
+async fn calls_do_not_wait_for_a_disk_beyond_their_deadline() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let store = Holding::new(&config, Step::May);
+    let node = start_on(store.clone(), config).await;
+    node.put("key", &1).await.expect("it is served");
+    store.stalled.store(true, Relaxed);
+    let timeout = Some(Duration::from_millis(50));
+    let put = PutOptions { timeout, ..PutOptions::default() };
+    let get = GetOptions { timeout, ..GetOptions::default() };
+    let absent = || Expected::Absent;
+    let swap = |key| node.compare_and_swap_value(key, absent(), Value::from_bytes("new"), put);
+    let many = async { node.put_many([("key", Value::from_bytes("new"))], put).await.map(|mut all| all.remove(0)) };
+    let outcomes = [
+        ("put", node.put_with("key", &2, put).await.err(), true),
+        ("put_many", many.await.and_then(|first| first).err(), true),
+        ("a swap of what is there", swap("key").await.err(), false),
+        ("delete", node.delete_with("key", get).await.err(), true),
+        ("a delete of nothing", node.delete_with("nothing", get).await.err(), false),
+        ("get", node.get_bytes("key", get).await.err(), false),
+    ];
+    for (call, error, maybe_applied) in outcomes {
+        let error = error.unwrap_or_else(|| panic!("{call} was answered before it was on the disk"));
+        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Quorum), "{call}: {error}");
+        assert_eq!(error.maybe_applied(), maybe_applied, "{call}: {error}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
+    let config = Config { node_id: "first".to_owned(), backup_replicas: false, ..Config::default() };
+    let store = Holding::new(&config, Step::Before);
+    let first = start_on(store.clone(), config).await;
 
     let putting = tokio::spawn({
         let first = first.clone();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 
@@ -12,7 +13,8 @@ use super::fingers::Fingers;
 use super::join::Welcome;
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
-use crate::error::{ErrorKind, Result};
+use crate::data::hlc;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
@@ -32,12 +34,12 @@ impl Node {
     ///
     /// # Errors
     /// `RingFull` if others took the last position meanwhile. The node then is where it was: in no ring, or in one of
-    /// its own.
+    /// its own. `Stopped` if it was told to leave meanwhile.
     pub(super) async fn become_member(self: &Arc<Self>, welcome: Welcome) -> Result<()> {
         let before = self.ring();
         self.look_for_later_life(&welcome.records);
         let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
-        let forgotten = ours && welcome.forgotten && !welcome.reunites;
+        let forgotten = ours && !welcome.reunites && welcome.forgotten.is_some_and(|ago| !self.wrote_within(ago));
         if forgotten {
             self.drop_records()?;
         }
@@ -45,7 +47,9 @@ impl Node {
         if reunion.is_some() && welcome.reunites {
             self.tell_of_last_life(&welcome.records).await;
         }
-        self.life.enter(Phase::Joining);
+        if !self.life.enter(Phase::Joining) {
+            return Err(leaves());
+        }
         {
             let mut state = self.state();
             self.readable.clear();
@@ -58,16 +62,29 @@ impl Node {
         }
         self.learn(&welcome.records);
         if !self.is_client()
-            && let Err(error) = self.become_active().await
+            && let Err(error) = self.become_active_unless_told_to_leave().await
         {
-            self.withdraw(before).await;
+            if self.life.phase() == Phase::Joining {
+                self.withdraw(before).await;
+            } else {
+                // The goodbye is said by who leaves.
+                self.release_admissions();
+            }
             return Err(error);
         }
+        if !self.life.enter(Phase::Active) {
+            return Err(leaves());
+        }
         log!(self, info, "joined");
-        self.life.enter(Phase::Active);
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
         Ok(())
+    }
+
+    /// There is something here that was written since then: this node served without the ring, and may have the only copy.
+    fn wrote_within(&self, ago: Duration) -> bool {
+        let since_ms = self.env.wall_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+        hlc::wall_ms(self.store.highest_stamp()) >= since_ms
     }
 
     /// The ring lives, and was without this node for longer than it keeps deletions: what was deleted meanwhile would come
@@ -83,6 +100,14 @@ impl Node {
             self.store.remove_slot(slot, held)?;
         }
         Ok(())
+    }
+
+    async fn become_active_unless_told_to_leave(self: &Arc<Self>) -> Result<()> {
+        tokio::select! {
+            biased;
+            result = self.become_active() => result,
+            _ = self.life.wait_for(|phase| phase != Phase::Joining) => Err(leaves()),
+        }
     }
 
     /// From knowing the ring to being in its lists.
@@ -125,8 +150,14 @@ impl Node {
 
     /// Enters the lists. `None` if another took our last position since it was chosen, and others were chosen now: each
     /// time this happens there is one free position fewer, so it ends.
+    ///
+    /// # Errors
+    /// `RingFull`; `Stopped` if this node leaves, which was decided on while it was in no list.
     fn activate(&self) -> Result<Option<NodeRecord>> {
         let mut state = self.state();
+        if self.life.phase() != Phase::Joining {
+            return Err(leaves());
+        }
         if !state.members.has_room_for(state.members.own()) {
             let moved = self.choose_positions(&mut state);
             let own = state.members.own();
@@ -241,4 +272,8 @@ impl Node {
             self.stabilize_vnodes(&lacking).await;
         }
     }
+}
+
+fn leaves() -> Error {
+    Error::new(ErrorKind::Stopped, "this node was told to leave, or stopped, before it had joined")
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::join::Welcome;
+use super::join::{Refusal, Welcome, final_for_join};
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::record::{Address, Member, NodeRecord, NodeState, Verdict};
+use crate::ring::record::{Address, Member, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
 use crate::ring::view::{RingView, positions_of};
 use crate::wire::facts::Facts;
@@ -50,10 +50,12 @@ impl Node {
     ) -> Result<()> {
         let company = former.others.iter().filter(|r| r.present());
         let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
+        let own = self.own_addresses().await;
         let ask = known
             .into_iter()
-            .filter(|a| **a != self.address)
+            .filter(|a| !own.contains(a))
             .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), deadline).await) });
+        let ours = |ring: RingId| former.ring.is_some_and(|(id, _)| id == ring);
         let (mut welcome, mut returning): (Option<Welcome>, Vec<&Address>) = (None, Vec::new());
         let mut refusal = None;
         for (address, answer) in futures_util::future::join_all(ask).await {
@@ -62,17 +64,20 @@ impl Node {
                 Ok(found) if !seeds.contains(address) && !self.is_of_company(former, &found) => {}
                 Ok(found) => {
                     // Its ring if there is one, and there one who waits for it rather than one who does not.
-                    let rank = |w: &Welcome| (former.ring.is_some_and(|(id, _)| id == w.ring_id), w.reunites);
+                    let rank = |w: &Welcome| (ours(w.ring_id), w.reunites);
                     welcome = Some(welcome.filter(|before| rank(before) >= rank(&found)).unwrap_or(found));
                 }
+                // Another ring has the address by now; what that one says is nothing to this node.
+                Err(Refusal { ring: Some(ring), .. }) if !ours(ring) && !seeds.contains(address) => {}
                 // Whoever else is asked, this node is not let in.
-                Err(error) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
+                Err(Refusal { error, .. }) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
                     return Err(error);
                 }
-                Err(error) if super::join::final_for_join(error.kind()) => {
+                // In a ring, if only on its way in: that ring is there.
+                Err(Refusal { error, ring }) if ring.is_some() || final_for_join(error.kind()) => {
                     refusal.get_or_insert(error);
                 }
-                Err(error) if error.kind() == ErrorKind::NotJoined => returning.push(address),
+                Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => returning.push(address),
                 Err(_) => {}
             }
         }

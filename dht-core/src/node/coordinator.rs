@@ -22,7 +22,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::Agreement;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
-use crate::store::Ticket;
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
 
 impl Node {
@@ -181,7 +180,12 @@ impl Node {
                     self.unchanged.note(operations[index].id, attempt);
                     result
                 }
-                (Err(error), _) => OpResult::Failed(error),
+                (Err(error), kept) => {
+                    if matches!(kept, Kept::Applied { .. }) {
+                        self.recent.doubt(operations[index].id);
+                    }
+                    OpResult::Failed(error)
+                }
             });
         }
         superseded
@@ -227,8 +231,14 @@ impl Node {
         seen: &mut BTreeMap<OpId, Seen>,
         deadline: Instant,
     ) -> Vec<(usize, Error)> {
-        if which.is_empty() || self.alone() || planted!("no_look_first") {
+        if which.is_empty() || planted!("no_look_first") {
             return Vec::new();
+        }
+        if self.alone() {
+            // What is told of what is here has to be there after a restart too.
+            let settled = self.settled(which.iter().map(|&index| self.slot_of(&operations[index].key)));
+            let failed = settled.wait_until(deadline).await.err();
+            return failed.map_or_else(Vec::new, |error| which.iter().map(|&i| (i, error.clone())).collect());
         }
         let looked: Vec<&Operation> = which.iter().map(|&i| &operations[i]).collect();
         let found = self.read_for(&looked, retries, deadline).await;
@@ -313,19 +323,20 @@ impl Node {
         })
     }
 
-    /// Holds back what `put_alone` did with `key` until it is as durable as was promised.
+    /// Holds back what `put_alone` did with `key`, or found there, until that is as durable as was promised.
     ///
     /// # Errors
-    /// `Storage` if the disk failed: the write may be there after a restart.
-    pub(crate) async fn settle_alone(&self, key: &[u8], result: OpResult) -> OpResult {
+    /// `Storage` if the disk failed, `Timeout` if it takes too long: the write may be there after a restart.
+    pub(crate) async fn settle_alone(&self, key: &[u8], result: OpResult, deadline: Instant) -> OpResult {
+        let slot = self.slot_of(key);
         let written = matches!(&result, OpResult::Written { outcome, .. } if outcome.acks > 0);
-        let ticket = if written { self.store.ticket(self.slot_of(key)) } else { Ticket::ready() };
+        let ticket = if written { self.store.ticket(slot) } else { self.settled(std::iter::once(slot)) };
         if ticket.is_ready() {
             return result;
         }
-        match ticket.wait().await {
+        match ticket.wait_until(deadline).await {
             Ok(()) => result,
-            Err(error) => OpResult::Failed(error.unknown_outcome()),
+            Err(error) => OpResult::Failed(if written { error.unknown_outcome() } else { error }),
         }
     }
 

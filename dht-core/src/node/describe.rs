@@ -30,6 +30,17 @@ impl Node {
     pub(crate) fn node_info(&self) -> NodeInfo {
         let state = self.state();
         let own = state.members.own();
+        if self.is_client() {
+            // Nobody is told of a client: its record says nothing of where it is.
+            let state = match self.life.phase() {
+                Phase::Joining => "joining",
+                Phase::Active => "active",
+                Phase::Leaving => "leaving",
+                Phase::Left | Phase::Stopped => "left",
+            };
+            let last_seen = self.env.wall_ms() as f64 / 1000.0;
+            return NodeInfo { state: state.to_owned(), last_seen, ..self.bare_info(own) };
+        }
         state.members.get(&own.node_id).map(|known| self.info(known)).unwrap_or_else(|| self.bare_info(own))
     }
 

@@ -1,5 +1,6 @@
 //! Ways into a ring: found one, or ask a member to be let in; what becomes of that is in `become_member.rs`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingConfig;
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId};
-use crate::transport::Reply;
+use crate::transport::{Call, Reply, call_error};
 use crate::wire::message::{Request, Response};
 
 /// Between two tries to join.
@@ -25,8 +26,17 @@ pub(super) struct Welcome {
     pub(super) records: Vec<NodeRecord>,
     /// The ring comes back as a whole, and is not all there yet.
     pub(super) reunites: bool,
-    /// It may have forgotten deletions of what this node holds.
-    pub(super) forgotten: bool,
+    /// Who said it.
+    pub(super) at: Address,
+    /// It may have forgotten deletions of what this node holds; how long ago it gave this node up.
+    pub(super) forgotten: Option<Duration>,
+}
+
+/// Why nobody let this node in.
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    /// The ring of one who answered: it is there, whatever the reason.
+    pub(super) ring: Option<RingId>,
 }
 
 /// One at a time changes the ring that a node is in.
@@ -81,7 +91,7 @@ impl Node {
                     tell.take().map(|tell| tell.send(Ok(())));
                     return;
                 }
-                let tried = node.enter_once(&seeds, node.env.now() + node.config.request_timeout).await;
+                let tried = Box::pin(node.enter_once(&seeds, node.env.now() + node.config.request_timeout)).await;
                 match tried {
                     Ok(()) => {
                         tell.take().map(|tell| tell.send(Ok(())));
@@ -89,7 +99,6 @@ impl Node {
                     }
                     Err(error) => {
                         log!(node, debug, %error, "not joined yet");
-                        node.stats.error(error.kind());
                         if final_for_join(error.kind()) {
                             tell.take().map(|tell| tell.send(Err(error)));
                         }
@@ -110,7 +119,7 @@ impl Node {
         if let Some(former) = self.former_company() {
             // Those that were there are as good to ask as the seeds.
             let seeds = self.resolve_all(seeds).await.unwrap_or_default();
-            return Box::pin(self.come_back_once(former, &seeds, deadline)).await;
+            return self.come_back_once(former, &seeds, deadline).await;
         }
         let addresses = self.resolve_all(seeds).await?;
         match self.welcome(&addresses, deadline).await {
@@ -118,10 +127,10 @@ impl Node {
                 let _way_in = self.first_way_in()?;
                 self.become_member(welcome).await
             }
-            Err(error) => {
-                let smallest = addresses.iter().min() == Some(&self.address);
+            Err(Refusal { error, ring }) => {
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
-                if smallest && silent && !self.is_client() {
+                // A ring that does not take this node is there nevertheless.
+                if silent && ring.is_none() && !self.is_client() && self.is_first_of(seeds, &addresses).await {
                     let _way_in = self.first_way_in()?;
                     self.found();
                     return Ok(());
@@ -129,6 +138,29 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    /// Of those that are started with these seeds this node is the one to found a ring: its address is the smallest. Where the
+    /// seeds name it as others are told to dial it, names are compared, which are the same to all; else what they resolve to,
+    /// of the kind that this node has.
+    async fn is_first_of(&self, seeds: &[String], addresses: &[Address]) -> bool {
+        if seeds.iter().any(|seed| seed == self.address.as_str()) {
+            return seeds.iter().min().is_some_and(|first| first == self.address.as_str());
+        }
+        let own = self.own_addresses().await;
+        let is_v4 = |address: &Address| address.as_str().parse().is_ok_and(|address: SocketAddr| address.is_ipv4());
+        let kind = own.last().is_none_or(&is_v4);
+        addresses.iter().filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
+    }
+
+    /// What others dial to reach this node, and what that resolves to here, if it is a name.
+    pub(super) async fn own_addresses(&self) -> Vec<Address> {
+        let mut own = vec![self.address.clone()];
+        if self.address.as_str().parse::<SocketAddr>().is_err() {
+            // A name that does not resolve here may do so for others.
+            own.extend(self.transport.resolve(self.address.as_str()).await.unwrap_or_default());
+        }
+        own
     }
 
     /// The way into a ring for a node that is in none.
@@ -148,10 +180,15 @@ impl Node {
     /// `join`: enters the ring of one of `endpoints`, with whatever this node holds.
     ///
     /// # Errors
-    /// `InvalidArgument` if they name only this node; `Address` if none resolves; `Unreachable` if none answers by
-    /// the deadline; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
-    /// where it was.
-    pub(crate) async fn join(self: &Arc<Self>, endpoints: &[String], deadline: Instant) -> Result<()> {
+    /// `InvalidArgument` if they name only this node; `Address` if none resolves; `Unreachable` if none lets it in until
+    /// `found_by`; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
+    /// where it was. `Timeout` with an unknown outcome if it is still on its way in at the deadline.
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        endpoints: &[String],
+        found_by: Instant,
+        deadline: Instant,
+    ) -> Result<()> {
         let addresses = self.resolve_all(endpoints).await?;
         let added: Vec<String> = {
             let mut state = self.state();
@@ -159,18 +196,18 @@ impl Node {
             state.seeds.extend(added.iter().cloned());
             added
         };
-        let joined = self.join_at(&addresses, deadline).await;
-        if joined.as_ref().is_err_and(|error| final_for_join(error.kind())) {
-            // Whoever refused is not looked for behind the caller's back.
+        let joined = self.join_at(&addresses, found_by, deadline).await;
+        if joined.as_ref().is_err_and(|error| !error.maybe_applied()) {
+            // A ring that this node was not let into is not looked for behind the caller's back.
             self.state().seeds.retain(|seed| !added.contains(seed));
         }
         joined
     }
 
-    async fn join_at(self: &Arc<Self>, addresses: &[Address], deadline: Instant) -> Result<()> {
+    async fn join_at(self: &Arc<Self>, addresses: &[Address], found_by: Instant, deadline: Instant) -> Result<()> {
         let mut pause = RETRY_MIN;
         loop {
-            let error = match self.welcome(addresses, deadline).await {
+            let error = match self.welcome(addresses, found_by).await {
                 // Where this node is when another join has ended decides what this one does.
                 Ok(_) if self.entering.load(Ordering::Acquire) => {
                     self.others_have_entered(deadline).await?;
@@ -180,14 +217,16 @@ impl Node {
                     self.learn(&welcome.records);
                     return Ok(());
                 }
-                Ok(welcome) if self.state().members.others().next().is_some() => {
+                Ok(welcome) if self.ring().id.is_some() && self.state().members.others().next().is_some() => {
                     if welcome.config != self.ring().config {
                         let (ours, theirs) = (self.ring().config, welcome.config);
                         let context = format!("the two rings have different settings: here {ours:?}, there {theirs:?}");
                         return Err(Error::new(ErrorKind::IncompatibleRing, context));
                     }
-                    self.unite(welcome.ring_id, &welcome.records, addresses, deadline).await;
-                    return Ok(());
+                    match self.unite(welcome.ring_id, &welcome.records, &welcome.at, deadline).await {
+                        Ok(()) => return Ok(()),
+                        Err(error) => error,
+                    }
                 }
                 Ok(welcome) => {
                     let Some(way_in) = self.way_in() else { continue };
@@ -202,12 +241,18 @@ impl Node {
                     return match tokio::time::timeout_at(deadline, told).await {
                         Ok(Ok(joined)) => joined,
                         Ok(Err(_)) => Err(super::stopped()),
-                        Err(_) => Err(Error::new(ErrorKind::Timeout, "still joining: the copy of our slots goes on")),
+                        Err(_) => {
+                            let context = "still joining: the copy of our slots goes on";
+                            Err(Error::new(ErrorKind::Timeout, context).unknown_outcome())
+                        }
                     };
                 }
-                Err(error) => error,
+                Err(Refusal { error, .. }) => error,
             };
-            let retry = error.kind() == ErrorKind::Unreachable && self.env.now() + pause < deadline;
+            if self.life.phase().ended() {
+                return Err(super::stopped());
+            }
+            let retry = error.kind() == ErrorKind::Unreachable && self.env.now() + pause < found_by;
             if !retry {
                 return Err(error);
             }
@@ -246,48 +291,98 @@ impl Node {
     }
 
     /// Asks the addresses one after the other to be let in.
-    pub(super) async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome> {
-        let mut others: Vec<&Address> = addresses.iter().filter(|a| **a != self.address).collect();
+    pub(super) async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome, Refusal> {
+        let own = self.own_addresses().await;
+        let mut others: Vec<&Address> = addresses.iter().filter(|a| !own.contains(a)).collect();
         if others.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "a node cannot join itself: name another node's address",
-            ));
+            let context = "a node cannot join itself: name another node's address";
+            return Err(Refusal { error: Error::new(ErrorKind::InvalidArgument, context), ring: None });
         }
         others.dedup();
         let mut refusal: Option<Error> = None;
+        let mut ring = None;
         for (i, address) in others.iter().enumerate() {
-            let record = self.state().members.own().clone();
-            let asked_ms = self.env.wall_ms();
-            let request = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
             let left = deadline.saturating_duration_since(self.env.now());
             let share = self.env.now() + left / (others.len() - i) as u32;
-            let error = match self.call_address(address, request, share).await {
-                Ok(Reply {
-                    body: Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten },
-                    ..
-                }) => {
-                    self.check_clock(address, asked_ms, wall_ms)?;
-                    return Ok(Welcome { ring_id, config, records, reunites, forgotten });
+            let error = match self.ask_for_welcome(address, share).await {
+                Ok(welcome) => return Ok(welcome),
+                Err(Refusal { error, ring: theirs }) => {
+                    ring = ring.or(theirs);
+                    error
                 }
-                Ok(_) => Error::new(ErrorKind::Internal, format!("{address} gave an answer to another question")),
-                Err(error) => error,
             };
+            if error.kind() == ErrorKind::ClockSkew {
+                return Err(Refusal { error, ring });
+            }
             // A definite refusal says more than silence.
             if refusal.as_ref().is_none_or(|before| !final_for_join(before.kind())) {
                 refusal = Some(error);
             }
         }
-        Err(match refusal {
+        let error = match refusal {
             Some(error) if final_for_join(error.kind()) => error,
             // It is there, and on its way itself: that matters to one who comes back.
             Some(error) if error.kind() == ErrorKind::NotJoined && self.former_company().is_some() => error,
             Some(error) => {
                 let names: Vec<&str> = others.iter().map(|a| a.as_str()).collect();
-                Error::new(ErrorKind::Unreachable, format!("no ring answers at {}: {error}", names.join(", ")))
+                let refused = if ring.is_some() { "does not let this node in" } else { "answers" };
+                let subject = if ring.is_some() { "the ring" } else { "no ring" };
+                Error::new(ErrorKind::Unreachable, format!("{subject} at {} {refused}: {error}", names.join(", ")))
             }
             None => Error::new(ErrorKind::Unreachable, "no address to ask"),
-        })
+        };
+        Err(Refusal { error, ring })
+    }
+
+    async fn ask_for_welcome(&self, address: &Address, deadline: Instant) -> Result<Welcome, Refusal> {
+        let record = self.state().members.own().clone();
+        let asked_ms = self.env.wall_ms();
+        let body = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
+        let call = Call { head: self.head(deadline, 0), body };
+        let reply = self.transport.call(address, call, deadline).await;
+        let Reply { head, body, .. } = reply.map_err(|error| Refusal { error: call_error(error), ring: None })?;
+        let refused = |error| Refusal { error, ring: head.ring_id };
+        match body {
+            Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms } => {
+                self.check_clock(address, asked_ms, wall_ms).map_err(refused)?;
+                self.check_reachable(address, &records, head.sender, deadline).await.map_err(refused)?;
+                let at = address.clone();
+                // Whoever does not say for how long may mean what this node wrote since.
+                let forgotten = (forgotten && given_up_ms > 0).then(|| Duration::from_millis(given_up_ms));
+                Ok(Welcome { ring_id, config, records, reunites, at, forgotten })
+            }
+            Response::Failure(error) => Err(refused(error)),
+            _ => {
+                let context = format!("{address} gave an answer to another question");
+                Err(refused(Error::new(ErrorKind::Internal, context)))
+            }
+        }
+    }
+
+    /// Whoever lets this node in must be where its ring says that it is, seen from here: else nobody of the ring may be, and
+    /// this node would take all of them for dead.
+    async fn check_reachable(
+        &self,
+        asked: &Address,
+        records: &[NodeRecord],
+        boot: u64,
+        deadline: Instant,
+    ) -> Result<()> {
+        let Some(record) = records.iter().find(|r| r.boot == boot && r.address != *asked) else { return Ok(()) };
+        let ping = Request::Ping { boot: 0, records: Vec::new() };
+        let reply =
+            self.transport.call(&record.address, Call { head: self.head(deadline, 0), body: ping }, deadline).await;
+        let reason = match reply {
+            Ok(reply) if reply.head.sender == boot => return Ok(()),
+            Ok(_) => "another node is".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let context = format!(
+            "{} lets this node in at {asked}, but tells others to dial {}, where it is not from here ({reason}): is its \
+             `advertise` an address that others can dial?",
+            record.node_id, record.address
+        );
+        Err(Error::new(ErrorKind::Unreachable, context))
     }
 
     fn check_clock(&self, address: &Address, asked_ms: u64, theirs_ms: u64) -> Result<()> {

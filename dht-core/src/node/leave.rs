@@ -11,10 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{NodeRecord, NodeState};
 
 impl Node {
-    /// Hands over, says goodbye, ends. Idempotent; the node has left in any case.
+    /// Hands over, says goodbye, ends. Idempotent; the node has left in any case. A join that is under way is given up.
     ///
     /// # Errors
-    /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring.
+    /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring. `Stopped` if it was
+    /// stopped meanwhile.
     pub(crate) async fn leave(self: &Arc<Self>, timeout: Duration) -> Result<()> {
         if self.life.phase().ended() {
             return Ok(());
@@ -40,6 +41,11 @@ impl Node {
             let left = self.declare(NodeState::Left);
             self.announce(&left, &self.everybody()).await;
         }
+        match self.life.phase() {
+            Phase::Left => return Ok(()),
+            Phase::Stopped => return Err(Error::new(ErrorKind::Stopped, "this node was stopped while it handed over")),
+            _ => {}
+        }
         self.shut_down(Phase::Left).await;
         if handed_over {
             return Ok(());
@@ -63,7 +69,7 @@ impl Node {
     async fn caught_up(&self) {
         loop {
             let seen = self.progress.seen();
-            if self.to_catch_up(&self.state()).is_empty() {
+            if self.to_catch_up(&self.state()).is_empty() || self.life.phase().ended() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
@@ -76,7 +82,7 @@ impl Node {
         loop {
             let seen = self.progress.seen();
             let others = self.view().members().iter().any(|member| member.record.node_id != self.node_id);
-            if others || !self.somebody_joins() {
+            if others || !self.somebody_joins() || self.life.phase().ended() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
@@ -95,7 +101,8 @@ impl Node {
             // An empty slot counts too: those who take it over catch up from us.
             let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
                 && self.state().table.slots_where(|_| true).is_empty();
-            if empty || self.view().members().is_empty() && !self.somebody_joins() {
+            let nobody = || self.view().members().is_empty() && !self.somebody_joins();
+            if empty || nobody() || self.life.phase().ended() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;

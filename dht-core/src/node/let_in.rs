@@ -22,7 +22,9 @@ impl Node {
             return Err(Error::new(ErrorKind::IncompatibleRing, context));
         }
         // As it is before this one is looked for.
-        let forgotten = !client && {
+        let forgotten = if client {
+            None
+        } else {
             let (grace, now) = (self.ring().config.tombstone_grace, self.env.now());
             forgot(&self.state().members, &record.node_id, grace, self.replicas(), now)
         };
@@ -32,12 +34,14 @@ impl Node {
             self.refuse_if_full(&record)?;
         }
         let config = self.ring().config;
-        let (records, reunites, forgotten) = {
+        let (records, reunites) = {
             let state = self.state();
             let records = state.members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
-            (records, state.table.reunites(), forgotten)
+            (records, state.table.reunites())
         };
-        Ok(Response::Welcome { ring_id, config, records, wall_ms: self.env.wall_ms(), reunites, forgotten })
+        let given_up_ms = forgotten.map_or(0, |given_up| u64::try_from(given_up.as_millis()).unwrap_or(u64::MAX));
+        let (wall_ms, forgotten) = (self.env.wall_ms(), forgotten.is_some());
+        Ok(Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms })
     }
 
     /// Whoever wants in must answer where others are going to dial it, or they would take it for dead as soon as it is in.

@@ -317,6 +317,7 @@ impl Node {
         }
         self.tasks.spawn(repair::repair(self.clone()));
         self.tasks.spawn(repair::sweep(self.clone()));
+        self.tasks.spawn(repair::tell_sources(self.clone()));
         if self.store.persistent() {
             self.tasks.spawn(remember::remember(self.clone()));
         }
@@ -331,6 +332,8 @@ impl Node {
             drop(self.store.remember(facts.encode()));
         }
         self.life.enter(last);
+        // Calls that wait for others have nothing to wait for any more.
+        self.progress.step();
         self.tasks.abort();
         self.transport.close().await;
         let closed = self.store.close();

@@ -52,11 +52,21 @@ impl Life {
         PHASES[usize::from(self.phase.load(Ordering::Acquire))]
     }
 
-    /// Goes on to `next`, unless this node has ended already.
-    pub(crate) fn enter(&self, next: Phase) {
-        let goes_on = |now: u8| (!PHASES[usize::from(now)].ended() && now != next as u8).then_some(next as u8);
-        if self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on).is_ok() {
-            self.changed.notify_waiters();
+    /// Goes on to `next`; false if that does not follow on the present phase: who leaves joins no more, and nothing follows
+    /// on the end.
+    pub(crate) fn enter(&self, next: Phase) -> bool {
+        let follows = |now: Phase| match next {
+            Phase::Joining | Phase::Active => matches!(now, Phase::Joining | Phase::Active),
+            Phase::Leaving | Phase::Left | Phase::Stopped => !now.ended(),
+        };
+        let goes_on = |now: u8| follows(PHASES[usize::from(now)]).then_some(next as u8);
+        match self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on) {
+            Ok(before) if before != next as u8 => {
+                self.changed.notify_waiters();
+                true
+            }
+            Ok(_) => true,
+            Err(_) => false,
         }
     }
 

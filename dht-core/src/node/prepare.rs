@@ -125,7 +125,7 @@ impl Node {
         };
         let unknown = |what: &str| Some(Err(applied_before(what)));
         let Some(effect) = effect else {
-            return if newest || record.operations.contains(&operation.id) { unknown("what was there") } else { None };
+            return if record.operations.contains(&operation.id) { unknown("what was there") } else { None };
         };
         if newest && again {
             // Nobody built on it, and a higher version that did not is somewhere: the same above that one.
@@ -137,13 +137,18 @@ impl Node {
         if newest {
             return Some(Ok(Prepared::Write { record: record.clone(), effect, replayed: None }));
         }
+        let named = record.operations.contains(&operation.id);
+        if !named && self.recent.is_doubted(operation.id) {
+            // Who wrote the present record may never have seen it.
+            return unknown("whether others have built on it");
+        }
         if let Some((version, _)) = known.filter(|(version, _)| *version < record.version) {
             // Overwritten since: the present record on the replicas is as good as this operation on them.
             return Some(Ok(Prepared::Write { record: record.clone(), effect, replayed: Some(version) }));
         }
         // Another owner applied it. The record keeps the version of its newest operation only, and no two writes may
         // claim one version.
-        if record.operations.contains(&operation.id) { unknown("its version, since it was overwritten,") } else { None }
+        if named { unknown("its version, since it was overwritten,") } else { None }
     }
 
     /// Keeps `record` here, stamped above whatever is here already.

@@ -27,6 +27,8 @@ struct Applied {
 struct Known {
     version: Version,
     existed: bool,
+    /// It has not reached its level: it may be lost.
+    doubted: bool,
     /// Most have none: only what took a value or made one does.
     value: Option<Box<Value>>,
 }
@@ -48,7 +50,8 @@ impl Applied {
 impl Recent {
     /// The operation has this version now and that effect; a restamped one replaces its former version.
     pub(crate) fn applied(&self, id: OpId, version: Version, effect: &Effect) {
-        let known = Known { version, existed: effect.existed, value: effect.value.clone().map(Box::new) };
+        let value = effect.value.clone().map(Box::new);
+        let known = Known { version, existed: effect.existed, doubted: false, value };
         let mut applied = self.lock();
         applied.answer_bytes += known.answer_len();
         match applied.known.insert(id, known) {
@@ -61,6 +64,17 @@ impl Recent {
         }
     }
 
+    /// What the operation wrote did not get to as many replicas as it should.
+    pub(crate) fn doubt(&self, id: OpId) {
+        if let Some(known) = self.lock().known.get_mut(&id) {
+            known.doubted = true;
+        }
+    }
+
+    pub(crate) fn is_doubted(&self, id: OpId) -> bool {
+        self.lock().known.get(&id).is_some_and(|known| known.doubted)
+    }
+
     /// What the operation wrote is lost: it was not applied.
     pub(crate) fn forget(&self, id: OpId) {
         self.lock().remove(id);
@@ -68,7 +82,7 @@ impl Recent {
 
     pub(crate) fn applied_as(&self, id: OpId) -> Option<(Version, Effect)> {
         let applied = self.lock();
-        let Known { version, existed, value } = applied.known.get(&id)?;
+        let Known { version, existed, value, .. } = applied.known.get(&id)?;
         Some((*version, Effect { existed: *existed, value: value.as_deref().cloned() }))
     }
 
@@ -130,6 +144,10 @@ mod tests {
         assert_eq!(version_of(0), None, "the oldest made room");
         assert_eq!(version_of(1), Some(version(1)));
         assert_eq!(version_of(7), Some(version(99)));
+        recent.doubt(id(7));
+        assert!(recent.is_doubted(id(7)) && !recent.is_doubted(id(8)));
+        recent.applied(id(7), version(100), &Effect::default());
+        assert!(!recent.is_doubted(id(7)), "it was written anew");
         recent.forget(id(7));
         assert_eq!(version_of(7), None);
     }

@@ -133,9 +133,16 @@ impl Node {
         self.outdated.load(Relaxed)
     }
 
+    /// The last ones, and the one by which the ring knew this node last, however many starts led nowhere since.
     fn boots(&self) -> Vec<u64> {
-        let before = self.former.as_ref().map(|former| former.boots.as_slice()).unwrap_or_default();
-        let mut boots = before[before.len().saturating_sub(BOOTS_MAX - 1)..].to_vec();
+        let Some(former) = &self.former else { return vec![self.boot] };
+        let (dropped, kept) = former.boots.split_at(former.boots.len().saturating_sub(BOOTS_MAX - 1));
+        let mut boots = kept.to_vec();
+        if let Some(own) = former.own.as_ref().filter(|own| dropped.contains(&own.boot))
+            && let Some(oldest) = boots.first_mut()
+        {
+            *oldest = own.boot;
+        }
         boots.push(self.boot);
         boots
     }

@@ -227,7 +227,7 @@ impl Node {
         }
         let answers = Arc::<Answers>::default();
         if !kept.is_empty() {
-            self.acknowledge_own(own, answers.expect(Arc::new(self.as_peer()), kept));
+            self.acknowledge_own(own, answers.expect(Arc::new(self.as_peer()), kept), deadline);
         }
         for (member, items) in batches {
             let peer = Arc::new(Peer::from(view.member(member)));
@@ -243,11 +243,11 @@ impl Node {
     }
 
     /// This node's own acknowledgement of what it keeps, once that is durable.
-    fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, parcel: Parcel) {
+    fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, parcel: Parcel, deadline: Instant) {
         let node = self.clone();
         self.begin(async move {
             let stored = async {
-                let settled = ticket.wait().await;
+                let settled = ticket.wait_until(deadline).await;
                 let result = || match &settled {
                     Ok(()) => StoreResult::Stored { counts: true },
                     Err(error) => StoreResult::Failed(error.clone()),

@@ -187,7 +187,7 @@ impl Node {
             None => {
                 let scanned = self.serve_own_scan(&scanning);
                 let ticket = self.settled(scanning.items.iter().map(|(slot, _)| *slot));
-                ticket.wait().await.map(|()| scanned)
+                ticket.wait_until(deadline).await.map(|()| scanned)
             }
             Some(peer) => {
                 let until = self.attempt_deadline(peer, deadline);

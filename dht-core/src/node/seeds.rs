@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
 use crate::transport::{Call, Reply};
 use crate::wire::message::{Request, Response};
@@ -57,8 +58,8 @@ impl Node {
         let addresses = self.transport.resolve(seed).await.ok()?;
         let at = self.env.random_below(addresses.len());
         let address = addresses.into_iter().nth(at)?;
-        let missing = address != self.address && self.state().members.by_address(&address).is_none();
-        missing.then_some(address)
+        let missing = self.state().members.by_address(&address).is_none();
+        (missing && !self.own_addresses().await.contains(&address)).then_some(address)
     }
 
     async fn greet(&self, address: &Address) -> Option<Reply> {
@@ -125,7 +126,9 @@ impl Node {
                 log!(self, warn, %seed, "another ring at a seed has other settings and stays apart");
             }
             Ok(Reply { body: Response::Welcome { ring_id, records, .. }, .. }) => {
-                self.unite(ring_id, &records, std::slice::from_ref(seed), deadline).await;
+                if let Err(error) = self.unite(ring_id, &records, seed, deadline).await {
+                    log!(self, debug, %seed, %error, "not united yet");
+                }
             }
             Ok(_) => {}
             Err(error) => log!(self, debug, %seed, %error, "another ring at a seed stays apart"),
@@ -133,29 +136,35 @@ impl Node {
     }
 
     /// Makes one ring of this one and the one that `their_records` describe.
-    pub(crate) async fn unite(&self, theirs: RingId, their_records: &[NodeRecord], at: &[Address], deadline: Instant) {
-        let Some(ours) = self.ring().id else { return };
+    ///
+    /// # Errors
+    /// `Unreachable` if the other one did not take it up.
+    pub(crate) async fn unite(
+        &self,
+        theirs: RingId,
+        their_records: &[NodeRecord],
+        at: &Address,
+        deadline: Instant,
+    ) -> Result<()> {
+        let Some(ours) = self.ring().id else { return Ok(()) };
         if self.is_client() {
             // A client is no part of any ring: it goes where its seed is.
             self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
             self.learn(their_records);
-            return;
+            return Ok(());
         }
         if theirs < ours {
             self.serve_merge(theirs, their_records);
-            return;
+            return Ok(());
         }
         let records: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
-        for address in at {
-            let merge = Request::Merge { ring_id: ours, records: records.clone() };
-            match self.call_address(address, merge, deadline).await {
-                Ok(_) => {
-                    self.learn(their_records);
-                    return;
-                }
-                Err(error) => log!(self, debug, %address, %error, "did not merge"),
-            }
-        }
+        let merge = Request::Merge { ring_id: ours, records };
+        self.call_address(at, merge, deadline).await.map_err(|error| {
+            let context = format!("the ring at {at} did not become one with this one: {error}");
+            Error::new(ErrorKind::Unreachable, context).with_source(error)
+        })?;
+        self.learn(their_records);
+        Ok(())
     }
 
     /// Answers `Merge`: from now on this ring has the smaller ring_id, and everybody here hears of it.

@@ -99,7 +99,10 @@ impl Node {
                 let found = self.serve_fetch(&items);
                 self.once(self.settled(items.iter().map(|item| item.slot)), found)
             }
-            Request::Compare { items } => {
+            Request::Compare { items, catching_up } => {
+                if catching_up {
+                    self.state().graves.somebody_catches_up(self.env.now());
+                }
                 let compared = self.serve_compare(&items);
                 self.once(self.settled(items.iter().map(|item| item.slot)), compared)
             }

@@ -12,7 +12,6 @@ use crate::node::{Named, Peer, Trace, What};
 use crate::ops::{GetOptions, PutOptions, ttl_ms, versioned};
 use crate::ring::record::NodeId;
 use crate::shapes::OperationTrace;
-use crate::transport::call_error;
 use crate::wire::message::{Action, OpResult, Operation, Request, Response};
 
 impl Remote {
@@ -47,6 +46,7 @@ impl Remote {
         let named = Named { name: action.name(), key, level };
         let operation = Operation { id: self.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action };
         let request = Request::Apply { operations: vec![operation], level, relay: true };
+        let writes = super::writes(&request);
         let begun = env.now();
         let trace = Trace::new(id, begun);
         // The name of the node is not known here; its address is what the caller knows it by.
@@ -57,7 +57,7 @@ impl Remote {
         if let Some(step) = step {
             step.answered(now, &mut answer);
         }
-        let told = answer.map_err(call_error).and_then(|reply| match reply.body {
+        let told = answer.map_err(|error| super::failure(error, writes)).and_then(|reply| match reply.body {
             Response::Applied { results, .. } => match results.into_iter().next() {
                 Some(OpResult::Failed(error)) => Err(error),
                 Some(OpResult::Written { outcome, .. }) => Ok((true, Some(outcome.version.to_string()))),

@@ -80,6 +80,8 @@ pub(crate) struct Members {
     boots: BTreeMap<u64, NodeId>,
     /// Neither present nor forgotten.
     gone: BTreeSet<NodeId>,
+    /// Gone for so long that they are looked for no more: what is left is to know them should they come.
+    buried: BTreeMap<NodeId, Known>,
     /// Present, and suspected. Looked at every heartbeat, where a walk over all would cost the square of the ring.
     suspects: BTreeSet<NodeId>,
     outbids: u32,
@@ -106,6 +108,7 @@ impl Members {
             all: BTreeMap::new(),
             boots: BTreeMap::new(),
             gone: BTreeSet::new(),
+            buried: BTreeMap::new(),
             suspects: BTreeSet::new(),
             outbids: 0,
             refutals: (REFUTALS_MAX, now),
@@ -141,6 +144,11 @@ impl Members {
         if before.is_some_and(|known| !record.supersedes(known.record())) {
             return Learnt::Nothing;
         }
+        // Others may bury it later: what they say of its death is nothing new.
+        let old = |buried: &Known| !record.present() && !record.supersedes(buried.record());
+        if before.is_none() && self.buried.get(&record.node_id).is_some_and(old) {
+            return Learnt::Nothing;
+        }
         let was_present = before.is_some_and(|known| known.record().present());
         let no_room = self.gone.len() >= GRAVEYARD_LEN_MAX || self.all.len() >= self.len_max;
         if before.is_none() && !record.present() && no_room {
@@ -158,6 +166,7 @@ impl Members {
             _ => {}
         }
         self.insert(record.clone(), now);
+        self.buried.remove(&record.node_id);
         if self.all.len() > self.len_max {
             let longest = self.gone().min_by_key(|known| (known.since, &known.record().node_id));
             if let Some(longest) = longest.map(|known| known.record().node_id.clone()) {
@@ -215,7 +224,16 @@ impl Members {
         self.suspects().filter(due).map(|k| (k.record().node_id.clone(), k.record().boot)).collect()
     }
 
-    /// Forgets who has been gone for long, and the oldest of too many.
+    /// One that was gone for so long that it is looked for no more.
+    pub(crate) fn buried(&self, node_id: &NodeId) -> Option<&Known> {
+        self.buried.get(node_id)
+    }
+
+    pub(crate) fn all_buried(&self) -> impl Iterator<Item = &Known> {
+        self.buried.values()
+    }
+
+    /// Looks no more for who has been gone for long, and for the oldest of too many.
     pub(crate) fn bury(&mut self, now: Instant) {
         let old = |k: &&Known| now.duration_since(k.since) >= GRAVEYARD_AGE_MAX;
         let mut forgotten: Vec<NodeId> = self.gone().filter(old).map(|k| k.record().node_id.clone()).collect();
@@ -233,8 +251,16 @@ impl Members {
 
     fn forget(&mut self, gone: &NodeId) {
         self.gone.remove(gone);
-        if let Some(known) = self.all.remove(gone) {
-            self.boots.remove(&known.record().boot);
+        let Some(known) = self.all.remove(gone) else { return };
+        self.boots.remove(&known.record().boot);
+        // Its positions are of no use any more.
+        let member = Arc::new(Member { record: known.record().clone(), positions: Arc::default() });
+        self.buried.insert(gone.clone(), Known { member, ..known });
+        if self.buried.len() > GRAVEYARD_LEN_MAX {
+            let oldest = self.buried.values().min_by_key(|known| (known.since, &known.record().node_id));
+            if let Some(oldest) = oldest.map(|known| known.record().node_id.clone()) {
+                self.buried.remove(&oldest);
+            }
         }
     }
 
@@ -255,6 +281,7 @@ impl Members {
         self.all.retain(|node_id, _| *node_id == me);
         self.boots.retain(|_, node_id| *node_id == me);
         self.gone.retain(|node_id| *node_id == me);
+        self.buried.clear();
         self.suspects.clear();
         self.missed.clear();
     }

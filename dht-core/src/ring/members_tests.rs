@@ -14,6 +14,7 @@ impl Members {
             cluster: self.cluster.clone(),
             me: self.me.clone(),
             all: self.all.clone(),
+            buried: self.buried.clone(),
             gone: self.gone.clone(),
             suspects: self.suspects.clone(),
             boots: self.boots.clone(),
@@ -338,6 +339,14 @@ fn gone_nodes_are_forgotten_after_their_time_and_the_oldest_of_too_many() {
     assert_eq!((known(&members, "dead"), members.gone().count()), (None, 1), "present ones stay whatever their age");
     members.bury(start + GRAVEYARD_AGE_MAX * 2);
     assert!(members.gone().count() == 0 && known(&members, "here").is_some() && known(&members, "me").is_some());
+
+    // Others may bury it later: what they say of it is nothing new. A life of it that nobody knew is.
+    let dead = record("dead", |r| r.verdict = Verdict::Dead);
+    members.take_missed();
+    assert_eq!(members.merge(&dead, start + GRAVEYARD_AGE_MAX * 2), Learnt::Nothing);
+    assert!(members.take_missed().is_empty() && members.buried(&dead.node_id).is_some());
+    assert_eq!(members.merge(&record("dead", |r| r.boot = 7), start + GRAVEYARD_AGE_MAX * 2), Learnt::News);
+    assert!(members.buried(&dead.node_id).is_none());
 
     let mut members = me();
     for n in 0..GRAVEYARD_LEN_MAX as u64 {

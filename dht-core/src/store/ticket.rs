@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Good when everything merged before it was given is durable. See the module.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,18 @@ impl Ticket {
             (Some((commits, ours)), Some((_, theirs))) => Self(Some((commits, ours.max(theirs)))),
             (one, other) => Self(one.or(other)),
         }
+    }
+
+    /// The same, but no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Ticket::wait`], and `Timeout`: what was merged may become durable later.
+    pub async fn wait_until(self, deadline: Instant) -> Result<()> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        let late = |_| Err(Error::new(ErrorKind::Timeout, "the disk took longer than the call"));
+        tokio::time::timeout_at(deadline, self.wait()).await.unwrap_or_else(late)
     }
 
     /// Returns when it is good.
@@ -111,8 +124,15 @@ impl Commits {
         if self.is_done(group) {
             return Some(Ok(()));
         }
-        let failure = self.failure.get().filter(|_| group != Self::CLOSED)?;
-        Some(Err(failure.clone()))
+        if group == Self::CLOSED {
+            return None;
+        }
+        if let Some(failure) = self.failure.get() {
+            return Some(Err(failure.clone()));
+        }
+        // Merged when the last commit was over.
+        let closed = || Err(Error::new(ErrorKind::Stopped, "the store was closed before it had this on the disk"));
+        self.closed.load(Ordering::Acquire).then(closed)
     }
 
     async fn wait(&self, group: u64) -> Result<()> {
@@ -141,7 +161,6 @@ impl Commits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[tokio::test]
     async fn a_ticket_waits_for_its_group_and_no_longer() {

@@ -179,6 +179,7 @@ fn ring_messages() {
             wall_ms: u64::MAX,
             reunites: false,
             forgotten: false,
+            given_up_ms: 0,
         }))
     };
     assert_eq!(welcome(|c| c.replication_factor = 65), "replication_factor = 65: must be 1 to 64");
@@ -306,7 +307,7 @@ fn results_and_arrays() {
         let packed =
             Some(proto::Lists { counters: vec![0; lists * 8].into(), members: bytes(lists * 8), ..Default::default() });
         let (slots, fingerprints) = (vec![0; slots * 4].into(), bytes(fingerprints * 16));
-        refused(proto::Request::Compare(proto::Compare { slots, lists: packed, fingerprints }))
+        refused(proto::Request::Compare(proto::Compare { slots, lists: packed, fingerprints, catching_up: false }))
     };
     assert_eq!(compare(2, 1, 2), "list counters: 1 bytes or elements, must be 2");
     assert_eq!(compare(2, 2, 3), "fingerprints: 3 bytes or elements, must be 2");
@@ -399,7 +400,7 @@ fn golden() -> Vec<(&'static str, Bytes)> {
                 items: vec![FetchItem { slot: Slot(7), list, map: 0, key: record.key.clone(), operation: None }],
             }),
         ),
-        ("compare", call(Request::Compare { items: vec![item(1), item(300)] })),
+        ("compare", call(Request::Compare { items: vec![item(1), item(300)], catching_up: false })),
         (
             "fetched",
             reply(Response::Fetched {

@@ -31,6 +31,8 @@ impl Request {
             | Self::Lookup { .. }
             | Self::Collect { .. }
             | Self::SealKey { .. } => Class::Upkeep,
+            // Only says that somebody catches up.
+            Self::Compare { items, .. } if items.is_empty() => Class::Upkeep,
             Self::Store { repair: false, .. } => Class::Begun,
             Self::Apply { .. } | Self::Fetch { .. } | Self::Scan(_) | Self::Describe { .. } => Class::Foreground,
             Self::Store { repair: true, .. }

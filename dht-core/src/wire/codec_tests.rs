@@ -81,7 +81,8 @@ fn every_bit_flip_of_a_full_message_is_survived() {
         list: ListId { counter: u64::from(n), members: 7, epoch: 0 },
         fingerprint: crate::data::fingerprint::Fingerprint(u128::from(n)),
     };
-    let call = Call { head: empty_head(), body: Request::Compare { items: (0..20).map(item).collect() } };
+    let call =
+        Call { head: empty_head(), body: Request::Compare { items: (0..20).map(item).collect(), catching_up: false } };
     let bytes = encode_call(&call);
     for bit in 0..bytes.len() * 8 {
         let mut damaged = bytes.to_vec();
@@ -202,7 +203,7 @@ fn a_full_comparison_passes_and_one_more_slot_does_not() {
             list: ListId { counter: 1, members: u64::MAX, epoch: 0 },
             fingerprint: crate::data::fingerprint::Fingerprint(u128::MAX),
         };
-        Call { head: empty_head(), body: Request::Compare { items: vec![item; count] } }
+        Call { head: empty_head(), body: Request::Compare { items: vec![item; count], catching_up: false } }
     };
     let full = encode_call(&items(SLOTS_MAX));
     assert!(full.len() < 36 * SLOTS_MAX + 64, "{} bytes", full.len());

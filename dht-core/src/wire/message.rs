@@ -317,7 +317,9 @@ pub enum Request {
     /// What do you know of these keys?
     Fetch { items: Vec<FetchItem> },
     /// Compare the contents of slots.
-    Compare { items: Vec<CompareItem> },
+    ///
+    /// `catching_up`: the sender may hold what was deleted while it heard of no deletions.
+    Compare { items: Vec<CompareItem>, catching_up: bool },
     /// Compare sums over parts of the key space: part n is the `part_len` slots from n × `part_len` on, and of those the
     /// ones that the sender is first for and the receiver holds too.
     CompareSums { part_len: u32, parts: Vec<u32>, sums: Vec<Fingerprint> },
@@ -393,6 +395,8 @@ pub enum Response {
         wall_ms: u64,
         reunites: bool,
         forgotten: bool,
+        /// Then: how long this ring has been without you, in milliseconds.
+        given_up_ms: u64,
     },
     /// Whether you may.
     Admitted { granted: bool },

@@ -108,7 +108,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
                 }],
             },
         ),
-        ("compare", Request::Compare { items: vec![compare(1), compare(300)] }),
+        ("compare", Request::Compare { items: vec![compare(1), compare(300)], catching_up: false }),
+        ("compare.catching_up", Request::Compare { items: vec![compare(1)], catching_up: true }),
         (
             "compare_sums",
             Request::CompareSums {
@@ -157,6 +158,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
                 wall_ms: 1_800_000_000_000,
                 reunites: false,
                 forgotten: false,
+                given_up_ms: 0,
             },
         ),
         (
@@ -168,6 +170,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
                 wall_ms: 1,
                 reunites: true,
                 forgotten: false,
+                given_up_ms: 0,
             },
         ),
         (
@@ -179,6 +182,19 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
                 wall_ms: 1,
                 reunites: false,
                 forgotten: true,
+                given_up_ms: 0,
+            },
+        ),
+        (
+            "welcome.given_up",
+            Response::Welcome {
+                ring_id: RING,
+                config: config(),
+                records: Vec::new(),
+                wall_ms: 1,
+                reunites: false,
+                forgotten: true,
+                given_up_ms: 86_400_000,
             },
         ),
         ("compared.returned", Response::Compared { results: vec![compared(Standing::Returned)] }),

@@ -120,7 +120,7 @@ fn request() -> BoxedStrategy<Request> {
             .prop_map(|(operations, level, relay)| Request::Apply { operations, level, relay }),
         (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
         vec(fetch_item(), 0..4).prop_map(|items| Request::Fetch { items }),
-        vec(compare, 0..4).prop_map(|items| Request::Compare { items }),
+        (vec(compare, 0..4), any::<bool>()).prop_map(|(items, catching_up)| Request::Compare { items, catching_up }),
         (0_u32..=1 << 31, vec((any::<u32>(), fingerprint()), 0..4)).prop_map(|(part_len, asked)| {
             let (parts, sums) = asked.into_iter().unzip();
             Request::CompareSums { part_len, parts, sums }
@@ -163,14 +163,15 @@ fn response() -> BoxedStrategy<Response> {
         any::<bool>().prop_map(|alive| Response::Probed { alive }),
         synced.prop_map(|(differing, digests, lists)| Response::Synced { differing, digests, lists }),
         nodes().prop_map(|records| Response::Exchanged { records }),
-        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX, any::<bool>(), any::<bool>()).prop_map(
-            |(ring_id, config, records, wall_ms, reunites, forgotten)| Response::Welcome {
+        (ring_id(), config(), nodes(), 0..=WALL_MS_MAX, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(
+            |(ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms)| Response::Welcome {
                 ring_id,
                 config,
                 records,
                 wall_ms,
                 reunites,
-                forgotten
+                forgotten,
+                given_up_ms
             }
         ),
         any::<bool>().prop_map(|granted| Response::Admitted { granted }),

@@ -13,7 +13,7 @@ use dht_core::{Address, Config, Dht, Error, Foundation};
 use dht_sim::{Clock, SimTransport, World};
 use tokio::time::Instant;
 
-/// Holds back a node's comparisons of slots, on which all repair and hand-over rests, while it is closed.
+/// Holds back a node's comparisons and copies of slots, on which all repair and hand-over rests, while it is closed.
 #[derive(Default)]
 pub(crate) struct Gate {
     closed: AtomicBool,
@@ -27,6 +27,12 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.closed.store(false, Relaxed);
     }
+
+    fn holds(&self, call: &Call) -> bool {
+        let compares = matches!(call.body, Request::Compare { .. } | Request::CompareSums { .. });
+        let copies = matches!(call.body, Request::Pull { .. } | Request::Versions { .. });
+        (compares || copies) && self.closed.load(Relaxed)
+    }
 }
 
 struct Gated {
@@ -36,8 +42,7 @@ struct Gated {
 
 impl Transport for Gated {
     fn call(&self, to: &Address, call: Call, by: Instant) -> BoxFuture<'static, Result<Reply, TransportError>> {
-        if self.gate.closed.load(Relaxed) && matches!(call.body, Request::Compare { .. } | Request::CompareSums { .. })
-        {
+        if self.gate.holds(&call) {
             // An error that blames nobody: the peer stays in good standing.
             return Box::pin(ready(Err(TransportError::Overloaded(to.clone()))));
         }
@@ -50,6 +55,9 @@ impl Transport for Gated {
         call: Call,
         idle_max: Duration,
     ) -> BoxFuture<'static, Result<Box<dyn Responses>, TransportError>> {
+        if self.gate.holds(&call) {
+            return Box::pin(ready(Err(TransportError::Overloaded(to.clone()))));
+        }
         self.inner.open(to, call, idle_max)
     }
 

@@ -130,6 +130,7 @@ impl Node {
         let mut left = match pulled.await {
             Ok(left) => left.to_vec(),
             Err(error) => {
+                self.note_busy(&error, &offers.empty);
                 log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off");
                 Vec::new()
             }

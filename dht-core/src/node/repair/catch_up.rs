@@ -46,13 +46,16 @@ impl Node {
         let (plan, mut needs) = self.catch_up_plan();
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;
-            (peer, compared)
+            (peer, slots, compared)
         };
         let mut offers = Vec::new();
-        for (peer, compared) in futures_util::future::join_all(plan.into_iter().map(ask)).await {
+        for (peer, slots, compared) in futures_util::future::join_all(plan.into_iter().map(ask)).await {
             match compared {
                 Ok(compared) => offers.push((self.weigh(&peer, compared, &mut needs).await, peer)),
-                Err(error) => log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet"),
+                Err(error) => {
+                    self.note_busy(&error, &slots);
+                    log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
+                }
             }
         }
         let mut uncounted = Vec::new();
@@ -105,6 +108,11 @@ impl Node {
             needs.insert(slot, Needs { list, switches, pushed_out, unheard, caught_up: BTreeSet::new() });
         }
         (plan, needs)
+    }
+
+    /// Whom this node catches up from.
+    pub(super) fn sources(&self) -> Vec<Peer> {
+        self.catch_up_plan().0.into_keys().collect()
     }
 
     /// Sorts what a peer answered; brings it to our records where it goes by another list.

@@ -4,25 +4,28 @@
 mod anti_entropy;
 mod bring;
 mod catch_up;
+mod copy;
 mod gather;
 mod graves;
 mod hand_over;
 mod hold;
+mod lacking;
 mod pace;
 mod read_repair;
 mod reconcile;
 mod share;
 mod sift;
 
+pub(crate) use copy::BATCH_BYTES;
 pub(in crate::node) use graves::{Graves, forgot};
 pub(in crate::node) use pace::{Pace, carried_len};
 pub(in crate::node) use read_repair::Mended;
-pub(crate) use reconcile::BATCH_BYTES;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Node;
+use crate::wire::message::Request;
 
 /// Between two passes while something is left to do.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -31,8 +34,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const PAUSE_HELD_MAX: Duration = Duration::from_secs(5);
 /// Between two comparisons of everything this node owns with its replicas.
 const FULL_PERIOD: Duration = Duration::from_secs(30);
-/// Between two looks for expired records and old tombstones.
-const SWEEP_PERIOD: Duration = Duration::from_secs(5);
+/// Between two looks for expired records and old tombstones: soon after they expired they take no memory and count no more.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+/// Between two signs of a node that catches up: three of them may be lost (`graves.rs`, `RETURN_MAX`).
+const SIGN_PERIOD: Duration = Duration::from_secs(15);
+/// A look takes a twentieth of the time at most, however much there is to look at.
+const SWEEP_PART: u32 = 20;
 
 /// Repairs for life.
 pub(crate) async fn repair(node: Arc<Node>) {
@@ -64,10 +71,22 @@ pub(crate) async fn repair(node: Arc<Node>) {
     }
 }
 
+/// While this node catches up its sources hear so often enough, however long one copy takes: they keep deletions meanwhile.
+pub(crate) async fn tell_sources(node: Arc<Node>) {
+    loop {
+        tokio::time::sleep(node.env.jittered(SIGN_PERIOD)).await;
+        for peer in node.sources() {
+            node.tell(&peer.address, Request::Compare { items: Vec::new(), catching_up: true });
+        }
+    }
+}
+
 /// Gives memory back, for life.
 pub(crate) async fn sweep(node: Arc<Node>) {
+    let mut pause = SWEEP_PERIOD;
     loop {
-        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD)).await;
+        tokio::time::sleep(node.env.jittered(pause)).await;
+        let begun = node.env.now();
         let now_ms = node.env.wall_ms();
         let grace = node.ring().config.tombstone_grace;
         let age_min = {
@@ -82,12 +101,12 @@ pub(crate) async fn sweep(node: Arc<Node>) {
                 Ok(dropped) => node.stats.expirations.add(dropped),
                 Err(error) => {
                     log!(node, warn, %error, "a sweep failed");
-                    node.stats.error(error.kind());
                     break;
                 }
             }
             tokio::task::yield_now().await;
         }
+        pause = SWEEP_PERIOD.max((node.env.now() - begun) * SWEEP_PART);
     }
 }
 

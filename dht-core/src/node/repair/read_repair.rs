@@ -39,7 +39,7 @@ impl Node {
                 return Mended::Stale;
             }
             return match kept {
-                Ok(ticket) => ticket.wait().await.map_or_else(Mended::No, |()| Mended::Yes),
+                Ok(ticket) => ticket.wait_until(deadline).await.map_or_else(Mended::No, |()| Mended::Yes),
                 Err(error) => Mended::No(error),
             };
         } else {

@@ -1,38 +1,31 @@
 //! The one conversation that all repair consists of: compare slots with a peer, then bring over what is newer, from
 //! there to here or from here to there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::pace::{Pace, carried_len};
+use super::copy::of_that_life;
+use super::lacking::{Versions, by_digest, lacks};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::hlc;
 use crate::data::parts::{keep_listed, sums_of};
-use crate::data::record::{KeyDigest, Record, Version};
-use crate::error::{Error, ErrorKind, Result};
+use crate::data::record::{KeyDigest, Version};
+use crate::error::{ErrorKind, Result};
 use crate::node::Node;
 use crate::node::peers::Peer;
 use crate::ring::list::ListId;
 use crate::ring::slot::Slot;
-use crate::transport::{Reply, TransportError, call_error};
-use crate::wire::limits::{DIGESTS_MAX, ITEMS_MAX, SLOTS_MAX};
-use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Response, StoreItem, StoreResult};
+use crate::wire::limits::{DIGESTS_MAX, SLOTS_MAX};
+use crate::wire::message::{CompareItem, CompareResult, PullItem, Request, Response};
 
-/// Payload of one message of records.
-pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// Slots of one peer reconciled at a time.
 const PARALLEL: usize = 8;
-/// Slots copied by one request at first, then as many as have a portion (`Pace::portion`): what is begun is not broken off,
-/// so that nothing is on its way in vain.
-const PULL_SLOTS: usize = 16;
 /// What one entry of a list of versions takes on the way.
 const VERSION_LEN: usize = 40;
 /// A bulk stream without an item for this long is broken.
-const IDLE_MAX: Duration = Duration::from_secs(5);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Which way records go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +49,7 @@ pub(crate) struct Compared {
 pub(crate) type Differing = (Slot, u32);
 
 /// What a peer has in a slot, and which parts of it that is; `None`: all.
-type Versions = (Vec<(KeyDigest, Version)>, Option<Vec<u32>>);
+type Listed = (Vec<(KeyDigest, Version)>, Option<Vec<u32>>);
 
 impl Node {
     /// Asks `peer` for its side of `slots`; what it does not know counts as different.
@@ -73,7 +66,8 @@ impl Node {
             let ours: Vec<Fingerprint> = items.iter().map(|i| i.fingerprint).collect();
             // A lost message costs a moment, not a whole call's time: the next pass asks again.
             let until = self.attempt_deadline(peer, self.env.now() + self.config.request_timeout);
-            let Response::Compared { results } = self.call(peer, Request::Compare { items }, until, 0).await? else {
+            let request = Request::Compare { items, catching_up: self.catches_up(chunk) };
+            let Response::Compared { results } = self.call(peer, request, until, 0).await? else {
                 return Err(crate::node::serve::unexpected(peer));
             };
             if results.len() != chunk.len() {
@@ -83,6 +77,12 @@ impl Node {
             compared.extend(sides.map(|((&slot, ours), theirs)| Compared { slot, ours, theirs }));
         }
         Ok(compared)
+    }
+
+    /// This node may hold what was deleted while it did not hear of it, until it has caught up with these slots.
+    fn catches_up(&self, slots: &[Slot]) -> bool {
+        let state = self.state();
+        slots.iter().any(|slot| state.table.get(*slot).is_some_and(|slot| slot.catch_up.is_some()))
     }
 
     /// Brings over what is newer in each of `slots`, but for what may have been evicted where it would go, and begins with
@@ -108,6 +108,7 @@ impl Node {
                 Ok(true) => done.push(slot),
                 Ok(false) => left.push(slot),
                 Err(error) => {
+                    self.note_busy(&error, &[slot]);
                     log!(self, debug, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
                 }
             }
@@ -128,38 +129,52 @@ impl Node {
         if let Some(listed) = listed {
             keep_listed(&mut ours, &listed, parts);
         }
-        let theirs: BTreeMap<KeyDigest, Version> = theirs.into_iter().collect();
-        let ours: BTreeMap<KeyDigest, Version> = ours.into_iter().collect();
+        let (theirs, ours) = (by_digest(theirs), by_digest(ours));
         // Asked for after the list: what was evicted since then is still in it.
         let evicted_here = self.store.evicted_before_s(slot);
-        let differs = |(digest, version): &(&KeyDigest, &Version)| ours.get(digest).is_some_and(|v| v != *version);
+        let differs = |(digest, versions): &(&KeyDigest, &Versions)| ours.get(digest).is_some_and(|v| v != *versions);
         self.stats.conflicts_resolved.add(theirs.iter().filter(differs).count() as u64);
+        let mut no_room = None;
         if direction != Direction::There {
-            let newer = |(digest, version): &(&KeyDigest, &Version)| {
-                let concerned = direction != Direction::Renewal || ours.contains_key(*digest);
-                concerned && lacks(&ours, digest, version, evicted_here)
-            };
-            let wanted: Vec<KeyDigest> = theirs.iter().filter(newer).map(|(d, _)| *d).collect();
-            for digests in wanted.chunks(DIGESTS_MAX) {
-                let items = vec![PullItem { slot, digests: digests.to_vec() }];
+            let newer = |(digest, versions): &(&KeyDigest, &Versions)| lacks(&ours, digest, versions, evicted_here);
+            let wanted = theirs.iter().filter(newer).map(|(digest, _)| *digest);
+            let (renewed, new): (Vec<KeyDigest>, Vec<KeyDigest>) = wanted.partition(|digest| ours.contains_key(digest));
+            // First, and behind what has no room too, what is newer of what is here: there may be deletions, which need none
+            // and would be forgotten before there is room.
+            for digests in renewed.chunks(DIGESTS_MAX) {
                 let keep = |slot, record| match self.keep_copied(slot, record, &[slot]) {
-                    // Behind what has no room there may be deletions, which need none.
-                    Err(_) if direction == Direction::Renewal => Ok(()),
+                    Err(error) if error.kind() == ErrorKind::MemoryFull => {
+                        no_room.get_or_insert(error);
+                        Ok(())
+                    }
                     kept => kept,
                 };
+                let items = vec![PullItem { slot, digests: digests.to_vec() }];
                 self.pull(peer, items, Some(&self.pace), keep).await?;
+            }
+            for digests in new.chunks(DIGESTS_MAX).take_while(|_| direction != Direction::Renewal) {
+                let items = vec![PullItem { slot, digests: digests.to_vec() }];
+                let keep = |slot, record| self.keep_copied(slot, record, &[slot]);
+                match self.pull(peer, items, Some(&self.pace), keep).await {
+                    Err(error) if error.kind() == ErrorKind::MemoryFull => {
+                        no_room.get_or_insert(error);
+                        break;
+                    }
+                    pulled => pulled?,
+                };
             }
         }
         if matches!(direction, Direction::There | Direction::Both) {
-            let newer = |(digest, version): &(&KeyDigest, &Version)| lacks(&theirs, digest, version, evicted_there);
+            let newer = |(digest, versions): &(&KeyDigest, &Versions)| lacks(&theirs, digest, versions, evicted_there);
             let lacking: Vec<KeyDigest> = ours.iter().filter(newer).map(|(d, _)| *d).collect();
             self.push(peer, slot, &lacking).await?;
         }
-        Ok(())
+        // A renewal is done with what there is room for.
+        no_room.filter(|_| direction != Direction::Renewal).map_or(Ok(()), Err)
     }
 
     /// What `peer` has in the slot, or in those parts of it that it listed, since their sums differ from these.
-    async fn versions_of(&self, peer: &Peer, slot: Slot, parts: Vec<u64>) -> Result<Versions> {
+    async fn versions_of(&self, peer: &Peer, slot: Slot, parts: Vec<u64>) -> Result<Listed> {
         self.pace.turn(&self.env).await;
         let mut stream = self.open(peer, Request::Versions { slot, parts }, IDLE_MAX).await?;
         let (mut all, mut some) = (Vec::new(), None);
@@ -199,147 +214,5 @@ impl Node {
         here.extend(equal.iter().map(|c| c.slot));
         here.extend(self.reconcile(peer, &differing, Direction::Here, until).await.0);
         Ok(here)
-    }
-
-    /// Copies everything in `slots` from `peer`, some at a time, and tells `copied` of each time; asks for none after `until`.
-    /// Returns those it did not ask for.
-    pub(super) async fn pull_slots<'a>(
-        &self,
-        peer: &Peer,
-        slots: &'a [Slot],
-        until: Option<Instant>,
-        mut copied: impl FnMut(&[Slot]),
-    ) -> Result<&'a [Slot]> {
-        let (mut rest, mut count) = (slots, PULL_SLOTS);
-        while !rest.is_empty() && !self.is_past(until) {
-            let (some, others) = rest.split_at(count.min(rest.len()));
-            let items = some.iter().map(|&slot| PullItem { slot, digests: Vec::new() }).collect();
-            // What cannot be kept here now, is as little kept of those after them.
-            let keep = |slot, record| self.keep_copied(slot, record, rest);
-            let bytes = self.pull(peer, items, Some(&self.pace), keep).await?;
-            copied(some);
-            rest = others;
-            count = (some.len() * self.pace.portion() / bytes.max(1)).clamp(1, ITEMS_MAX.min(some.len() * 4));
-        }
-        Ok(rest)
-    }
-
-    /// Takes in what `peer` has of some keys, at once: an operation waits for it.
-    pub(in crate::node) async fn fetch_newer(&self, peer: &Peer, wanted: Vec<(Slot, KeyDigest)>) -> Result<()> {
-        let items = wanted.into_iter().map(|(slot, digest)| PullItem { slot, digests: vec![digest] }).collect();
-        let keep = |slot, record: Record| {
-            self.hlc.observe(record.version.hlc);
-            // A few, and others have them all: they make no store larger for long.
-            self.store.merge_beyond_bound(slot, record).map(|_| ())
-        };
-        self.pull(peer, items, None, keep).await.map(|_| ())
-    }
-
-    /// Asks `peer` for these records and hands each to `keep`, until that fails; at the rate of `pace`, if any. Returns how
-    /// many bytes of records came.
-    async fn pull(
-        &self,
-        peer: &Peer,
-        items: Vec<PullItem>,
-        pace: Option<&Pace>,
-        mut keep: impl FnMut(Slot, Record) -> Result<()>,
-    ) -> Result<usize> {
-        let turn = || async {
-            if let Some(pace) = pace {
-                pace.turn(&self.env).await;
-            }
-        };
-        turn().await;
-        let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
-        let mut bytes = 0;
-        while let Some(reply) = stream.next().await {
-            match of_that_life(peer, reply)? {
-                Response::Records { mut items } => {
-                    if planted!("copy_short") {
-                        items.pop();
-                    }
-                    let len = carried_len(items.iter().map(|(_, record)| record));
-                    bytes += len;
-                    if let Some(pace) = pace {
-                        pace.moved(len, self.env.now());
-                    }
-                    items.into_iter().try_for_each(|(slot, record)| keep(slot, record))?;
-                    // What comes next is sent when this is taken.
-                    turn().await;
-                }
-                Response::Failure(error) => return Err(error),
-                _ => return Err(crate::node::serve::unexpected(peer)),
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// Takes in a record of a copy; if that is not possible, notes so of these slots.
-    fn keep_copied(&self, slot: Slot, record: Record, wanted: &[Slot]) -> Result<()> {
-        let taken = self.take_in_repaired(slot, record).map(|_| ());
-        taken.inspect_err(|error| self.note_not_kept(error, wanted))
-    }
-
-    async fn push(&self, peer: &Peer, slot: Slot, digests: &[KeyDigest]) -> Result<()> {
-        let mut rest = digests;
-        while !rest.is_empty() {
-            self.pace.turn(&self.env).await;
-            let some = &rest[..rest.len().min(ITEMS_MAX)];
-            let (records, dealt_with) = self.store.records(slot, some, BATCH_BYTES)?;
-            rest = &rest[dealt_with.clamp(1, some.len())..];
-            let list = ListId::UNKNOWN;
-            self.pace.moved(carried_len(&records), self.env.now());
-            let items: Vec<StoreItem> = records.into_iter().map(|record| StoreItem { slot, list, record }).collect();
-            let bytes: usize = items.iter().map(|i| i.record.payload_len()).sum();
-            let deadline = self.env.now() + self.config.call_timeout(bytes);
-            self.stats.replications_sent.add(items.len() as u64);
-            match self.call(peer, Request::Store { items, repair: true }, deadline, 0).await? {
-                Response::Stored { results } => {
-                    let refused = results.into_iter().find_map(|r| match r {
-                        StoreResult::Failed(error) => Some(error),
-                        StoreResult::Stale { .. } => Some(Error::new(ErrorKind::Internal, "a repair cannot be stale")),
-                        StoreResult::Stored { .. } | StoreResult::Refused { .. } => None,
-                    });
-                    if let Some(error) = refused {
-                        self.note_no_room(&error);
-                        return Err(error);
-                    }
-                }
-                _ => return Err(crate::node::serve::unexpected(peer)),
-            }
-        }
-        Ok(())
-    }
-
-    /// A store has no room for a repair: that is tried again after a while.
-    fn note_no_room(&self, error: &Error) {
-        if error.kind() == ErrorKind::MemoryFull {
-            self.state().no_room = true;
-        }
-    }
-
-    /// This node's own store did not take in a part of these slots. A newcomer goes on waiting until it does, however long,
-    /// rather than do without what it lacks.
-    fn note_not_kept(&self, error: &Error, slots: &[Slot]) {
-        self.note_no_room(error);
-        self.state().table.cannot_keep(slots, self.env.now());
-    }
-}
-
-/// What the node said that was asked: one that was started anew at its address has another past.
-fn of_that_life(peer: &Peer, reply: std::result::Result<Reply, TransportError>) -> Result<Response> {
-    let reply = reply.map_err(call_error)?;
-    if reply.head.sender == peer.boot || planted!("any_life_answers") {
-        return Ok(reply.body);
-    }
-    let context = format!("{} at {} was started anew meanwhile", peer.node_id, peer.address);
-    Err(Error::new(ErrorKind::Unreachable, context))
-}
-
-/// Whether a record is older or missing there, and not because it was evicted.
-fn lacks(there: &BTreeMap<KeyDigest, Version>, digest: &KeyDigest, version: &Version, evicted_before_s: u32) -> bool {
-    match there.get(digest) {
-        Some(present) => present < version,
-        None => hlc::wall_ms(version.hlc) / 1_000 >= u64::from(evicted_before_s),
     }
 }

@@ -64,7 +64,8 @@ impl From<&Request> for proto::Request {
             }
             Request::Store { items, repair } => Self::Store(proto::Store { items: all(items), repair: *repair }),
             Request::Fetch { items } => Self::Fetch(proto::Fetch { items: all(items) }),
-            Request::Compare { items } => Self::Compare(proto::Compare {
+            Request::Compare { items, catching_up } => Self::Compare(proto::Compare {
+                catching_up: *catching_up,
                 slots: slots_bytes(items.iter().map(|item| item.slot)),
                 lists: lists_message(items.iter().map(|item| &item.list)),
                 fingerprints: fingerprints_bytes(items.iter().map(|item| item.fingerprint)),
@@ -157,7 +158,9 @@ impl TryFrom<proto::Request> for Request {
             }
             proto::Request::Store(store) => Self::Store { items: each(store.items)?, repair: store.repair },
             proto::Request::Fetch(fetch) => Self::Fetch { items: each(fetch.items)? },
-            proto::Request::Compare(compare) => Self::Compare { items: compare_items(&compare)? },
+            proto::Request::Compare(compare) => {
+                Self::Compare { items: compare_items(&compare)?, catching_up: compare.catching_up }
+            }
             proto::Request::CompareSums(compare) => {
                 at_most("part_len", compare.part_len.into(), 1 << 31, "at most 2^31")?;
                 let parts = parts(&compare.parts)?;

@@ -28,11 +28,21 @@ impl From<&Response> for proto::Response {
                 differing: pack(differing.iter().map(|bucket| bucket.to_le_bytes())),
             }),
             Response::Exchanged { records } => Self::Exchanged(proto::Exchanged { records: all(records) }),
-            Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten } => {
+            Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms } => {
                 let (ring_high, ring_low) = ring_id_halves(Some(*ring_id));
                 let (config, records) = (Some(config.into()), all(records));
                 let (wall_ms, reunites, forgotten) = (*wall_ms, *reunites, *forgotten);
-                Self::Welcome(proto::Welcome { ring_high, ring_low, config, records, wall_ms, reunites, forgotten })
+                let given_up_ms = *given_up_ms;
+                Self::Welcome(proto::Welcome {
+                    ring_high,
+                    ring_low,
+                    config,
+                    records,
+                    wall_ms,
+                    reunites,
+                    forgotten,
+                    given_up_ms,
+                })
             }
             Response::Admitted { granted } => Self::Admitted(proto::Admitted { granted: *granted }),
             Response::Neighbours { items, records } => {
@@ -127,6 +137,7 @@ impl TryFrom<proto::Response> for Response {
                 wall_ms: wall_ms(welcome.wall_ms)?,
                 reunites: welcome.reunites,
                 forgotten: welcome.forgotten,
+                given_up_ms: welcome.given_up_ms,
             },
             proto::Response::Admitted(admitted) => Self::Admitted { granted: admitted.granted },
             proto::Response::Neighbours(neighbours) => Self::Neighbours {

@@ -210,6 +210,8 @@ pub(crate) struct Compare {
     /// 16 bytes each.
     #[prost(bytes = "bytes", tag = "3")]
     pub(crate) fingerprints: Bytes,
+    #[prost(bool, tag = "4")]
+    pub(crate) catching_up: bool,
 }
 
 /// Arrays of equal length: one element per slot asked.

@@ -106,6 +106,8 @@ pub(crate) struct Welcome {
     pub(crate) reunites: bool,
     #[prost(bool, tag = "7")]
     pub(crate) forgotten: bool,
+    #[prost(uint64, tag = "8")]
+    pub(crate) given_up_ms: u64,
 }
 
 #[derive(prost::Message)]

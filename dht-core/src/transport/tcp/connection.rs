@@ -24,8 +24,9 @@ use crate::env::Env;
 use crate::ring::record::Address;
 use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 
-/// A connection on which a call of at least this length ends unanswered, and on which nothing at all arrived
-/// meanwhile, is given up: after a partition a fresh dial works at once, an old connection may take minutes.
+/// A connection on which calls have ended unanswered for so long, and on which nothing at all arrived meanwhile, is given
+/// up: after a partition a fresh dial works at once, an old connection may take minutes. Most calls are shorter, so it
+/// takes several of them.
 const STALL_MIN: Duration = Duration::from_secs(2);
 
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
     told_ms: AtomicU64,
+    /// When the first of the calls began that ended unanswered since; holds unless something was heard later. 0: none.
+    missed_since_ms: AtomicU64,
     pub(super) counters: Arc<Counters>,
     pub(super) env: Env,
 }
@@ -105,6 +108,7 @@ impl Connection {
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
+            missed_since_ms: AtomicU64::new(0),
             counters,
             env,
         }
@@ -130,7 +134,7 @@ impl Connection {
             // The table was dropped without a word: cannot happen while `end` tells everyone, but is no reason to panic.
             Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
             Err(_) => {
-                self.suspect_since(started_ms);
+                self.missed(started_ms);
                 return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
             }
         };
@@ -360,6 +364,24 @@ impl Connection {
         now
     }
 
+    /// What began to be waited for at `started_ms`, and lasted until its deadline, did not come.
+    pub(super) fn missed(&self, started_ms: u64) {
+        let heard_ms = self.heard_ms.load(Relaxed);
+        let since_ms = match self.missed_since_ms.load(Relaxed) {
+            // Something else came meanwhile: the silence is younger than the wait.
+            _ if heard_ms > started_ms => heard_ms,
+            known_ms if known_ms > 0 && known_ms >= heard_ms => known_ms.min(started_ms),
+            _ => {
+                // Two at the same moment may each take their own start, and one later miss does more.
+                self.missed_since_ms.store(started_ms.max(1), Relaxed);
+                started_ms
+            }
+        };
+        if Duration::from_millis(self.env.uptime_ms().saturating_sub(since_ms)) >= STALL_MIN {
+            self.broke(&"stalled");
+        }
+    }
+
     fn touch(&self) -> u64 {
         let now_ms = self.env.uptime_ms();
         self.used_ms.store(now_ms, Relaxed);
@@ -377,14 +399,6 @@ impl Connection {
         }
         waiting.table.insert(id, waiter);
         Ok(waiting.table.len())
-    }
-
-    /// A call that began at `started_ms` was not answered.
-    fn suspect_since(&self, started_ms: u64) {
-        let silent_ms = self.env.uptime_ms().saturating_sub(started_ms.max(self.heard_ms.load(Relaxed)));
-        if Duration::from_millis(silent_ms) >= STALL_MIN {
-            self.broke(&"stalled");
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -101,7 +101,11 @@ impl TcpResponses {
                 let why = self.connection.ended().unwrap_or_else(|| TransportError::Broken(peer()));
                 return Some(Err(why));
             }
-            Err(_) => TransportError::Deadline(peer()),
+            Err(_) => {
+                let waited_ms = self.idle_max.as_millis() as u64;
+                self.connection.missed(self.connection.env.uptime_ms().saturating_sub(waited_ms));
+                TransportError::Deadline(peer())
+            }
         };
         self.cancel();
         Some(Err(error))

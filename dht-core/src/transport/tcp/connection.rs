@@ -346,10 +346,9 @@ impl Connection {
         self.told_ms.store(self.env.uptime_ms(), Relaxed);
     }
 
-    /// Where it came from, if that counts towards the share of one source: nothing for connections of ours, and for
-    /// those of this machine.
+    /// Where it came from, if that counts towards the share of one source: nothing for connections of ours.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        self.accepted_from.filter(|source| !source.is_loopback())
+        self.accepted_from.and_then(counted)
     }
 
     /// Whom to blame for what comes in.
@@ -429,6 +428,11 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.serving.fetch_sub(1, Relaxed);
     }
+}
+
+/// A source that has a share of the connections: those of this machine have none.
+pub(super) fn counted(source: IpAddr) -> Option<IpAddr> {
+    (!source.is_loopback()).then_some(source)
 }
 
 fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crate::wire::error::WireError> {

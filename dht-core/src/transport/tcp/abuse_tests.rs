@@ -14,6 +14,7 @@ use super::*;
 use crate::transport::Answer;
 use crate::wire::frame::Header;
 use crate::wire::hello::Acceptance;
+use crate::wire::message::{Head, Response};
 
 /// Waits until it is so; a hang is a failure.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -189,4 +190,42 @@ async fn requests_of_connections_that_ended_do_not_pile_up() {
     assert_eq!(under_way(), ORPHANS_MAX, "the others go on");
     b.close().await;
     assert_eq!(under_way(), 0);
+}
+
+/// Streams large items for ever.
+struct Endless;
+
+struct Items(Head);
+
+impl Service for Endless {
+    fn serve(&self, call: Call) -> Answer {
+        Answer::Stream(Box::new(Items(call.head)))
+    }
+}
+
+impl Responses for Items {
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Reply, TransportError>>> {
+        let item = Response::Described { json: "x".repeat(8 << 20) };
+        Box::pin(std::future::ready(Some(Ok(Reply::new(self.0, item)))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_to_a_socket_that_takes_nothing_does_not_wait_for_ever() {
+    // Sockets and the paused clock: see the idle connections in `tests.rs`.
+    tokio::time::resume();
+    let b = transport(TcpOptions { frame_max: 16 << 20, ..options("b") }).await;
+    b.accept(Arc::new(Endless));
+    let mut socket = greeted(&b).await;
+    let open = encode_call_framed(&ask("everything"), FrameKind::Open, 1, 1 << 20).expect("short");
+    socket.write_all(&open).await.expect("sent");
+    // The credit is more than the two sockets hold.
+    until("the first item is on its way", || b.traffic().bytes_sent > 64 << 10).await;
+    tokio::time::pause();
+    for _ in 0..14 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    tokio::time::resume();
+    connections(&b, 0).await;
+    assert_eq!(b.misdeeds().by_kind["reads_no_answers"], 1);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
@@ -187,10 +187,7 @@ impl Connection {
     /// Queues an answer; `flush` follows. A peer that does not take its answers loses the connection.
     pub(super) fn answer(&self, frame: Bytes) {
         if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
-            tracing::debug!(peer = %self.peer, "does not read its answers");
-            self.counters.network_error();
-            self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
-            self.end(TransportError::Broken(self.peer.clone()));
+            self.deaf();
         }
     }
 
@@ -203,9 +200,13 @@ impl Connection {
         self.flush(true);
     }
 
-    /// Queues an item of a stream when there is room and sends it. False if the connection has ended.
-    pub(super) async fn stream_item(&self, frame: Bytes) -> bool {
-        let queued = self.outbound.push_when_room(frame).await;
+    /// Queues an item of a stream when there is room and sends it. False if the connection has ended, as it does when
+    /// there was no room for so long: the peer's machine may be gone, and nothing would tell.
+    pub(super) async fn stream_item(&self, frame: Bytes, patience: Duration) -> bool {
+        let Ok(queued) = timeout(patience, self.outbound.push_when_room(frame)).await else {
+            self.deaf();
+            return false;
+        };
         self.touch();
         self.flush(true);
         queued
@@ -283,6 +284,14 @@ impl Connection {
                 Waiter::Stream(_) => {}
             }
         }
+    }
+
+    /// Ends the connection because the peer does not take its answers.
+    fn deaf(&self) {
+        tracing::debug!(peer = %self.peer, "does not read its answers");
+        self.counters.network_error();
+        self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
+        self.end(TransportError::Broken(self.peer.clone()));
     }
 
     /// Ends the connection because of an error of the socket.

@@ -173,6 +173,14 @@ impl Pool {
         Ok(())
     }
 
+    /// The quiet connection on which nothing whole went either way for longest, forgotten: to be ended outside the lock.
+    pub(super) fn take_idlest(&self) -> Option<Arc<Connection>> {
+        let mut inner = self.lock();
+        let idlest = inner.idlest(|_| true)?;
+        inner.forget(&idlest);
+        Some(idlest)
+    }
+
     /// Ends a dial: from now on `route` is how to get there. The frames and callers that waited are given back.
     pub(super) fn settle(
         &self,

@@ -15,6 +15,7 @@ use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
 use super::connection::{Connection, counted};
 use super::counters::Counters;
+use super::files::{connections_max, out_of_files};
 use super::gate::Gate;
 use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
 use super::pool::{Lane, Pool, REDIAL_PAUSE, Reserved, tell_all};
@@ -65,7 +66,7 @@ impl Shared {
             env,
             counters: Arc::default(),
             tasks: Tasks::new(),
-            pool: Pool::new(options.max_connections, options.buffer_size),
+            pool: Pool::new(connections_max(options.max_connections), options.buffer_size),
             gate: Gate::new(),
             load,
             orphans: Arc::new(Semaphore::new(orphans_max)),
@@ -99,6 +100,17 @@ impl Shared {
         async move {
             // An error is a sender that is gone: closed as well.
             drop(closed.wait_for(|closed| *closed).await);
+        }
+    }
+
+    /// If `error` is that there are no file descriptors left, the idlest connection gives its own; who wanted one finds it
+    /// when it tries again.
+    pub(super) fn relieve(&self, error: &io::Error) {
+        if out_of_files(error)
+            && let Some(idlest) = self.pool.take_idlest()
+        {
+            tracing::debug!(peer = %idlest.peer, "a connection is closed for its file descriptor");
+            idlest.end(TransportError::Broken(idlest.peer.clone()));
         }
     }
 
@@ -172,6 +184,7 @@ impl Shared {
                 return Err(TransportError::Refused(to.clone()));
             }
             Ok(Err(error)) => {
+                self.relieve(&error);
                 // All others are this machine's, which has no descriptor, no port or no network.
                 let answered = matches!(
                     error.kind(),

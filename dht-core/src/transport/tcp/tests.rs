@@ -360,6 +360,28 @@ async fn beyond_the_bound_the_idlest_connection_is_closed() {
     connections(&others[2], 1).await;
 }
 
+#[tokio::test]
+async fn without_file_descriptors_the_idlest_connection_gives_its_own() {
+    let a = transport(options("a")).await;
+    let others = [transport(options("b")).await, transport(options("c")).await];
+    for other in &others {
+        other.accept(Arc::new(Echo));
+        asked(&a, other, "hello").await.expect("answered");
+    }
+    // Only those: others are no reason.
+    a.shared.relieve(&std::io::ErrorKind::ConnectionAborted.into());
+    assert_eq!(a.traffic().connections, 2);
+    let too_many_files = std::io::Error::from_raw_os_error(if cfg!(unix) { 24 } else { 10_024 });
+    a.shared.relieve(&too_many_files);
+    assert_eq!(a.traffic().connections, 1);
+    connections(&others[0], 0).await;
+    connections(&others[1], 1).await;
+    a.shared.relieve(&too_many_files);
+    connections(&others[1], 0).await;
+    a.shared.relieve(&too_many_files);
+    asked(&a, &others[0], "hello").await.expect("dialled again");
+}
+
 /// Answers nobody.
 struct Silent;
 

@@ -14,6 +14,7 @@ mod by_source;
 mod channel;
 mod connection;
 pub(super) mod counters;
+mod dialling;
 mod files;
 #[cfg(feature = "fuzzing")]
 mod fuzzing;

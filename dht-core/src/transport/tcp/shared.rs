@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
 
 use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
 use super::connection::{Connection, counted};
 use super::counters::Counters;
+use super::dialling::dial_any;
 use super::files::{connections_max, out_of_files};
 use super::gate::Gate;
 use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
@@ -178,12 +178,16 @@ impl Shared {
 
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
         let unreached = |why: String, local| TransportError::Unreached { to: to.clone(), why, local };
-        let socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        let within = self.connect_timeout;
+        let socket = match dial_any(to.as_str(), within, &self.env).await {
+            Ok(socket) => socket,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(TransportError::Refused(to.clone()));
             }
-            Ok(Err(error)) => {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(unreached(format!("silent for {within:?}"), false));
+            }
+            Err(error) => {
                 self.relieve(&error);
                 // All others are this machine's, which has no descriptor, no port or no network.
                 let answered = matches!(
@@ -192,7 +196,6 @@ impl Shared {
                 );
                 return Err(unreached(error.to_string(), !answered));
             }
-            Err(_) => return Err(unreached(format!("silent for {:?}", self.connect_timeout), false)),
         };
         if let Err(error) = socket.set_nodelay(true) {
             return Err(unreached(format!("TCP_NODELAY: {error}"), false));

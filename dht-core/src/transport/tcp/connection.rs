@@ -390,6 +390,12 @@ impl Connection {
         }
     }
 
+    /// Room for sealed bytes on their way.
+    #[cfg(test)]
+    pub(super) fn sealed_room(&self) -> usize {
+        self.outbound.sealed_room()
+    }
+
     fn touch(&self) -> u64 {
         let now_ms = self.env.uptime_ms();
         self.used_ms.store(now_ms, Relaxed);

@@ -198,6 +198,11 @@ impl Outbound {
         outcome
     }
 
+    #[cfg(test)]
+    pub(super) fn sealed_room(&self) -> usize {
+        self.lock().sealed.capacity()
+    }
+
     /// Leaves writing to the writer task.
     pub(super) fn wake_writer(&self) {
         self.ready.notify_one();

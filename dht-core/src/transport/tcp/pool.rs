@@ -208,11 +208,16 @@ impl Pool {
         self.lock().forget(connection);
     }
 
-    /// Forgets old refusals; gives back what has been idle for too long, to be ended outside the lock.
+    /// Forgets old refusals and ways that have ended; gives back what has been idle for too long, to be ended outside the lock.
     pub(super) fn sweep(&self, now: Instant, uptime_ms: u64) -> Vec<Arc<Connection>> {
         let mut inner = self.lock();
         for routes in &mut inner.routes {
-            routes.retain(|_, route| !matches!(route, Route::Failed { until, .. } if *until <= now));
+            routes.retain(|_, route| match route {
+                Route::Dialling(_) => true,
+                // One that ended before its dial was settled has left its route behind.
+                Route::Open(connection) => connection.ended().is_none(),
+                Route::Failed { until, .. } => *until > now,
+            });
         }
         let idle = |connection: &Connection| {
             let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
@@ -247,6 +252,11 @@ impl Pool {
     /// Open connections, both directions.
     pub(super) fn count(&self) -> usize {
         self.lock().open.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn routes(&self) -> usize {
+        self.lock().routes.iter().map(FixedMap::len).sum()
     }
 
     #[cfg(test)]

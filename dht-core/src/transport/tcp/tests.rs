@@ -382,6 +382,23 @@ async fn without_file_descriptors_the_idlest_connection_gives_its_own() {
     asked(&a, &others[0], "hello").await.expect("dialled again");
 }
 
+#[tokio::test]
+async fn a_connection_that_ended_before_its_dial_was_settled_leaves_no_route() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    asked(&a, &b, "hello").await.expect("answered");
+    let to = b.local_address();
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    b.close().await;
+    connections(&a, 0).await;
+    a.shared.pool.settle(&to, Lane::Calls, Ok(&connection));
+    assert_eq!(a.shared.pool.routes(), 1);
+    assert!(a.shared.pool.sweep(a.shared.env.now(), a.shared.env.uptime_ms()).is_empty());
+    assert_eq!(a.shared.pool.routes(), 0);
+}
+
 /// Answers nobody.
 struct Silent;
 

@@ -84,12 +84,13 @@ pub(super) enum Called {
 }
 
 impl Connection {
+    /// As many may wait for answers as frames may wait in `outbound`.
     pub(super) fn new(
         serial: u64,
         peer: Address,
         dialled: bool,
         sink: Sink,
-        buffer_size: usize,
+        outbound: Outbound,
         counters: Arc<Counters>,
         env: Env,
     ) -> Self {
@@ -101,9 +102,9 @@ impl Connection {
             dialled,
             accepted_from: from.map(|from| source_of(from.ip())),
             sink,
-            outbound: Outbound::new(buffer_size),
+            waiting_max: outbound.len_max(),
+            outbound,
             waiting: Mutex::default(),
-            waiting_max: buffer_size,
             serving: AtomicUsize::new(0),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
@@ -322,6 +323,16 @@ impl Connection {
     /// True if the peer takes its answers too slowly to be given more to do.
     pub(super) fn congested(&self) -> bool {
         self.outbound.congested()
+    }
+
+    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds.
+    pub(super) fn stuck(&self, now_ms: u64) -> bool {
+        self.outbound.stuck(now_ms)
+    }
+
+    /// Ends a connection that is stuck.
+    pub(super) fn unstick(&self) {
+        if self.dialled { self.broke(&"takes nothing") } else { self.deaf() }
     }
 
     /// A request of the peer begins; it lasts as long as the guard.

@@ -15,7 +15,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What goes on being wrong is told so often.
 const WARN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often idle connections are looked for.
+/// How often connections are looked for that are idle, or stuck.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Takes in connections for as long as the transport lives.
@@ -64,12 +64,16 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-/// Closes idle connections for as long as the transport lives.
+/// Closes idle and stuck connections for as long as the transport lives.
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
-        for idle in shared.pool.sweep(shared.env.now(), shared.env.uptime_ms()) {
+        let uptime_ms = shared.env.uptime_ms();
+        for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
             idle.end(TransportError::Broken(idle.peer.clone()));
+        }
+        for stuck in shared.pool.stuck(uptime_ms) {
+            stuck.unstick();
         }
     }
 }

@@ -232,6 +232,11 @@ impl Pool {
         idle
     }
 
+    /// Those whose peers take nothing, to be ended outside the lock.
+    pub(super) fn stuck(&self, uptime_ms: u64) -> Vec<Arc<Connection>> {
+        self.lock().open.values().filter(|connection| connection.stuck(uptime_ms)).cloned().collect()
+    }
+
     /// Nothing is taken in any more; gives back every connection, to be ended outside the lock. Callers that wait
     /// for a dial are told.
     pub(super) fn close(&self) -> Vec<Arc<Connection>> {

@@ -18,6 +18,7 @@ use super::dialling::dial_any;
 use super::files::{connections_max, out_of_files};
 use super::gate::Gate;
 use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
+use super::outbound::Outbound;
 use super::pool::{Lane, Pool, REDIAL_PAUSE, Reserved, tell_all};
 use super::reader::read;
 use super::tasks::Tasks;
@@ -240,7 +241,7 @@ impl Shared {
             peer.clone(),
             dialled,
             sink,
-            self.buffer_size,
+            Outbound::new(self.buffer_size, self.load.clone()),
             self.counters.clone(),
             self.env.clone(),
         ));

@@ -11,7 +11,7 @@ use super::Node;
 use super::peers::Peer;
 use crate::error::ErrorKind;
 use crate::ring::record::{NodeId, NodeRecord, Verdict};
-use crate::transport::{Call, TransportError};
+use crate::transport::{Call, Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
@@ -265,18 +265,30 @@ impl Node {
         let ping = Request::Ping { boot, records: Vec::new() };
         let call = Call { head: self.head(deadline, 0), body: ping };
         let answer = self.transport.call(&address, call, deadline).await;
-        let answered = match answer {
-            Ok(reply) => reply.head.sender,
-            Err(TransportError::Busy { boot, .. }) => boot,
-            Err(_) => return Response::Probed { alive: false },
-        };
-        Response::Probed { alive: answered == boot }
+        Response::Probed { alive: answered_by(&answer) == Some(boot) }
+    }
+}
+
+/// The boot that answered, if only to say that it has no room for another connection.
+fn answered_by(answer: &std::result::Result<Reply, TransportError>) -> Option<u64> {
+    match answer {
+        Ok(reply) => Some(reply.head.sender),
+        Err(TransportError::Busy { boot, .. }) => Some(*boot),
+        Err(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::record::Address;
+
+    #[test]
+    fn a_node_without_room_lives_and_a_full_queue_says_nothing_of_it() {
+        let to = Address::new("127.0.0.1:1");
+        assert_eq!(answered_by(&Err(TransportError::Busy { to: to.clone(), boot: 7 })), Some(7));
+        assert_eq!(answered_by(&Err(TransportError::Overloaded(to))), None);
+    }
 
     #[test]
     fn local_health_is_bounded_both_ways() {

@@ -11,6 +11,7 @@ use super::Node;
 use super::peers::Peer;
 use crate::error::ErrorKind;
 use crate::ring::record::{NodeId, NodeRecord, Verdict};
+use crate::transport::{Call, Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
@@ -209,7 +210,7 @@ impl Node {
         };
         let ping = Request::Ping { boot: peer.boot, records };
         let deadline = self.env.now() + patience;
-        let call = crate::transport::Call { head: self.head(deadline, 0), body: ping };
+        let call = Call { head: self.head(deadline, 0), body: ping };
         let answer = self.transport.call(&peer.address, call, deadline).await;
         let alive = match answer {
             Ok(reply) if reply.head.sender == peer.boot => match self.accept_reply(peer, reply) {
@@ -222,10 +223,11 @@ impl Node {
                 Ok(_) => false,
             },
             // Somebody else listens there now: the node we mean does not.
-            Ok(_) | Err(crate::transport::TransportError::Refused(_)) => {
+            Ok(_) | Err(TransportError::Refused(_)) => {
                 self.suspect(peer, true);
                 false
             }
+            Err(TransportError::Busy { boot, .. }) => boot == peer.boot,
             Err(_) => false,
         };
         if alive {
@@ -239,7 +241,7 @@ impl Node {
         let mut asked = FuturesUnordered::new();
         for helper in helpers {
             let request = Request::PingFor { address: peer.address.clone(), boot: peer.boot };
-            let call = crate::transport::Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
+            let call = Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
             asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));
         }
         let mut outcome = Indirect { asked: asked.len(), answered: 0, alive: false };
@@ -261,15 +263,32 @@ impl Node {
     pub(crate) async fn serve_ping_for(&self, address: crate::ring::record::Address, boot: u64) -> Response {
         let deadline = self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval);
         let ping = Request::Ping { boot, records: Vec::new() };
-        let call = crate::transport::Call { head: self.head(deadline, 0), body: ping };
+        let call = Call { head: self.head(deadline, 0), body: ping };
         let answer = self.transport.call(&address, call, deadline).await;
-        Response::Probed { alive: answer.is_ok_and(|reply| reply.head.sender == boot) }
+        Response::Probed { alive: answered_by(&answer) == Some(boot) }
+    }
+}
+
+/// The boot that answered, if only to say that it has no room for another connection.
+fn answered_by(answer: &std::result::Result<Reply, TransportError>) -> Option<u64> {
+    match answer {
+        Ok(reply) => Some(reply.head.sender),
+        Err(TransportError::Busy { boot, .. }) => Some(*boot),
+        Err(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::record::Address;
+
+    #[test]
+    fn a_node_without_room_lives_and_a_full_queue_says_nothing_of_it() {
+        let to = Address::new("127.0.0.1:1");
+        assert_eq!(answered_by(&Err(TransportError::Busy { to: to.clone(), boot: 7 })), Some(7));
+        assert_eq!(answered_by(&Err(TransportError::Overloaded(to))), None);
+    }
 
     #[test]
     fn local_health_is_bounded_both_ways() {

@@ -1,6 +1,7 @@
 //! From the configuration to addresses: where to listen and what others dial.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +30,7 @@ pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
 }
 
 /// What others dial: `advertise` (with the bound port, if it names port 0), the bound address, or for an unspecified
-/// bind the source address towards the first seed.
+/// bind the source address towards the first seed that resolves; loopback without any.
 ///
 /// # Errors
 /// `Address` if an unspecified bind finds no source address.
@@ -47,23 +48,54 @@ pub(crate) async fn advertised(config: &Config, bound: &Address) -> Result<Addre
     if !bound.ip().is_unspecified() {
         return Ok(Address::new(&bound.to_string()));
     }
-    let ip = source_towards(config.seeds.first().map(String::as_str), bound).await.map_err(|e| {
+    let ip = source_towards(&config.seeds, bound).await.map_err(|e| {
         let context = format!("address = {:?}: no address to advertise was found ({e}); set advertise", config.address);
         Error::new(ErrorKind::Address, context)
     })?;
     Ok(Address::new(&SocketAddr::new(ip, bound.port()).to_string()))
 }
 
-/// The source address of a datagram to the seed, without sending any.
-async fn source_towards(seed: Option<&str>, bound: SocketAddr) -> std::io::Result<IpAddr> {
-    let Some(seed) = seed else {
+/// The source address of a datagram to the first seed that there is a way to, without sending any.
+async fn source_towards(seeds: &[String], bound: SocketAddr) -> io::Result<IpAddr> {
+    if seeds.is_empty() {
         // Alone: only this machine can know of the node yet.
-        let loopback = if bound.is_ipv4() { "127.0.0.1" } else { "::1" };
-        return loopback.parse().map_err(std::io::Error::other);
-    };
-    let socket = tokio::net::UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).await?;
-    socket.connect(seed).await?;
-    Ok(socket.local_addr()?.ip())
+        let loopback = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
+        tracing::warn!(address = %loopback, "no other machine can reach this node: without a seed, set advertise");
+        return Ok(loopback);
+    }
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for seed in seeds {
+        match source_towards_one(seed, bound).await {
+            Ok(source) => return Ok(source),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn source_towards_one(seed: &str, bound: SocketAddr) -> io::Result<IpAddr> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host(seed).await? {
+        let Some(to) = for_socket(address, bound.is_ipv4()) else { continue };
+        let socket = tokio::net::UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).await?;
+        match socket.connect(to).await.and_then(|()| socket.local_addr()) {
+            // IPv4 in IPv6 is how this machine writes it, and nothing that others dial.
+            Ok(source) => return Ok(source.ip().to_canonical()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// `address` as a socket of that family sends to it, if it can.
+pub(super) fn for_socket(address: SocketAddr, ipv4: bool) -> Option<SocketAddr> {
+    let with = |ip| Some(SocketAddr::new(ip, address.port()));
+    match (address.ip().to_canonical(), ipv4) {
+        (IpAddr::V4(ip), true) => with(ip.into()),
+        (IpAddr::V4(ip), false) => with(ip.to_ipv6_mapped().into()),
+        (IpAddr::V6(_), false) => Some(address),
+        (IpAddr::V6(_), true) => None,
+    }
 }
 
 /// What precedes the record that fills a message, and what is around all: answers to reads are cut behind a megabyte.
@@ -72,4 +104,47 @@ const FRAME_ROOM: usize = 2 << 20;
 /// The largest frame of this node's ring: the largest record behind as many smaller ones as go into one message.
 pub(crate) fn frame_max(config: &Config) -> usize {
     (config.max_value_size + config.max_key_size + FRAME_ROOM).max(8 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn advertises(bound: &str, seeds: &[&str]) -> Result<String> {
+        let seeds = seeds.iter().map(|seed| (*seed).to_owned()).collect();
+        let config = Config { seeds, ..Config::default() };
+        Ok(advertised(&config, &Address::new(bound)).await?.as_str().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_node_bound_everywhere_advertises_what_a_seed_can_dial() {
+        let told = async |bound, seeds: &[&str]| advertises(bound, seeds).await.expect("there is a way");
+        assert_eq!(told("0.0.0.0:7", &["127.0.0.1:9"]).await, "127.0.0.1:7");
+        // The first that resolves, whatever comes before.
+        assert_eq!(told("0.0.0.0:7", &["no.such.name.invalid:9", "[::1]:9", "127.0.0.1:9"]).await, "127.0.0.1:7");
+        for (bound, alone) in [("0.0.0.0:7", "127.0.0.1:7"), ("[::]:7", "[::1]:7")] {
+            assert_eq!(told(bound, &[]).await, alone);
+        }
+        let error = advertises("0.0.0.0:7", &["no.such.name.invalid:9"]).await.expect_err("no way");
+        assert_eq!(error.kind(), ErrorKind::Address);
+        assert!(error.context().contains("set advertise"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_ipv4_address_is_advertised_as_one() {
+        // Machines without IPv6 cannot bind there either.
+        if tokio::net::UdpSocket::bind("[::]:0").await.is_ok() {
+            assert_eq!(advertises("[::]:7", &["127.0.0.1:9"]).await.expect("there is a way"), "127.0.0.1:7");
+        }
+    }
+    #[test]
+    fn ipv4_is_sent_to_by_either_family_however_it_is_written() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for written in ["10.0.0.1:7", "[::ffff:10.0.0.1]:7"] {
+            assert_eq!(for_socket(address(written), true), Some(address("10.0.0.1:7")));
+            assert_eq!(for_socket(address(written), false), Some(address("[::ffff:10.0.0.1]:7")));
+        }
+        assert_eq!(for_socket(address("[fd00::1]:7"), false), Some(address("[fd00::1]:7")));
+        assert_eq!(for_socket(address("[fd00::1]:7"), true), None);
+    }
 }

@@ -1,5 +1,5 @@
-//! How much one node takes on: requests under way and their bytes, of all peers together, and how long a request may
-//! have waited for its turn.
+//! How much one node takes on: requests under way and their bytes, of all peers together, how long a request may have
+//! waited for its turn, and how much may wait for peers to take it.
 //!
 //! A node that is asked for more than it can do has a queue that grows until every caller has given up by the time of
 //! its turn, and then does nothing but what nobody waits for any more. So a request that waited for too long is refused
@@ -22,6 +22,10 @@ const REQUEST_LEN: usize = 16 << 10;
 
 /// What keeps the ring together may be this many times as much.
 pub(super) const UPKEEP_FACTOR: usize = 2;
+
+/// Bytes that wait for peers to take them, of all connections together, beyond which those that have many of them get
+/// nothing new to wait for: as much as a single connection may have, and what a small machine can spare.
+const QUEUED_MAX: usize = 256 << 20;
 
 /// How long a node serves at one go what it has read, before others get their turn.
 pub(super) const SLICE: Duration = Duration::from_millis(1);
@@ -47,6 +51,8 @@ pub(super) struct Load {
     bytes_max: usize,
     requests: AtomicUsize,
     bytes: AtomicUsize,
+    /// Bytes that wait for peers to take them.
+    queued: AtomicUsize,
     /// Milliseconds of uptime until which there is an overload.
     overloaded_until_ms: AtomicU64,
     /// Callers' requests that wait for their turn, and how many may in an overload.
@@ -71,6 +77,7 @@ impl Load {
             bytes_max: requests_max.saturating_mul(REQUEST_LEN),
             requests: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
             overloaded_until_ms: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             waiting_max: AtomicUsize::new(CROWD),
@@ -93,6 +100,21 @@ impl Load {
         let factor = if class == Class::Upkeep { UPKEEP_FACTOR } else { 1 };
         let room = others < self.requests_max.saturating_mul(factor) && bytes <= self.bytes_max.saturating_mul(factor);
         (room || others == 0).then_some(taken)
+    }
+
+    /// So many bytes more wait for a peer to take them; each goes with `unqueue`.
+    pub(super) fn queue(&self, len: usize) {
+        self.queued.fetch_add(len, Relaxed);
+    }
+
+    /// So many less.
+    pub(super) fn unqueue(&self, len: usize) {
+        self.queued.fetch_sub(len, Relaxed);
+    }
+
+    /// Whether peers leave too much untaken.
+    pub(super) fn backlogged(&self) -> bool {
+        self.queued.load(Relaxed) > QUEUED_MAX
     }
 
     /// Whether a request that has waited for its turn for so long is still to be carried out.
@@ -152,6 +174,11 @@ impl Load {
     /// Callers are being refused, or were a moment ago.
     pub(super) fn overloaded(&self, now_ms: u64) -> bool {
         now_ms < self.overloaded_until_ms.load(Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Relaxed)
     }
 
     #[cfg(test)]

@@ -110,6 +110,14 @@ pub enum TransportError {
     /// A queue towards the peer is full: not carried out.
     #[error("the queue towards {0} is full")]
     Overloaded(Address),
+    /// The node of that boot lives, and has no room for another connection: not carried out.
+    #[error("{to} has no room for another connection")]
+    Busy {
+        /// Whom it was for.
+        to: Address,
+        /// Who said so.
+        boot: u64,
+    },
     /// The message exceeds what one frame may carry: not carried out.
     #[error("a message of {len} bytes exceeds the bound of {bound}")]
     TooLarge {
@@ -139,6 +147,7 @@ impl TransportError {
                 | Self::Rejected(_)
                 | Self::Unauthenticated(_)
                 | Self::Overloaded(_)
+                | Self::Busy { .. }
                 | Self::TooLarge { .. }
         )
     }
@@ -154,7 +163,7 @@ pub(crate) fn call_error(error: TransportError) -> Error {
         }
         TransportError::Rejected(_) => ErrorKind::IncompatibleRing,
         TransportError::Unauthenticated(_) => ErrorKind::Auth,
-        TransportError::Overloaded(_) => ErrorKind::Overloaded,
+        TransportError::Overloaded(_) | TransportError::Busy { .. } => ErrorKind::Overloaded,
         TransportError::TooLarge { .. } => ErrorKind::TooLarge,
         TransportError::Deadline(_) => ErrorKind::Timeout,
         TransportError::Closed => ErrorKind::Stopped,

@@ -54,7 +54,7 @@ enum Protocol {
 enum Ends {
     /// Nobody's certificate matters.
     Raw(TlsEnds),
-    Certified(Certificates),
+    Certified(Box<Certificates>),
 }
 
 /// Both ends of TLS as one node plays them.
@@ -86,7 +86,7 @@ impl Security {
             None => Ends::Raw(raw_ends(protocol, env)?),
             Some(files) => {
                 let node_id = NodeId::new(&config.node_id);
-                Ends::Certified(Certificates::load(files, node_id, protocol, env, reload_interval)?)
+                Ends::Certified(Box::new(Certificates::load(files, node_id, protocol, env, reload_interval)?))
             }
         };
         Ok(Some(Arc::new(Self { protocol, keys, ends })))

@@ -1,5 +1,6 @@
 //! Certificates that may change on the disk while the node runs. At a handshake, and at most once in an interval, the
-//! files are looked at; what has changed and is right is used from then on, what is wrong is told once and left alone.
+//! files are looked at; what has changed and is right is used from then on. What is wrong is told once, and tried again each
+//! time: a certificate whose time has not come yet, or files of which one is still to be written, will be right.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -26,8 +27,10 @@ pub(super) struct Certificates {
 
 struct Present {
     ends: TlsEnds,
-    /// Of the files when they were looked at last, in use or not.
-    seen: Option<[u8; 32]>,
+    /// Of the files in use.
+    used: [u8; 32],
+    /// What the log says of already: files that are wrong, or `Some(None)` for none that can be read.
+    told: Option<Option<[u8; 32]>>,
     looked: Instant,
 }
 
@@ -45,7 +48,7 @@ impl Certificates {
     ) -> Result<Self> {
         let files = Files::read(paths)?;
         let ends = ends(files.identity(paths, &node_id, env)?, protocol, env)?;
-        let present = Present { ends, seen: Some(files.digest()), looked: env.now() };
+        let present = Present { ends, used: files.digest(), told: None, looked: env.now() };
         let (paths, env) = (paths.clone(), env.clone());
         Ok(Self { paths, node_id, protocol, env, interval, present: Mutex::new(present) })
     }
@@ -66,19 +69,23 @@ impl Certificates {
     fn look(&self, present: &mut Present) {
         let files = Files::read(&self.paths);
         let seen = files.as_ref().ok().map(Files::digest);
-        if seen == present.seen {
+        if seen == Some(present.used) {
+            present.told = None;
             return;
         }
-        present.seen = seen;
         let renewed = files
-            .and_then(|files| files.identity(&self.paths, &self.node_id, &self.env))
-            .and_then(|identity| ends(identity, self.protocol, &self.env));
+            .and_then(|files| Ok((files.digest(), files.identity(&self.paths, &self.node_id, &self.env)?)))
+            .and_then(|(used, identity)| Ok((used, ends(identity, self.protocol, &self.env)?)));
         match renewed {
-            Ok(ends) => {
-                present.ends = ends;
+            Ok((used, ends)) => {
+                (present.ends, present.used, present.told) = (ends, used, None);
                 tracing::info!(cert = %self.paths.cert.display(), "uses the new certificates");
             }
-            Err(error) => tracing::warn!(%error, "keeps the certificates that it has"),
+            Err(error) => {
+                if present.told.replace(seen) != Some(seen) {
+                    tracing::warn!(%error, "keeps the certificates that it has");
+                }
+            }
         }
     }
 }
@@ -87,4 +94,42 @@ fn ends(identity: Identity, protocol: Protocol, env: &Env) -> Result<TlsEnds> {
     certified_configs(provider(), &identity.own, identity.roots, env)
         .map(|ends| without_resumption(ends, protocol))
         .map_err(|error| Error::new(ErrorKind::Config, format!("tls: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing::{Authority, name};
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_whose_time_comes_later_is_used_then() {
+        let (authority, mut interval) = (Authority::new(), tokio::time::interval(INTERVAL));
+        // A minute before the new certificate is good.
+        let begins = rcgen::date_time_ymd(2030, 1, 1);
+        let env = Env::simulated(1, (begins.unix_timestamp() as u64 - 60) * 1_000);
+        let files = authority.node("a");
+        let load = Certificates::load(&files.clone().into(), NodeId::new("a"), Protocol::Tls, &env, INTERVAL);
+        let certificates = load.expect("right files");
+        let first = certificates.ends();
+        let same = |ends: &TlsEnds| Arc::ptr_eq(&ends.server, &first.server);
+        authority.write(&files, |params| {
+            name(params, "a");
+            params.not_before = begins;
+        });
+        for _ in 0..29 {
+            interval.tick().await;
+            assert!(same(&certificates.ends()), "its time has not come");
+        }
+        let told = || certificates.present.lock().expect("no panic").told;
+        assert!(told().is_some_and(|digest| digest.is_some()), "and that is told");
+        for _ in 0..3 {
+            interval.tick().await;
+        }
+        assert!(!same(&certificates.ends()), "its time has come");
+        assert_eq!(told(), None);
+    }
 }

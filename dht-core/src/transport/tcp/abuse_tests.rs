@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::gate::WAITING_MAX;
+use super::outbound::Outbound;
 use super::pool::Pool;
 use super::shared::ORPHANS_MAX;
 use super::tests::{Echo, ask, asked, connections, greeted, options, transport};
@@ -14,6 +15,7 @@ use super::*;
 use crate::transport::Answer;
 use crate::wire::frame::Header;
 use crate::wire::hello::Acceptance;
+use crate::wire::message::{Head, Request, Response};
 
 /// Waits until it is so; a hang is a failure.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -122,7 +124,7 @@ async fn one_source_gets_half_of_the_connections() {
         let peer = Address::new(&format!("{source}:{serials}"));
         let (_, sink) = super::channel::ends(socket, None);
         let (counters, env) = (Arc::default(), Env::system());
-        Arc::new(Connection::new(serials, peer, false, sink, 1, counters, env))
+        Arc::new(Connection::new(serials, peer, false, sink, Outbound::new(1, Load::new(1)), counters, env))
     };
     let mut greedy = Vec::new();
     for _ in 0..4 {
@@ -189,4 +191,77 @@ async fn requests_of_connections_that_ended_do_not_pile_up() {
     assert_eq!(under_way(), ORPHANS_MAX, "the others go on");
     b.close().await;
     assert_eq!(under_way(), 0);
+}
+
+/// Streams large items for ever.
+struct Endless;
+
+struct Items(Head);
+
+impl Service for Endless {
+    fn serve(&self, call: Call) -> Answer {
+        Answer::Stream(Box::new(Items(call.head)))
+    }
+}
+
+impl Responses for Items {
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Reply, TransportError>>> {
+        let item = Response::Described { json: "x".repeat(8 << 20) };
+        Box::pin(std::future::ready(Some(Ok(Reply::new(self.0, item)))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_to_a_socket_that_takes_nothing_does_not_wait_for_ever() {
+    // Sockets and the paused clock: see the idle connections in `tests.rs`.
+    tokio::time::resume();
+    let b = transport(TcpOptions { frame_max: 16 << 20, ..options("b") }).await;
+    b.accept(Arc::new(Endless));
+    let mut socket = greeted(&b).await;
+    let open = encode_call_framed(&ask("everything"), FrameKind::Open, 1, 1 << 20).expect("short");
+    socket.write_all(&open).await.expect("sent");
+    // The credit is more than the two sockets hold.
+    until("the first item is on its way", || b.traffic().bytes_sent > 64 << 10).await;
+    tokio::time::pause();
+    for _ in 0..14 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    tokio::time::resume();
+    connections(&b, 0).await;
+    assert_eq!(b.misdeeds().by_kind["reads_no_answers"], 1);
+}
+
+/// What is asked has a large answer, an empty question none.
+struct Selective;
+
+impl Service for Selective {
+    fn serve(&self, call: Call) -> Answer {
+        match &call.body {
+            Request::Describe { key, .. } if key.is_empty() => Answer::Later(Box::pin(std::future::pending())),
+            _ => Answer::Now(Reply::new(call.head, Response::Described { json: "x".repeat(8 << 20) })),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_none_of_its_answers_loses_its_connection() {
+    // Sockets and the paused clock: see the idle connections in `tests.rs`.
+    tokio::time::resume();
+    let b = transport(TcpOptions { frame_max: 16 << 20, ..options("b") }).await;
+    b.accept(Arc::new(Selective));
+    let mut socket = greeted(&b).await;
+    // More than the two sockets hold; what has no answer keeps the connection from being idle.
+    for (id, text) in ["", "a", "b", "c", "d"].into_iter().enumerate() {
+        let request = encode_call_framed(&ask(text), FrameKind::Request, id as u64 + 1, 1 << 20).expect("short");
+        socket.write_all(&request).await.expect("sent");
+    }
+    until("the first answer is on its way", || b.traffic().bytes_sent > 64 << 10).await;
+    tokio::time::pause();
+    for _ in 0..50 {
+        tokio::time::advance(Duration::from_secs(5)).await;
+    }
+    tokio::time::resume();
+    connections(&b, 0).await;
+    assert_eq!(b.misdeeds().by_kind["reads_no_answers"], 1);
+    assert_eq!(b.shared.load.queued(), 0, "what waited is gone");
 }

@@ -18,6 +18,9 @@ use super::outbound::consume;
 /// Frames per system call.
 const SLICES_MAX: usize = 64;
 
+/// Room for sealed bytes that is kept between two small batches; beyond that it is for batches as large as the last one.
+pub(super) const SEALED_KEPT: usize = 8 << 10;
+
 /// Where frames go.
 pub(super) struct Sink {
     socket: OwnedWriteHalf,
@@ -81,12 +84,17 @@ impl Sink {
             let sent = write_plain(&self.socket, batch)?;
             return Ok(Written { taken: sent, sent, blocked: false });
         };
-        let taken = if sealed.is_empty() { session.seal(batch, sealed)? } else { 0 };
+        // The room before what was left is out of sight until all is written.
+        let left = !sealed.is_empty();
+        let taken = if left { 0 } else { session.seal(batch, sealed)? };
         match self.socket.try_write(sealed) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(sent) => {
                 if sent < sealed.len() {
                     sealed.advance(sent);
+                } else if left || sent <= SEALED_KEPT && sealed.capacity() > SEALED_KEPT {
+                    // Most connections say little for hours after something large.
+                    *sealed = BytesMut::new();
                 } else {
                     // Its room stays where it is; a buffer that was advanced to its end seems lost to leak checkers.
                     sealed.clear();

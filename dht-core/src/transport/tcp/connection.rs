@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
@@ -24,8 +24,9 @@ use crate::env::Env;
 use crate::ring::record::Address;
 use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 
-/// A connection on which a call of at least this length ends unanswered, and on which nothing at all arrived
-/// meanwhile, is given up: after a partition a fresh dial works at once, an old connection may take minutes.
+/// A connection on which calls have ended unanswered for so long, and on which nothing at all arrived meanwhile, is given
+/// up: after a partition a fresh dial works at once, an old connection may take minutes. Most calls are shorter, so it
+/// takes several of them.
 const STALL_MIN: Duration = Duration::from_secs(2);
 
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
     told_ms: AtomicU64,
+    /// When the first of the calls began that ended unanswered since; holds unless something was heard later. 0: none.
+    missed_since_ms: AtomicU64,
     pub(super) counters: Arc<Counters>,
     pub(super) env: Env,
 }
@@ -81,12 +84,13 @@ pub(super) enum Called {
 }
 
 impl Connection {
+    /// As many may wait for answers as frames may wait in `outbound`.
     pub(super) fn new(
         serial: u64,
         peer: Address,
         dialled: bool,
         sink: Sink,
-        buffer_size: usize,
+        outbound: Outbound,
         counters: Arc<Counters>,
         env: Env,
     ) -> Self {
@@ -98,13 +102,14 @@ impl Connection {
             dialled,
             accepted_from: from.map(|from| source_of(from.ip())),
             sink,
-            outbound: Outbound::new(buffer_size),
+            waiting_max: outbound.len_max(),
+            outbound,
             waiting: Mutex::default(),
-            waiting_max: buffer_size,
             serving: AtomicUsize::new(0),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
+            missed_since_ms: AtomicU64::new(0),
             counters,
             env,
         }
@@ -130,7 +135,7 @@ impl Connection {
             // The table was dropped without a word: cannot happen while `end` tells everyone, but is no reason to panic.
             Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
             Err(_) => {
-                self.suspect_since(started_ms);
+                self.missed(started_ms);
                 return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
             }
         };
@@ -183,10 +188,7 @@ impl Connection {
     /// Queues an answer; `flush` follows. A peer that does not take its answers loses the connection.
     pub(super) fn answer(&self, frame: Bytes) {
         if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
-            tracing::debug!(peer = %self.peer, "does not read its answers");
-            self.counters.network_error();
-            self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
-            self.end(TransportError::Broken(self.peer.clone()));
+            self.deaf();
         }
     }
 
@@ -199,9 +201,13 @@ impl Connection {
         self.flush(true);
     }
 
-    /// Queues an item of a stream when there is room and sends it. False if the connection has ended.
-    pub(super) async fn stream_item(&self, frame: Bytes) -> bool {
-        let queued = self.outbound.push_when_room(frame).await;
+    /// Queues an item of a stream when there is room and sends it. False if the connection has ended, as it does when
+    /// there was no room for so long: the peer's machine may be gone, and nothing would tell.
+    pub(super) async fn stream_item(&self, frame: Bytes, patience: Duration) -> bool {
+        let Ok(queued) = timeout(patience, self.outbound.push_when_room(frame)).await else {
+            self.deaf();
+            return false;
+        };
         self.touch();
         self.flush(true);
         queued
@@ -281,6 +287,14 @@ impl Connection {
         }
     }
 
+    /// Ends the connection because the peer does not take its answers.
+    fn deaf(&self) {
+        tracing::debug!(peer = %self.peer, "does not read its answers");
+        self.counters.network_error();
+        self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
+        self.end(TransportError::Broken(self.peer.clone()));
+    }
+
     /// Ends the connection because of an error of the socket.
     pub(super) fn broke(&self, error: &dyn std::fmt::Display) {
         if self.ended().is_none() {
@@ -309,6 +323,16 @@ impl Connection {
     /// True if the peer takes its answers too slowly to be given more to do.
     pub(super) fn congested(&self) -> bool {
         self.outbound.congested()
+    }
+
+    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds.
+    pub(super) fn stuck(&self, now_ms: u64) -> bool {
+        self.outbound.stuck(now_ms)
+    }
+
+    /// Ends a connection that is stuck.
+    pub(super) fn unstick(&self) {
+        if self.dialled { self.broke(&"takes nothing") } else { self.deaf() }
     }
 
     /// A request of the peer begins; it lasts as long as the guard.
@@ -342,10 +366,9 @@ impl Connection {
         self.told_ms.store(self.env.uptime_ms(), Relaxed);
     }
 
-    /// Where it came from, if that counts towards the share of one source: nothing for connections of ours, and for
-    /// those of this machine.
+    /// Where it came from, if that counts towards the share of one source: nothing for connections of ours.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        self.accepted_from.filter(|source| !source.is_loopback())
+        self.accepted_from.and_then(counted)
     }
 
     /// Whom to blame for what comes in.
@@ -358,6 +381,30 @@ impl Connection {
         let now = self.env.now();
         self.heard_ms.store(self.env.uptime_ms_at(now), Relaxed);
         now
+    }
+
+    /// What began to be waited for at `started_ms`, and lasted until its deadline, did not come.
+    pub(super) fn missed(&self, started_ms: u64) {
+        let heard_ms = self.heard_ms.load(Relaxed);
+        let since_ms = match self.missed_since_ms.load(Relaxed) {
+            // Something else came meanwhile: the silence is younger than the wait.
+            _ if heard_ms > started_ms => heard_ms,
+            known_ms if known_ms > 0 && known_ms >= heard_ms => known_ms.min(started_ms),
+            _ => {
+                // Two at the same moment may each take their own start, and one later miss does more.
+                self.missed_since_ms.store(started_ms.max(1), Relaxed);
+                started_ms
+            }
+        };
+        if Duration::from_millis(self.env.uptime_ms().saturating_sub(since_ms)) >= STALL_MIN {
+            self.broke(&"stalled");
+        }
+    }
+
+    /// Room for sealed bytes on their way.
+    #[cfg(test)]
+    pub(super) fn sealed_room(&self) -> usize {
+        self.outbound.sealed_room()
     }
 
     fn touch(&self) -> u64 {
@@ -377,14 +424,6 @@ impl Connection {
         }
         waiting.table.insert(id, waiter);
         Ok(waiting.table.len())
-    }
-
-    /// A call that began at `started_ms` was not answered.
-    fn suspect_since(&self, started_ms: u64) {
-        let silent_ms = self.env.uptime_ms().saturating_sub(started_ms.max(self.heard_ms.load(Relaxed)));
-        if Duration::from_millis(silent_ms) >= STALL_MIN {
-            self.broke(&"stalled");
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -415,6 +454,11 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.serving.fetch_sub(1, Relaxed);
     }
+}
+
+/// A source that has a share of the connections: those of this machine have none.
+pub(super) fn counted(source: IpAddr) -> Option<IpAddr> {
+    (!source.is_loopback()).then_some(source)
 }
 
 fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crate::wire::error::WireError> {

@@ -65,9 +65,9 @@ pub(super) enum HandshakeError {
     /// The peer listens but takes nothing.
     #[error("the peer takes no connections now")]
     NotServing,
-    /// The peer has as many connections as it may.
-    #[error("the peer has no room for another connection")]
-    Crowded,
+    /// The listener, which is that boot, has as many connections as it may.
+    #[error("there is no room for another connection")]
+    Crowded { boot: u64 },
     /// The peer is silent, or gone.
     #[error("no hello: {0}")]
     Io(#[from] io::Error),
@@ -117,7 +117,7 @@ pub(super) async fn greet(socket: TcpStream, side: Side<'_>) -> Result<Greeted, 
         talk.may_claim(&other)?;
         match &other.acceptance {
             Acceptance::NotServing => Err(HandshakeError::NotServing),
-            Acceptance::Crowded => Err(HandshakeError::Crowded),
+            Acceptance::Crowded => Err(HandshakeError::Crowded { boot: other.boot }),
             // Our own words, if we find the same fault: "here" is this node then.
             Acceptance::Rejected(reason) => {
                 Err(HandshakeError::Rejected(side.hello.agree(&other).err().unwrap_or_else(|| reason.clone())))
@@ -163,7 +163,7 @@ pub(super) async fn receive(
         match acceptance {
             Acceptance::Accepted => Ok(talk.over()),
             Acceptance::NotServing => Err(HandshakeError::NotServing),
-            Acceptance::Crowded => Err(HandshakeError::Crowded),
+            Acceptance::Crowded => Err(HandshakeError::Crowded { boot: side.hello.boot }),
             Acceptance::Rejected(reason) => Err(HandshakeError::Rejected(reason)),
             Acceptance::Unauthenticated(reason) => Err(HandshakeError::Unauthenticated(reason)),
         }

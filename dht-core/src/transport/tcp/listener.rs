@@ -12,11 +12,15 @@ use super::shared::Shared;
 /// Out of descriptors, or the like: trying again at once would only burn a processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often idle connections are looked for.
+/// What goes on being wrong is told so often.
+const WARN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often connections are looked for that are idle, or stuck.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Takes in connections for as long as the transport lives.
 pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
+    let mut warned = None;
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
@@ -46,21 +50,30 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
+                let now = shared.env.now();
+                if warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL) {
+                    tracing::warn!(%error, "cannot accept connections");
+                    warned = Some(now);
+                }
                 shared.counters.network_error();
                 shared.gate.relieve();
+                shared.relieve(&error);
                 tokio::time::sleep(shared.env.jittered(ACCEPT_PAUSE)).await;
             }
         }
     }
 }
 
-/// Closes idle connections for as long as the transport lives.
+/// Closes idle and stuck connections for as long as the transport lives.
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
-        for idle in shared.pool.sweep(shared.env.now(), shared.env.uptime_ms()) {
+        let uptime_ms = shared.env.uptime_ms();
+        for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
             idle.end(TransportError::Broken(idle.peer.clone()));
+        }
+        for stuck in shared.pool.stuck(uptime_ms) {
+            stuck.unstick();
         }
     }
 }

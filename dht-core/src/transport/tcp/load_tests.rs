@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::tests::{Echo, ask, asked, greeted, options, soon, transport};
+use super::tests::{Echo, ask, asked, connections, greeted, options, soon, transport};
 use super::*;
 use crate::data::record::{Format, OpId, Value};
 use crate::transport::{Answer, Service};
@@ -147,20 +147,13 @@ async fn a_peer_that_stands_still_holds_up_no_calls_to_others() {
     b.accept(Arc::new(Echo));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let still = Address::new(&listener.local_addr().expect("bound").to_string());
-    let greets = async {
-        let (mut socket, _) = listener.accept().await.expect("dialled");
-        let accepted = crate::wire::hello::Acceptance::Accepted;
-        let hello = Hello { acceptance: accepted, ..options("still").hello };
-        socket.write_all(&hello.encode().expect("short")).await.expect("sent");
-        socket
-    };
     // More than the sockets take, so that frames are left in the queue.
     let large = "x".repeat(200_000);
     let mut first = a.call(&still, ask(&large), soon());
     let _socket = tokio::select! {
         biased;
         outcome = &mut first => panic!("{outcome:?}"),
-        socket = greets => socket,
+        socket = greets(&listener) => socket,
     };
     let mut held = vec![first];
     held.extend((1..8).map(|_| a.call(&still, ask(&large), soon())));
@@ -173,6 +166,49 @@ async fn a_peer_that_stands_still_holds_up_no_calls_to_others() {
     let refused = poll_immediate(a.call(&still, ask("one more"), soon())).await;
     assert!(matches!(refused, Some(Err(TransportError::Overloaded(_)))), "{refused:?}");
     join_all((0..8).map(|_| asked(&a, &b, "hello"))).await.into_iter().for_each(|answer| answer.expect("answered"));
+}
+
+/// Says its part of the handshake to the next dialler, and then nothing.
+async fn greets(listener: &TcpListener) -> TcpStream {
+    let (mut socket, _) = listener.accept().await.expect("dialled");
+    let hello = Hello { acceptance: crate::wire::hello::Acceptance::Accepted, ..options("still").hello };
+    socket.write_all(&hello.encode().expect("short")).await.expect("sent");
+    socket
+}
+
+/// What happens to a connection whose other machine was cut off without a word.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
+    // The dial's time-outs would fire while the paused clock jumps over the sockets' work, so it runs meanwhile.
+    tokio::time::resume();
+    let a = transport(options("a")).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let to = Address::new(&listener.local_addr().expect("bound").to_string());
+    let mut first = a.call(&to, ask("hello"), soon());
+    let _swallows = tokio::select! {
+        biased;
+        outcome = &mut first => panic!("{outcome:?}"),
+        socket = greets(&listener) => socket,
+    };
+    connections(&a, 1).await;
+    drop(first);
+    tokio::time::pause();
+    let mut calls = 0;
+    while a.traffic().network_errors == 0 {
+        let within = a.shared.env.now() + Duration::from_millis(500);
+        let outcome = a.call(&to, ask("hello"), within).await;
+        assert_eq!(outcome.expect_err("swallowed"), TransportError::Deadline(to.clone()));
+        calls += 1;
+        assert!(calls < 20, "the connection stays in use");
+    }
+    assert!(calls > 1, "one short call is not enough to tell");
+    tokio::time::resume();
+    let mut next = a.call(&to, ask("hello"), soon());
+    tokio::select! {
+        biased;
+        outcome = &mut next => panic!("{outcome:?}"),
+        _anew = greets(&listener) => {}
+    }
 }
 
 /// Keeps the processor for so long when it is told to; notes what it gets, but for pings.

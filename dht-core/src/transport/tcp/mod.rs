@@ -14,6 +14,8 @@ mod by_source;
 mod channel;
 mod connection;
 pub(super) mod counters;
+mod dialling;
+mod files;
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
 mod gate;
@@ -83,7 +85,8 @@ pub struct TcpOptions {
     /// Requests under way towards a peer, frames queued towards it, and requests of a peer being carried out, each; of
     /// all peers together 16 times as many are. At least 1.
     pub buffer_size: usize,
-    /// Open connections, both directions; beyond it the idlest is closed. At least 1.
+    /// Open connections, both directions; beyond it the idlest is closed. At least 1. Fewer where the process may open few
+    /// files: three quarters of them (on Linux, where that can be read).
     pub max_connections: usize,
     /// Longest message in bytes, the frame's header apart; alike on all nodes.
     pub frame_max: usize,

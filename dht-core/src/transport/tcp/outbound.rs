@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::Notify;
 
+use super::super::load::Load;
 use super::channel::{Sink, Written};
 use super::counters::Counters;
 use crate::wire::class::Class;
@@ -24,8 +26,12 @@ const QUEUED_BYTES_MAX: usize = 64 << 20;
 /// ask, and dropping one would break a promise. So may what keeps the ring together, which is little.
 const PRIORITY_FACTOR: usize = 4;
 
-/// Stream items wait while more than this is queued: enough to keep a socket busy.
+/// Stream items wait while more than this is queued: enough to keep a socket busy. Who has more waiting is the first that
+/// is given no more to do when too much waits in all.
 const STREAM_BYTES_MAX: usize = 1 << 20;
+
+/// A peer that takes nothing of what waits for it for so long is gone, or might as well be.
+const STUCK_MAX: Duration = Duration::from_secs(120);
 
 /// A queue of frames towards one peer.
 pub(super) struct Outbound {
@@ -35,6 +41,8 @@ pub(super) struct Outbound {
     /// Wakes streams that wait for room.
     room: Notify,
     len_max: usize,
+    /// Knows what waits in all.
+    load: Arc<Load>,
 }
 
 #[derive(Default)]
@@ -47,6 +55,9 @@ struct Queue {
     /// Frames and bytes in both, and in the hands of a writer.
     len: usize,
     bytes: usize,
+    /// Bytes that were written, ever, and what they were when `stuck` saw them change, with the uptime in milliseconds.
+    written: u64,
+    seen: Option<(u64, u64)>,
     writing: bool,
     room_wanted: bool,
     closed: bool,
@@ -98,9 +109,14 @@ pub(super) enum Flushed {
 }
 
 impl Outbound {
-    /// At most `len_max` ordinary frames wait.
-    pub(super) fn new(len_max: usize) -> Self {
-        Self { queue: Mutex::default(), ready: Notify::new(), room: Notify::new(), len_max }
+    /// At most `len_max` ordinary frames wait; their bytes count in `load`.
+    pub(super) fn new(len_max: usize, load: Arc<Load>) -> Self {
+        Self { queue: Mutex::default(), ready: Notify::new(), room: Notify::new(), len_max, load }
+    }
+
+    /// Ordinary frames that may wait.
+    pub(super) fn len_max(&self) -> usize {
+        self.len_max
     }
 
     /// Queues a frame; something must `flush` or `wake_writer` afterwards.
@@ -113,7 +129,7 @@ impl Outbound {
         if too_many || queue.len > 0 && queue.bytes + frame.len() > weight.room(QUEUED_BYTES_MAX) {
             return Err(Unqueued::Full);
         }
-        queue.add(frame);
+        queue.add(frame, &self.load);
         Ok(())
     }
 
@@ -130,7 +146,7 @@ impl Outbound {
                     return false;
                 }
                 if queue.len < self.len_max && (queue.len == 0 || queue.bytes + frame.len() <= STREAM_BYTES_MAX) {
-                    queue.add(frame);
+                    queue.add(frame, &self.load);
                     return true;
                 }
                 queue.room_wanted = true;
@@ -142,7 +158,24 @@ impl Outbound {
     /// True while the peer takes its answers too slowly to be given more to do.
     pub(super) fn congested(&self) -> bool {
         let queue = self.lock();
-        queue.len >= self.len_max || queue.bytes >= QUEUED_BYTES_MAX
+        let much = queue.bytes >= QUEUED_BYTES_MAX || queue.bytes > STREAM_BYTES_MAX && self.load.backlogged();
+        queue.len >= self.len_max || much
+    }
+
+    /// True if nothing of what waits has been taken for too long. Who asks brings the uptime, every few seconds: queues
+    /// keep no time of their own.
+    pub(super) fn stuck(&self, now_ms: u64) -> bool {
+        let mut queue = self.lock();
+        let waits = queue.len > 0 || !queue.sealed.is_empty();
+        match queue.seen {
+            Some((written, since_ms)) if waits && written == queue.written => {
+                Duration::from_millis(now_ms.saturating_sub(since_ms)) >= STUCK_MAX
+            }
+            _ => {
+                queue.seen = waits.then_some((queue.written, now_ms));
+                false
+            }
+        }
     }
 
     /// Writes what is queued, in at most `rounds` system calls.
@@ -172,6 +205,8 @@ impl Outbound {
                     counters.sent(frames, sent);
                     queue.len -= frames;
                     queue.bytes -= taken;
+                    queue.written += sent as u64;
+                    self.load.unqueue(taken);
                     if blocked {
                         outcome = Ok(Flushed::Blocked);
                         break;
@@ -190,12 +225,20 @@ impl Outbound {
         queue.writing = false;
         queue.batch = batch;
         queue.sealed = sealed;
+        if queue.closed {
+            queue.drain(&self.load);
+        }
         let wake = std::mem::take(&mut queue.room_wanted);
         drop(queue);
         if wake {
             self.room.notify_waiters();
         }
         outcome
+    }
+
+    #[cfg(test)]
+    pub(super) fn sealed_room(&self) -> usize {
+        self.lock().sealed.capacity()
     }
 
     /// Leaves writing to the writer task.
@@ -209,9 +252,17 @@ impl Outbound {
         !self.lock().closed
     }
 
-    /// Refuses frames from now on; wakes all who wait here.
+    /// Refuses frames from now on, and drops those that wait: requests that outlive the connection keep it. Wakes all who
+    /// wait here.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        {
+            let mut queue = self.lock();
+            queue.closed = true;
+            // Else by who writes, when it is done.
+            if !queue.writing {
+                queue.drain(&self.load);
+            }
+        }
         self.ready.notify_one();
         self.room.notify_waiters();
     }
@@ -222,11 +273,24 @@ impl Outbound {
     }
 }
 
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.load.unqueue(self.lock().bytes);
+    }
+}
+
 impl Queue {
-    fn add(&mut self, frame: Bytes) {
+    fn add(&mut self, frame: Bytes, load: &Load) {
         self.len += 1;
         self.bytes += frame.len();
+        load.queue(frame.len());
         self.frames.push_back(frame);
+    }
+
+    fn drain(&mut self, load: &Load) {
+        load.unqueue(std::mem::take(&mut self.bytes));
+        self.len = 0;
+        (self.frames, self.batch, self.sealed) = Default::default();
     }
 }
 
@@ -243,4 +307,57 @@ pub(super) fn consume(batch: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
         frames += 1;
     }
     frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbound(load: &Arc<Load>) -> Outbound {
+        Outbound::new(64, load.clone())
+    }
+
+    fn push(to: &Outbound, len: usize) {
+        to.push(vec![0; len].into(), Weight::Priority).expect("room");
+    }
+
+    #[test]
+    fn when_much_waits_in_all_whoever_has_much_waiting_gets_no_more_to_do() {
+        let load = Load::new(64);
+        let (much, little) = (outbound(&load), outbound(&load));
+        push(&much, STREAM_BYTES_MAX + 1);
+        push(&little, STREAM_BYTES_MAX);
+        assert!(!much.congested() && !little.congested(), "there is room in all");
+        let others: Vec<_> = (0..4).map(|_| outbound(&load)).collect();
+        for other in &others {
+            push(other, QUEUED_BYTES_MAX - 1);
+        }
+        assert!(load.backlogged());
+        assert!(much.congested() && !little.congested());
+        // What a connection had waiting does not count when it has ended, however long somebody keeps it.
+        others[0].close();
+        assert!(!load.backlogged() && !much.congested());
+        push(&little, QUEUED_BYTES_MAX);
+        assert!(load.backlogged());
+        drop((others, little));
+        assert!(!load.backlogged());
+        load.queue(1);
+        drop(much);
+        load.unqueue(1);
+        assert_eq!(load.queued(), 0);
+    }
+
+    #[test]
+    fn a_queue_is_stuck_when_nothing_was_taken_for_two_minutes() {
+        let outbound = outbound(&Load::new(64));
+        assert!(!outbound.stuck(0) && !outbound.stuck(500_000), "nothing waits");
+        push(&outbound, 10);
+        assert!(!outbound.stuck(1_000) && !outbound.stuck(120_999));
+        assert!(outbound.stuck(121_000));
+        outbound.lock().written += 1;
+        assert!(!outbound.stuck(121_000) && !outbound.stuck(240_999), "something was taken");
+        assert!(outbound.stuck(241_000));
+        outbound.close();
+        assert!(!outbound.stuck(500_000));
+    }
 }

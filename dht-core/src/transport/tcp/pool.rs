@@ -3,6 +3,7 @@
 //! A route is an address and a lane. Callers that need a route at the same time share one dial. After a failed dial
 //! the next callers are refused at once for a moment, so that neither they nor the peer drown in dials.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ struct Inner {
     open: FixedMap<u64, Arc<Connection>>,
     /// How many of them each source opened.
     by_source: BySource,
+    /// Places held for connections that are about to be open, which count in both.
+    reserved: usize,
+}
+
+/// A place for one connection; given back when it is dropped unused.
+pub(super) struct Reserved<'a> {
+    pool: &'a Pool,
+    source: Option<IpAddr>,
 }
 
 enum Route {
@@ -116,29 +125,60 @@ impl Pool {
         Way::Dial
     }
 
-    /// Takes in a connection; if there are too many, the idlest one goes, of the same source if that has its share.
-    /// `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be ended outside the
-    /// lock.
+    /// Takes in a connection without a place of its own.
+    #[cfg(test)]
     pub(super) fn insert(&self, connection: &Arc<Connection>) -> Result<Option<Arc<Connection>>, TransportError> {
+        let (place, pushed_out) = self.reserve(connection.source(), &connection.peer)?;
+        self.fill(place, connection)?;
+        Ok(pushed_out)
+    }
+
+    /// A place for a connection of `source` from or to `peer`; if there is none, the idlest one goes, of the same source if
+    /// that has its share. `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be
+    /// ended outside the lock.
+    pub(super) fn reserve(
+        &self,
+        source: Option<IpAddr>,
+        peer: &Address,
+    ) -> Result<(Reserved<'_>, Option<Arc<Connection>>), TransportError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(TransportError::Closed);
         }
         let mut pushed_out = None;
-        let source = connection.source();
         let has_share = source.is_some_and(|source| inner.by_source.count(source) >= self.share_max);
-        if has_share || inner.open.len() >= self.connections_max {
-            let may_go = |c: &&Arc<Connection>| c.quiet() && (!has_share || c.source() == source);
-            let idlest = inner.open.values().filter(may_go).min_by_key(|c| (c.used_ms(), c.serial)).cloned();
-            let Some(idlest) = idlest else { return Err(TransportError::Overloaded(connection.peer.clone())) };
+        if has_share || inner.open.len() + inner.reserved >= self.connections_max {
+            let idlest = inner.idlest(|c| !has_share || c.source() == source);
+            let Some(idlest) = idlest else { return Err(TransportError::Overloaded(peer.clone())) };
             inner.forget(&idlest);
             pushed_out = Some(idlest);
         }
-        inner.open.insert(connection.serial, connection.clone());
+        inner.reserved += 1;
         if let Some(source) = source {
             inner.by_source.add(source);
         }
-        Ok(pushed_out)
+        Ok((Reserved { pool: self, source }, pushed_out))
+    }
+
+    /// Takes in a connection for which `place` was reserved, of the same source.
+    pub(super) fn fill(&self, place: Reserved<'_>, connection: &Arc<Connection>) -> Result<(), TransportError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(TransportError::Closed);
+        }
+        inner.reserved -= 1;
+        inner.open.insert(connection.serial, connection.clone());
+        // What it stood for among the source's is the connection's now.
+        std::mem::forget(place);
+        Ok(())
+    }
+
+    /// The quiet connection on which nothing whole went either way for longest, forgotten: to be ended outside the lock.
+    pub(super) fn take_idlest(&self) -> Option<Arc<Connection>> {
+        let mut inner = self.lock();
+        let idlest = inner.idlest(|_| true)?;
+        inner.forget(&idlest);
+        Some(idlest)
     }
 
     /// Ends a dial: from now on `route` is how to get there. The frames and callers that waited are given back.
@@ -168,11 +208,16 @@ impl Pool {
         self.lock().forget(connection);
     }
 
-    /// Forgets old refusals; gives back what has been idle for too long, to be ended outside the lock.
+    /// Forgets old refusals and ways that have ended; gives back what has been idle for too long, to be ended outside the lock.
     pub(super) fn sweep(&self, now: Instant, uptime_ms: u64) -> Vec<Arc<Connection>> {
         let mut inner = self.lock();
         for routes in &mut inner.routes {
-            routes.retain(|_, route| !matches!(route, Route::Failed { until, .. } if *until <= now));
+            routes.retain(|_, route| match route {
+                Route::Dialling(_) => true,
+                // One that ended before its dial was settled has left its route behind.
+                Route::Open(connection) => connection.ended().is_none(),
+                Route::Failed { until, .. } => *until > now,
+            });
         }
         let idle = |connection: &Connection| {
             let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
@@ -185,6 +230,11 @@ impl Pool {
             inner.forget(connection);
         }
         idle
+    }
+
+    /// Those whose peers take nothing, to be ended outside the lock.
+    pub(super) fn stuck(&self, uptime_ms: u64) -> Vec<Arc<Connection>> {
+        self.lock().open.values().filter(|connection| connection.stuck(uptime_ms)).cloned().collect()
     }
 
     /// Nothing is taken in any more; gives back every connection, to be ended outside the lock. Callers that wait
@@ -209,6 +259,16 @@ impl Pool {
         self.lock().open.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn routes(&self) -> usize {
+        self.lock().routes.iter().map(FixedMap::len).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn all_in_use(&self) -> bool {
+        self.lock().open.values().all(|connection| !connection.quiet())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change under the lock is a single one, so a poisoned lock loses nothing.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -216,6 +276,12 @@ impl Pool {
 }
 
 impl Inner {
+    /// The quiet connection among those that `may_go` on which nothing whole went either way for longest.
+    fn idlest(&self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
+        let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
+        quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()
+    }
+
     fn forget(&mut self, connection: &Arc<Connection>) {
         if self.open.remove(&connection.serial).is_some()
             && let Some(source) = connection.source()
@@ -229,6 +295,16 @@ impl Inner {
             {
                 routes.remove(&connection.peer);
             }
+        }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.pool.lock();
+        inner.reserved -= 1;
+        if let Some(source) = self.source {
+            inner.by_source.remove(source);
         }
     }
 }

@@ -8,12 +8,14 @@ use tokio::net::TcpStream;
 use super::super::security::testing::{Authority, Files, loaded, name, secured, with_key, with_tls};
 use super::super::security::{Opening, shake_hands};
 use super::super::{Answer, call_error};
-use super::channel::{Sink, Source, ends};
+use super::channel::{SEALED_KEPT, Sink, Source, ends};
 use super::tests::{Echo, ask, asked, connections, options, soon, transport};
 use super::*;
 use crate::config::{Config, Secret};
+use crate::data::record::{Format, OpId, Value};
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::hello::Acceptance;
+use crate::wire::message::{Action, Operation, Request};
 
 /// A transport of the cluster "test" that is secured as `config` says, and answers.
 async fn node(name: &str, config: &Config) -> TcpTransport {
@@ -101,6 +103,29 @@ async fn a_key_and_certificates_together_are_both_wanted() {
     b.close().await;
     let reason = refused(("a", &both("a", "k")), ("b", &both("b", "l"))).await;
     assert!(reason.contains("same cluster_key"), "{reason}");
+}
+
+#[tokio::test]
+async fn after_something_large_a_connection_gives_its_room_back() {
+    let config = with_key("a secret");
+    let (a, b) = (node("a", &config).await, node("b", &config).await);
+    asked(&a, &b, "hello").await.expect("answered");
+    let Way::Open(connection) = a.shared.way(&b.local_address(), Lane::Calls, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    assert!(connection.sealed_room() <= SEALED_KEPT);
+    // Not so large that it takes the other connection.
+    let bytes = Bytes::from(vec![1; 200_000]);
+    let action = Action::Put { value: Value { format: Format::Bytes, bytes }, ttl_ms: 0 };
+    let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::new(), action };
+    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false };
+    a.call(&b.local_address(), Call { body, ..ask("") }, soon()).await.expect("answered");
+    for _ in 0..2 {
+        asked(&a, &b, "hello").await.expect("answered");
+    }
+    assert!(connection.sealed_room() <= SEALED_KEPT, "{}", connection.sealed_room());
+    a.close().await;
+    b.close().await;
 }
 
 #[tokio::test]

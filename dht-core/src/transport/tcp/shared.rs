@@ -1,22 +1,25 @@
 //! What all tasks of one transport share, and how connections come about.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
 
 use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
-use super::connection::Connection;
+use super::connection::{Connection, counted};
 use super::counters::Counters;
+use super::dialling::dial_any;
+use super::files::{connections_max, out_of_files};
 use super::gate::Gate;
 use super::handshake::{Greeted, HandshakeError, Side, greet, receive};
-use super::pool::{Lane, Pool, REDIAL_PAUSE, tell_all};
+use super::outbound::Outbound;
+use super::pool::{Lane, Pool, REDIAL_PAUSE, Reserved, tell_all};
 use super::reader::read;
 use super::tasks::Tasks;
 use crate::env::Env;
@@ -64,7 +67,7 @@ impl Shared {
             env,
             counters: Arc::default(),
             tasks: Tasks::new(),
-            pool: Pool::new(options.max_connections, options.buffer_size),
+            pool: Pool::new(connections_max(options.max_connections), options.buffer_size),
             gate: Gate::new(),
             load,
             orphans: Arc::new(Semaphore::new(orphans_max)),
@@ -101,6 +104,17 @@ impl Shared {
         }
     }
 
+    /// If `error` is that there are no file descriptors left, the idlest connection gives its own; who wanted one finds it
+    /// when it tries again.
+    pub(super) fn relieve(&self, error: &io::Error) {
+        if out_of_files(error)
+            && let Some(idlest) = self.pool.take_idlest()
+        {
+            tracing::debug!(peer = %idlest.peer, "a connection is closed for its file descriptor");
+            idlest.end(TransportError::Broken(idlest.peer.clone()));
+        }
+    }
+
     /// Ends everything without waiting for it.
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
@@ -114,7 +128,8 @@ impl Shared {
 
     /// The dial task: opens a connection for everybody who waits for this route.
     pub(super) async fn dial(self: Arc<Self>, to: Address, lane: Lane) {
-        let outcome = self.connect(&to).await.and_then(|greeted| self.establish(greeted, &to, true));
+        let connected = self.connect(&to).await.and_then(|greeted| Ok((greeted, self.make_room(None, &to)?)));
+        let outcome = connected.and_then(|(greeted, place)| self.establish(greeted, &to, true, place));
         let waiters = match &outcome {
             Ok(connection) => self.pool.settle(&to, lane, Ok(connection)),
             Err(error) => {
@@ -129,13 +144,25 @@ impl Shared {
 
     /// The task of an accepted socket: hears who it is and serves it.
     pub(super) async fn welcome(self: Arc<Self>, socket: TcpStream, from: std::net::SocketAddr) {
-        let judge = || if self.service().is_some() { Acceptance::Accepted } else { Acceptance::NotServing };
         let source = source_of(from.ip());
         let from = Address::new(&from.to_string());
+        let mut place = None;
+        // Its place is there before it is told that it is accepted: who is turned away knows that this node lives.
+        let judge = || {
+            if self.service().is_none() {
+                return Acceptance::NotServing;
+            }
+            place = self.make_room(counted(source), &from).ok();
+            if place.is_some() { Acceptance::Accepted } else { Acceptance::Crowded }
+        };
         let refused = match socket.set_nodelay(true) {
-            Ok(()) => match receive(socket, self.side(), judge).await {
-                Ok(greeted) => self.establish(greeted, &from, false).err().map(|error| error.to_string()),
-                Err(error) => {
+            Ok(()) => match (receive(socket, self.side(), judge).await, place) {
+                (Ok(greeted), Some(place)) => {
+                    self.establish(greeted, &from, false, place).err().map(|error| error.to_string())
+                }
+                // Cannot be: nobody is accepted without.
+                (Ok(_), None) => None,
+                (Err(error), _) => {
                     if error.is_the_peers() {
                         self.counters.misdeeds.note(Misbehaviour::Handshake, &source.to_string());
                     }
@@ -152,12 +179,17 @@ impl Shared {
 
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
         let unreached = |why: String, local| TransportError::Unreached { to: to.clone(), why, local };
-        let socket = match timeout(self.connect_timeout, TcpStream::connect(to.as_str())).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        let within = self.connect_timeout;
+        let socket = match dial_any(to.as_str(), within, &self.env).await {
+            Ok(socket) => socket,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(TransportError::Refused(to.clone()));
             }
-            Ok(Err(error)) => {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(unreached(format!("silent for {within:?}"), false));
+            }
+            Err(error) => {
+                self.relieve(&error);
                 // All others are this machine's, which has no descriptor, no port or no network.
                 let answered = matches!(
                     error.kind(),
@@ -165,7 +197,6 @@ impl Shared {
                 );
                 return Err(unreached(error.to_string(), !answered));
             }
-            Err(_) => return Err(unreached(format!("silent for {:?}", self.connect_timeout), false)),
         };
         if let Err(error) = socket.set_nodelay(true) {
             return Err(unreached(format!("TCP_NODELAY: {error}"), false));
@@ -176,10 +207,19 @@ impl Shared {
             Err(HandshakeError::Unauthenticated(reason)) => {
                 Err(TransportError::Unauthenticated(format!("{reason} (dialled {to})")))
             }
-            Err(HandshakeError::Crowded) => Err(TransportError::Overloaded(to.clone())),
+            Err(HandshakeError::Crowded { boot }) => Err(TransportError::Busy { to: to.clone(), boot }),
             Err(HandshakeError::NotServing) => Err(TransportError::Refused(to.clone())),
             Err(error) => Err(unreached(error.to_string(), false)),
         }
+    }
+
+    /// A place for a connection of `source`; the idlest may have to go for it.
+    fn make_room(&self, source: Option<IpAddr>, peer: &Address) -> Result<Reserved<'_>, TransportError> {
+        let (place, pushed_out) = self.pool.reserve(source, peer)?;
+        if let Some(idlest) = pushed_out {
+            idlest.end(TransportError::Broken(idlest.peer.clone()));
+        }
+        Ok(place)
     }
 
     fn side(&self) -> Side<'_> {
@@ -192,6 +232,7 @@ impl Shared {
         greeted: Greeted,
         peer: &Address,
         dialled: bool,
+        place: Reserved<'_>,
     ) -> Result<Arc<Connection>, TransportError> {
         let Greeted { source, sink, mut frames } = greeted;
         frames.set_len_max(self.frame_max);
@@ -200,13 +241,11 @@ impl Shared {
             peer.clone(),
             dialled,
             sink,
-            self.buffer_size,
+            Outbound::new(self.buffer_size, self.load.clone()),
             self.counters.clone(),
             self.env.clone(),
         ));
-        if let Some(idlest) = self.pool.insert(&connection)? {
-            idlest.end(TransportError::Broken(idlest.peer.clone()));
-        }
+        self.pool.fill(place, &connection)?;
         let writer = connection.clone();
         let started = self.tasks.spawn_connection(read(self.clone(), connection.clone(), source, frames))
             && self.tasks.spawn_connection(async move { writer.write().await });

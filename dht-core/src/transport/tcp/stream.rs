@@ -40,7 +40,8 @@ pub(super) const STREAM_CREDIT: usize = 4;
 /// Credit is returned in portions of this many items.
 const CREDIT_PORTION: usize = STREAM_CREDIT / 2;
 
-/// A server gives a stream up whose receiver takes nothing for so long; it has certainly forgotten it.
+/// A server gives a stream up whose receiver takes nothing for so long; it has certainly forgotten it. If that is because
+/// its socket takes nothing, the connection is given up.
 const CREDIT_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// What arrives for a stream.
@@ -101,7 +102,11 @@ impl TcpResponses {
                 let why = self.connection.ended().unwrap_or_else(|| TransportError::Broken(peer()));
                 return Some(Err(why));
             }
-            Err(_) => TransportError::Deadline(peer()),
+            Err(_) => {
+                let waited_ms = self.idle_max.as_millis() as u64;
+                self.connection.missed(self.connection.env.uptime_ms().saturating_sub(waited_ms));
+                TransportError::Deadline(peer())
+            }
         };
         self.cancel();
         Some(Err(error))
@@ -156,7 +161,8 @@ pub(super) async fn send_stream(replies: Replies, mut responses: Box<dyn Respons
                 break;
             }
         }
-        if !replies.connection.stream_item(replies.encode(FrameKind::StreamItem, &reply)).await {
+        let item = replies.encode(FrameKind::StreamItem, &reply);
+        if !replies.connection.stream_item(item, CREDIT_WAIT_MAX).await {
             return;
         }
     }

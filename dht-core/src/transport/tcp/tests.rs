@@ -361,6 +361,96 @@ async fn beyond_the_bound_the_idlest_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn without_file_descriptors_the_idlest_connection_gives_its_own() {
+    let a = transport(options("a")).await;
+    let others = [transport(options("b")).await, transport(options("c")).await];
+    for other in &others {
+        other.accept(Arc::new(Echo));
+        asked(&a, other, "hello").await.expect("answered");
+    }
+    // Only those: others are no reason.
+    a.shared.relieve(&std::io::ErrorKind::ConnectionAborted.into());
+    assert_eq!(a.traffic().connections, 2);
+    let too_many_files = std::io::Error::from_raw_os_error(if cfg!(unix) { 24 } else { 10_024 });
+    a.shared.relieve(&too_many_files);
+    assert_eq!(a.traffic().connections, 1);
+    connections(&others[0], 0).await;
+    connections(&others[1], 1).await;
+    a.shared.relieve(&too_many_files);
+    connections(&others[1], 0).await;
+    a.shared.relieve(&too_many_files);
+    asked(&a, &others[0], "hello").await.expect("dialled again");
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_before_its_dial_was_settled_leaves_no_route() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    asked(&a, &b, "hello").await.expect("answered");
+    let to = b.local_address();
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    b.close().await;
+    connections(&a, 0).await;
+    a.shared.pool.settle(&to, Lane::Calls, Ok(&connection));
+    assert_eq!(a.shared.pool.routes(), 1);
+    assert!(a.shared.pool.sweep(a.shared.env.now(), a.shared.env.uptime_ms()).is_empty());
+    assert_eq!(a.shared.pool.routes(), 0);
+}
+
+/// Answers nobody.
+struct Silent;
+
+impl Service for Silent {
+    fn serve(&self, _: Call) -> Answer {
+        Answer::Later(Box::pin(std::future::pending()))
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_connections_are_all_in_use_says_so_and_who_it_is() {
+    let b = transport(TcpOptions {
+        max_connections: 1,
+        hello: Hello::new("test", NodeId::new("b"), 9, false),
+        ..options("b")
+    });
+    let (b, a, c) = (b.await, transport(options("a")).await, transport(options("c")).await);
+    b.accept(Arc::new(Silent));
+    let to = b.local_address();
+    let under_way = tokio::spawn(a.call(&to, ask("hello"), soon()));
+    connections(&b, 1).await;
+    let in_use = async {
+        while !b.shared.pool.all_in_use() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), in_use).await.expect("it has the call");
+    let error = c.call(&to, ask("hello"), soon()).await.expect_err("no room");
+    assert_eq!(error, TransportError::Busy { to: to.clone(), boot: 9 });
+    assert!(error.not_sent());
+    let again = c.call(&to, ask("hello"), soon()).await.expect_err("no room");
+    assert_eq!(again, error, "be it asked again, or not for a moment");
+    assert_eq!((a.traffic().connections, b.traffic().connections, c.traffic().connections), (1, 1, 0));
+    a.close().await;
+    assert_eq!(under_way.await.expect("no panic").err(), Some(TransportError::Closed));
+    connections(&b, 0).await;
+}
+
+#[tokio::test]
+async fn a_place_that_was_reserved_counts_until_it_is_given_back() {
+    let (b, peer) = (transport(TcpOptions { max_connections: 2, ..options("b") }).await, Address::new("10.0.0.1:1"));
+    let source = Some(std::net::IpAddr::from([10, 0, 0, 1]));
+    let full = |outcome: Result<_, TransportError>| matches!(outcome, Err(TransportError::Overloaded(_)));
+    let (one, _) = b.shared.pool.reserve(source, &peer).expect("room");
+    assert!(full(b.shared.pool.reserve(source, &peer).map(drop)), "half of two is its share");
+    let (_two, _) = b.shared.pool.reserve(None, &peer).expect("room");
+    assert!(full(b.shared.pool.reserve(None, &peer).map(drop)));
+    drop(one);
+    let (_again, _) = b.shared.pool.reserve(source, &peer).expect("it was given back");
+}
+
+#[tokio::test]
 async fn a_restarted_peer_is_dialled_again() {
     let (a, b) = (transport(options("a")).await, transport(options("b")).await);
     b.accept(Arc::new(Echo));

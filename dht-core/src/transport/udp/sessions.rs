@@ -24,7 +24,7 @@ use super::packet::{Header, SessionId};
 use super::window::Window;
 use crate::data::FixedMap;
 
-/// Peers that ask, at most: about 300 bytes each, and 64 for each slot that they use.
+/// Peers that ask, at most: about 300 bytes each, and 100 for each slot that they use.
 const SESSIONS_MAX: usize = 65_536;
 
 /// A session unused for so long ends; the other side does not use it beyond [`super::peer::UNUSED_MAX`].
@@ -67,7 +67,8 @@ pub(super) struct Sessions {
 struct Session {
     source: SocketAddr,
     cookie: u64,
-    slots: Vec<Slot>,
+    /// Those that were used: each has cost its peer a datagram, whatever its number.
+    slots: FixedMap<u16, Slot>,
     one_ways: Window<ONE_WAY_WORDS>,
     /// Requests being carried out, also those that nobody waits for any more.
     serving: u16,
@@ -159,11 +160,7 @@ impl Sessions {
             return Arrival::Late;
         }
         let Some(session) = self.session(source, header.session, now) else { return Arrival::Unknown };
-        let place = usize::from(header.slot);
-        if session.slots.len() <= place {
-            session.slots.resize_with(place + 1, Slot::default);
-        }
-        let Some(slot) = session.slots.get_mut(place) else { return Arrival::Late };
+        let slot = session.slots.entry(header.slot).or_default();
         if header.sequence < slot.sequence {
             return Arrival::Late;
         }
@@ -222,7 +219,7 @@ impl Sessions {
     /// The large answer to that request, once.
     pub(super) fn collect(&mut self, id: SessionId, slot: u16, sequence: u64) -> Option<Box<Reply>> {
         let session = self.table.get_mut(&id.number).filter(|session| session.cookie == id.cookie)?;
-        let slot = session.slots.get_mut(usize::from(slot)).filter(|slot| slot.sequence == sequence)?;
+        let slot = session.slots.get_mut(&slot).filter(|slot| slot.sequence == sequence)?;
         if !matches!(slot.standing, Standing::Answered { answer: Answered::Large(..), .. }) {
             return None;
         }
@@ -274,7 +271,7 @@ impl Sessions {
                 return None;
             }
             self.by_source.insert(source, id.number);
-            let slots = Vec::new();
+            let slots = FixedMap::default();
             let one_ways = Window::default();
             self.table.insert(id.number, Session { source, cookie: id.cookie, slots, one_ways, serving: 0, used: now });
         }
@@ -289,7 +286,7 @@ impl Sessions {
     /// Ends a session for good.
     fn end(&mut self, number: u64) {
         let Some(session) = self.table.remove(&number) else { return };
-        for slot in &session.slots {
+        for slot in session.slots.values() {
             self.release(slot);
         }
         if self.by_source.get(&session.source) == Some(&number) {
@@ -302,7 +299,7 @@ impl Sessions {
     fn settle(&mut self, header: &Header, standing: Standing) -> bool {
         let Some(session) = self.table.get_mut(&header.session.number) else { return false };
         session.serving = session.serving.saturating_sub(1);
-        match session.slots.get_mut(usize::from(header.slot)) {
+        match session.slots.get_mut(&header.slot) {
             Some(slot) if slot.sequence == header.sequence => {
                 slot.standing = standing;
                 true
@@ -314,7 +311,7 @@ impl Sessions {
     fn forget_oldest(&mut self) {
         let Some((_, kept)) = self.order.pop_first() else { return };
         self.bytes -= kept.bytes;
-        let slot = self.table.get_mut(&kept.session).and_then(|s| s.slots.get_mut(usize::from(kept.slot)));
+        let slot = self.table.get_mut(&kept.session).and_then(|s| s.slots.get_mut(&kept.slot));
         if let Some(slot) = slot {
             slot.standing = Standing::Forgotten;
         }

@@ -126,6 +126,20 @@ fn more_than_the_window_is_crowded_until_something_ends() {
     assert!(matches!(sessions.arrived(source(1), &header(session, 8, 1), at), Arrival::Late), "no such slot");
 }
 
+#[test]
+fn a_datagram_to_the_last_slot_costs_one_slot() {
+    let limits = Limits { slots_max: u16::MAX, ..LIMITS };
+    let (mut sessions, at) = (Sessions::new([7; 32], limits), now());
+    let session = sessions.offer(source(1));
+    fresh(&mut sessions, &header(session, u16::MAX - 1, 1), at);
+    fresh(&mut sessions, &header(session, 0, 1), at);
+    let slots = &sessions.table[&session.number].slots;
+    assert!(slots.len() == 2 && slots.capacity() < 8, "{} of {}", slots.len(), slots.capacity());
+    let again = sessions.arrived(source(1), &header(session, u16::MAX - 1, 1), at);
+    assert!(matches!(again, Arrival::Working), "{again:?}");
+    assert!(matches!(sessions.arrived(source(1), &header(session, u16::MAX, 1), at), Arrival::Late), "no such slot");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Arrives { slot: u16, sequence: u64 },

@@ -1,7 +1,7 @@
 //! What all tasks of one transport share, and how datagrams leave.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::timeout;
 
+use super::super::bind::for_socket;
 use super::super::buckets::{ARRIVALS, Buckets};
 use super::super::load::Load;
 use super::super::tcp::counters::Counters;
@@ -135,11 +136,7 @@ impl Shared {
                 Ok(Err(_)) | Err(_) => Vec::new(),
             },
         };
-        found.into_iter().find_map(|address: SocketAddr| match (address.ip(), self.local.is_ipv4()) {
-            (IpAddr::V4(_), true) | (IpAddr::V6(_), false) => Some(address),
-            (IpAddr::V4(ip), false) => Some(SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())),
-            (IpAddr::V6(_), true) => None,
-        })
+        found.into_iter().find_map(|address| for_socket(address, self.local.is_ipv4()))
     }
 
     /// Ends everything without waiting for it.

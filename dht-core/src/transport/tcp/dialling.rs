@@ -1,0 +1,87 @@
+//! From "host:port" to a socket: the addresses of a name are tried one after the other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+
+use crate::env::Env;
+
+/// A socket to one of the addresses that `to` stands for. Together with the name service they have `within`; each has an
+/// equal part of what is left of it, so that one that is silent leaves time for the others.
+///
+/// # Errors
+/// `TimedOut` if one was silent, else `ConnectionRefused` if one refused, else the last failure: the less it says of the
+/// peer, the sooner it is told.
+pub(super) async fn dial_any(to: &str, within: Duration, env: &Env) -> io::Result<TcpStream> {
+    let until = env.after(within);
+    let found: Vec<SocketAddr> = timeout_at(until, lookup_host(to)).await??.collect();
+    dial_each(&found, until, env).await
+}
+
+async fn dial_each(addresses: &[SocketAddr], until: Instant, env: &Env) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let now = env.now();
+        let part = until.saturating_duration_since(now) / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let error = match timeout_at(now + part, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => error,
+            Err(silent) => silent.into(),
+        };
+        if weight(&error) >= weight(&failed) {
+            failed = error;
+        }
+    }
+    Err(failed)
+}
+
+fn weight(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::TimedOut => 2,
+        io::ErrorKind::ConnectionRefused => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{join_all, poll_immediate};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn a_silent_address_leaves_time_for_the_next() {
+        let env = Env::system();
+        // A listener that accepts nothing is silent to those who come when its queue is full.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(LOCAL).expect("a free port");
+        let full = socket.listen(1).expect("listens");
+        let silent = full.local_addr().expect("bound");
+        let mut waiting = Box::pin(join_all((0..16).map(|_| TcpStream::connect(silent))));
+        assert!(poll_immediate(&mut waiting).await.is_none(), "more than the queue holds");
+        let listener = TcpListener::bind(LOCAL).await.expect("a free port");
+        let answers = listener.local_addr().expect("bound");
+        let socket = dial_each(&[silent, answers], env.after(Duration::from_secs(2)), &env).await.expect("it answers");
+        assert_eq!(socket.peer_addr().expect("connected"), answers);
+        // A silent one weighs more than one that refuses, wherever it stands.
+        let refuses = TcpListener::bind(LOCAL).await.expect("a free port").local_addr().expect("bound");
+        for both in [[silent, refuses], [refuses, silent]] {
+            let error = dial_each(&both, env.after(Duration::from_millis(200)), &env).await.expect_err("nobody");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{both:?}");
+        }
+        let error = dial_each(&[refuses, refuses], env.after(Duration::from_secs(20)), &env).await.expect_err("nobody");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_no_silence() {
+        let error = dial_any("no.such.name.invalid:1", Duration::from_secs(20), &Env::system()).await;
+        assert_ne!(error.expect_err("no name").kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -30,7 +30,8 @@ pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
 }
 
 /// What others dial: `advertise` (with the bound port, if it names port 0), the bound address, or for an unspecified
-/// bind the source address towards the first seed that resolves; loopback without any.
+/// bind the source address towards the first seed that resolves; without seeds that of the default route, and loopback where
+/// there is none.
 ///
 /// # Errors
 /// `Address` if an unspecified bind finds no source address.
@@ -55,13 +56,13 @@ pub(crate) async fn advertised(config: &Config, bound: &Address) -> Result<Addre
     Ok(Address::new(&SocketAddr::new(ip, bound.port()).to_string()))
 }
 
+/// Addresses that are nobody's (documentation, RFC 5737 and RFC 3849): nothing is sent there.
+const ELSEWHERE: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];
+
 /// The source address of a datagram to the first seed that there is a way to, without sending any.
 async fn source_towards(seeds: &[String], bound: SocketAddr) -> io::Result<IpAddr> {
     if seeds.is_empty() {
-        // Alone: only this machine can know of the node yet.
-        let loopback = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
-        tracing::warn!(address = %loopback, "no other machine can reach this node: without a seed, set advertise");
-        return Ok(loopback);
+        return Ok(source_towards_others(bound).await);
     }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for seed in seeds {
@@ -71,6 +72,20 @@ async fn source_towards(seeds: &[String], bound: SocketAddr) -> io::Result<IpAdd
         }
     }
     Err(last)
+}
+
+/// That of the default route: others may come from anywhere, and would take loopback for themselves.
+async fn source_towards_others(bound: SocketAddr) -> IpAddr {
+    for somewhere in ELSEWHERE {
+        if let Ok(source) = source_towards_one(somewhere, bound).await
+            && !source.is_unspecified()
+        {
+            return source;
+        }
+    }
+    let loopback = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
+    tracing::warn!(address = %loopback, "no other machine can reach this node: set advertise");
+    loopback
 }
 
 async fn source_towards_one(seed: &str, bound: SocketAddr) -> io::Result<IpAddr> {
@@ -122,9 +137,10 @@ mod tests {
         assert_eq!(told("0.0.0.0:7", &["127.0.0.1:9"]).await, "127.0.0.1:7");
         // The first that resolves, whatever comes before.
         assert_eq!(told("0.0.0.0:7", &["no.such.name.invalid:9", "[::1]:9", "127.0.0.1:9"]).await, "127.0.0.1:7");
-        for (bound, alone) in [("0.0.0.0:7", "127.0.0.1:7"), ("[::]:7", "[::1]:7")] {
-            assert_eq!(told(bound, &[]).await, alone);
-        }
+        // Alone: whatever this machine calls itself to others, and that is an address of its own.
+        let alone: SocketAddr = told("0.0.0.0:7", &[]).await.parse().expect("an address");
+        assert!(alone.is_ipv4() && alone.port() == 7 && !alone.ip().is_unspecified(), "{alone}");
+        tokio::net::UdpSocket::bind((alone.ip(), 0)).await.expect("an address of this machine");
         let error = advertises("0.0.0.0:7", &["no.such.name.invalid:9"]).await.expect_err("no way");
         assert_eq!(error.kind(), ErrorKind::Address);
         assert!(error.context().contains("set advertise"), "{error}");

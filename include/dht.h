@@ -256,8 +256,10 @@ dht_status dht_new(const char *config_json,
  Starts the node. Without seeds it founds a ring and serves at once; with seeds it returns after joining, or after
  `request_timeout`, and goes on trying. A no-op if it runs.
 
- Errors: DHT_ADDRESS, DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_NODE_ID_IN_USE, DHT_RING_FULL, DHT_CLOCK_SKEW: nothing runs then, and
- it may be started again. DHT_STOPPED after dht_stop or dht_leave.
+ Errors: DHT_ADDRESS; DHT_STORAGE for a `data_dir` that cannot be used; DHT_CONFIG for one of another node or ring, and for
+ certificates; DHT_INSECURE for a name that resolves beyond loopback; DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_NODE_ID_IN_USE,
+ DHT_RING_FULL, DHT_CLOCK_SKEW if the ring refuses: nothing runs then, and it may be started again. DHT_STOPPED after dht_stop
+ or dht_leave.
 
  # Safety
  The rules at the top.
@@ -302,11 +304,12 @@ dht_status dht_wait_ready(dht_t *d,
 
 /*
  Joins the ring of one of `addresses`, "host:port" separated by commas. Returns when this node is active there; data
- of both rings merges by version. A no-op in the ring it is in.
+ of both rings merges by version. A no-op in the ring it is in. A ring must have let it in within `request_timeout`; copying
+ may take `request_timeout` × (`max_retries` + 1) in all.
 
  Errors: DHT_INVALID_ARGUMENT for what is no address and for this node's own alone; DHT_ADDRESS; DHT_UNREACHABLE;
  DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
- it was let in and is still copying. DHT_NOT_STARTED; DHT_STOPPED.
+ it was let in and is still copying, which goes on. DHT_NOT_STARTED; DHT_STOPPED.
 
  # Safety
  The rules at the top.

@@ -34,12 +34,14 @@ struct Refusing {
 
 impl Service for Refusing {
     fn serve(&self, call: Call) -> Answer {
-        let wanted = matches!(call.body, Request::Apply { .. } | Request::Fetch { .. } | Request::Scan(_));
+        let data = matches!(call.body, Request::Apply { .. } | Request::Fetch { .. } | Request::Scan(_));
+        let wanted = data || matches!(call.body, Request::Join { .. });
         if !wanted || !self.busy.busy.load(Relaxed) {
             return self.inner.serve(call);
         }
         self.busy.refused.fetch_add(1, Relaxed);
         let error = Error::new(ErrorKind::Overloaded, "more to do than it can");
+        // As a transport refuses: the answer names no ring but that of the question.
         Answer::Now(Reply::new(call.head, Response::Failure(error)))
     }
 }
@@ -93,29 +95,46 @@ async fn ring(world: &World, replication_factor: usize) -> (Vec<Dht>, Arc<Busy>)
     let busy = Arc::new(Busy::default());
     let mut nodes = Vec::new();
     for number in 0..4 {
-        let env = world.node_env(&format!("node {number}"));
-        let address = world.address(number);
-        let config = Config {
-            node_id: format!("node-{number}"),
-            replication_factor,
-            slot_bits: 8,
-            seeds: (number > 0).then(|| world.address(0).as_str().to_owned()).into_iter().collect(),
-            virtual_nodes: (number == 3).then_some(0),
-            ..Config::default()
-        };
-        let foundation = Foundation {
-            transport: Arc::new(BusyTransport { inner: world.network().endpoint(address.clone()), busy: busy.clone() }),
-            store: Arc::new(MemoryStore::of(&config).expect("in range")),
-            boot: env.random_u64().max(1),
-            env,
-            address,
-            shared: None,
-        };
-        let node = Dht::start_with(config, foundation).await.expect("it starts");
+        let seeds: &[usize] = if number == 0 { &[] } else { &[0] };
+        let config = Config { replication_factor, virtual_nodes: (number == 3).then_some(0), ..Config::default() };
+        let node = start(world, number, seeds, config, busy.clone()).await;
         node.wait_ready(60 * SECOND).await.expect("it gets ready");
         nodes.push(node);
     }
     (nodes, busy)
+}
+
+async fn start(world: &World, number: usize, seeds: &[usize], config: Config, busy: Arc<Busy>) -> Dht {
+    let env = world.node_env(&format!("node {number}"));
+    let address = world.address(number);
+    let seeds = seeds.iter().map(|&seed| world.address(seed).as_str().to_owned()).collect();
+    let config = Config { node_id: format!("node-{number}"), slot_bits: 8, seeds, ..config };
+    let foundation = Foundation {
+        transport: Arc::new(BusyTransport { inner: world.network().endpoint(address.clone()), busy }),
+        store: Arc::new(MemoryStore::of(&config).expect("in range")),
+        boot: env.random_u64().max(1),
+        env,
+        address,
+        shared: None,
+    };
+    Dht::start_with(config, foundation).await.expect("it starts")
+}
+
+/// The first of its seeds is started anew while another of them, which has the ring, is too busy to say so: it founds none.
+#[test]
+fn a_busy_seed_is_not_taken_for_a_silent_one() {
+    calm(|world| async move {
+        let busy = Arc::new(Busy::default());
+        let there = start(&world, 1, &[], Config::default(), busy.clone()).await;
+        there.put("key", &7).await.expect("it serves");
+        busy.busy.store(true, Relaxed);
+        let first = start(&world, 0, &[0, 1], Config::default(), Arc::default()).await;
+        pass(30 * SECOND).await;
+        assert_eq!(first.node_info().expect("it runs").state, "joining");
+        busy.busy.store(false, Relaxed);
+        first.wait_ready(60 * SECOND).await.expect("it is let in");
+        assert_eq!(first.get("key").await.expect("it serves"), Some(7));
+    });
 }
 
 fn at(consistency: Consistency) -> GetOptions {

@@ -140,7 +140,7 @@ async fn calls_do_not_wait_for_a_disk_beyond_their_deadline() {
     let node = start_on(store.clone(), config).await;
     node.put("key", &1).await.expect("it is served");
     store.stalled.store(true, Relaxed);
-    let timeout = Some(Duration::from_millis(50));
+    let timeout = Some(Duration::from_millis(500));
     let put = PutOptions { timeout, ..PutOptions::default() };
     let get = GetOptions { timeout, ..GetOptions::default() };
     let absent = || Expected::Absent;

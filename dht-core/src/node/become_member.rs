@@ -66,8 +66,8 @@ impl Node {
         {
             if self.life.phase() == Phase::Joining {
                 self.withdraw(before).await;
-            } else {
-                // The goodbye is said by who leaves.
+            } else if !self.state().admitted {
+                // The goodbye is said by who leaves. If it is in the lists by now, it holds up the next as any other.
                 self.release_admissions();
             }
             return Err(error);
@@ -81,9 +81,11 @@ impl Node {
         Ok(())
     }
 
-    /// There is something here that was written since then: this node served without the ring, and may have the only copy.
+    /// There is something here that was written since then: this node served without the ring, and may have the only copy. Clocks
+    /// may differ by `max_clock_offset`, and by no less it gave up the others later than they went.
     fn wrote_within(&self, ago: Duration) -> bool {
-        let since_ms = self.env.wall_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let since_ms = self.env.wall_ms().saturating_sub(ms(ago)).saturating_add(ms(self.config.max_clock_offset));
         hlc::wall_ms(self.store.highest_stamp()) >= since_ms
     }
 

@@ -68,13 +68,16 @@ impl Node {
                     welcome = Some(welcome.filter(|before| rank(before) >= rank(&found)).unwrap_or(found));
                 }
                 // Another ring has the address by now; what that one says is nothing to this node.
-                Err(Refusal { ring: Some(ring), .. }) if !ours(ring) && !seeds.contains(address) => {}
+                Err(Refusal { ring: Some(ring), sender, .. })
+                    if !ours(ring) && !seeds.contains(address) && !former.others.iter().any(|r| r.boot == sender) => {}
                 // Whoever else is asked, this node is not let in.
                 Err(Refusal { error, .. }) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
                     return Err(error);
                 }
-                // In a ring, if only on its way in: that ring is there.
-                Err(Refusal { error, ring }) if ring.is_some() || final_for_join(error.kind()) => {
+                // In a ring, if only on its way in, or too busy to say: that ring is there.
+                Err(Refusal { error, ring, .. })
+                    if ring.is_some() || final_for_join(error.kind()) || error.kind() == ErrorKind::Overloaded =>
+                {
                     refusal.get_or_insert(error);
                 }
                 Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => returning.push(address),

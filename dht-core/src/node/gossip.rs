@@ -48,6 +48,7 @@ impl Node {
         {
             let mut state = self.state();
             let mut changed = false;
+            let nodes = self.view.load().members().len();
             for record in records.iter().filter(|r| r.vnodes > 0) {
                 let State { claims, members, .. } = &mut *state;
                 if claims.takes(record, teller, members) {
@@ -55,7 +56,7 @@ impl Node {
                     continue;
                 }
                 match state.members.merge(record, now) {
-                    Learnt::Nothing => {}
+                    Learnt::Nothing => state.news.heard_again(record, nodes),
                     Learnt::News => {
                         changed = true;
                         state.news.push(record.clone());

@@ -12,7 +12,7 @@ use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingConfig;
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId};
-use crate::transport::{Call, Reply, call_error};
+use crate::transport::{Call, Reply, TransportError, call_error};
 use crate::wire::message::{Request, Response};
 
 /// Between two tries to join.
@@ -35,8 +35,9 @@ pub(super) struct Welcome {
 /// Why nobody let this node in.
 pub(super) struct Refusal {
     pub(super) error: Error,
-    /// The ring of one who answered: it is there, whatever the reason.
+    /// The ring of one who answered, and its boot: it is there, whatever the reason.
     pub(super) ring: Option<RingId>,
+    pub(super) sender: u64,
 }
 
 /// One at a time changes the ring that a node is in.
@@ -127,7 +128,7 @@ impl Node {
                 let _way_in = self.first_way_in()?;
                 self.become_member(welcome).await
             }
-            Err(Refusal { error, ring }) => {
+            Err(Refusal { error, ring, .. }) => {
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 // A ring that does not take this node is there nevertheless.
                 if silent && ring.is_none() && !self.is_client() && self.is_first_of(seeds, &addresses).await {
@@ -204,13 +205,14 @@ impl Node {
         joined
     }
 
-    async fn join_at(self: &Arc<Self>, addresses: &[Address], found_by: Instant, deadline: Instant) -> Result<()> {
+    async fn join_at(self: &Arc<Self>, addresses: &[Address], mut found_by: Instant, deadline: Instant) -> Result<()> {
         let mut pause = RETRY_MIN;
         loop {
             let error = match self.welcome(addresses, found_by).await {
                 // Where this node is when another join has ended decides what this one does.
                 Ok(_) if self.entering.load(Ordering::Acquire) => {
                     self.others_have_entered(deadline).await?;
+                    found_by = (self.env.now() + self.config.request_timeout).min(deadline);
                     continue;
                 }
                 Ok(welcome) if self.ring().id == Some(welcome.ring_id) => {
@@ -252,7 +254,8 @@ impl Node {
             if self.life.phase().ended() {
                 return Err(super::stopped());
             }
-            let retry = error.kind() == ErrorKind::Unreachable && self.env.now() + pause < found_by;
+            let passing = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Overloaded);
+            let retry = passing && self.env.now() + pause < found_by;
             if !retry {
                 return Err(error);
             }
@@ -296,31 +299,38 @@ impl Node {
         let mut others: Vec<&Address> = addresses.iter().filter(|a| !own.contains(a)).collect();
         if others.is_empty() {
             let context = "a node cannot join itself: name another node's address";
-            return Err(Refusal { error: Error::new(ErrorKind::InvalidArgument, context), ring: None });
+            return Err(Refusal { error: Error::new(ErrorKind::InvalidArgument, context), ring: None, sender: 0 });
         }
         others.dedup();
         let mut refusal: Option<Error> = None;
-        let mut ring = None;
+        let (mut ring, mut sender) = (None, 0);
         for (i, address) in others.iter().enumerate() {
             let left = deadline.saturating_duration_since(self.env.now());
             let share = self.env.now() + left / (others.len() - i) as u32;
             let error = match self.ask_for_welcome(address, share).await {
                 Ok(welcome) => return Ok(welcome),
-                Err(Refusal { error, ring: theirs }) => {
-                    ring = ring.or(theirs);
-                    error
+                Err(refused) => {
+                    if ring.is_none() {
+                        (ring, sender) = (refused.ring, refused.sender);
+                    }
+                    refused.error
                 }
             };
             if error.kind() == ErrorKind::ClockSkew {
-                return Err(Refusal { error, ring });
+                return Err(Refusal { error, ring, sender });
             }
-            // A definite refusal says more than silence.
-            if refusal.as_ref().is_none_or(|before| !final_for_join(before.kind())) {
+            // A definite refusal says more than that somebody is busy, and that more than silence.
+            let weight = |error: &Error| match error.kind() {
+                kind if final_for_join(kind) => 2,
+                kind => u8::from(kind == ErrorKind::Overloaded),
+            };
+            if refusal.as_ref().is_none_or(|before| weight(before) <= weight(&error)) {
                 refusal = Some(error);
             }
         }
         let error = match refusal {
-            Some(error) if final_for_join(error.kind()) => error,
+            // Whoever is too busy to answer lives, and may be in a ring.
+            Some(error) if final_for_join(error.kind()) || error.kind() == ErrorKind::Overloaded => error,
             // It is there, and on its way itself: that matters to one who comes back.
             Some(error) if error.kind() == ErrorKind::NotJoined && self.former_company().is_some() => error,
             Some(error) => {
@@ -331,7 +341,7 @@ impl Node {
             }
             None => Error::new(ErrorKind::Unreachable, "no address to ask"),
         };
-        Err(Refusal { error, ring })
+        Err(Refusal { error, ring, sender })
     }
 
     async fn ask_for_welcome(&self, address: &Address, deadline: Instant) -> Result<Welcome, Refusal> {
@@ -340,8 +350,9 @@ impl Node {
         let body = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
         let call = Call { head: self.head(deadline, 0), body };
         let reply = self.transport.call(address, call, deadline).await;
-        let Reply { head, body, .. } = reply.map_err(|error| Refusal { error: call_error(error), ring: None })?;
-        let refused = |error| Refusal { error, ring: head.ring_id };
+        let Reply { head, body, .. } =
+            reply.map_err(|error| Refusal { error: call_error(error), ring: None, sender: 0 })?;
+        let refused = |error| Refusal { error, ring: head.ring_id, sender: head.sender };
         match body {
             Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms } => {
                 self.check_clock(address, asked_ms, wall_ms).map_err(refused)?;
@@ -374,6 +385,7 @@ impl Node {
             self.transport.call(&record.address, Call { head: self.head(deadline, 0), body: ping }, deadline).await;
         let reason = match reply {
             Ok(reply) if reply.head.sender == boot => return Ok(()),
+            Err(TransportError::Busy { boot: there, .. }) if there == boot => return Ok(()),
             Ok(_) => "another node is".to_owned(),
             Err(error) => error.to_string(),
         };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::peers::Peer;
@@ -37,18 +38,21 @@ impl Node {
             let leaving = self.declare(NodeState::Leaving);
             self.announce(&leaving, &self.everybody()).await;
             self.spread(leaving);
-            handed_over = tokio::time::timeout_at(deadline, self.nothing_left()).await.is_ok();
+            handed_over = tokio::time::timeout_at(deadline, self.nothing_left()).await.unwrap_or(false);
             let left = self.declare(NodeState::Left);
             self.announce(&left, &self.everybody()).await;
         }
-        match self.life.phase() {
-            Phase::Left => return Ok(()),
-            Phase::Stopped => return Err(Error::new(ErrorKind::Stopped, "this node was stopped while it handed over")),
-            _ => {}
+        let phase = self.life.phase();
+        if !phase.ended() {
+            // Another call that leaves tells its caller the same.
+            self.handed_over.store(handed_over, Relaxed);
+            self.shut_down(Phase::Left).await;
         }
-        self.shut_down(Phase::Left).await;
-        if handed_over {
+        if handed_over || phase == Phase::Left && self.handed_over.load(Relaxed) {
             return Ok(());
+        }
+        if phase == Phase::Stopped {
+            return Err(Error::new(ErrorKind::Stopped, "this node was stopped while it handed over"));
         }
         let context = format!("left after {timeout:?} without having handed over everything");
         Err(Error::new(ErrorKind::Timeout, context))
@@ -93,8 +97,8 @@ impl Node {
         self.state().members.others().any(|known| known.record().state == NodeState::Joining)
     }
 
-    /// Waits until the repair has handed over every slot.
-    async fn nothing_left(&self) {
+    /// Waits until the repair has handed over every slot; false if this node ended before.
+    async fn nothing_left(&self) -> bool {
         loop {
             let seen = self.progress.seen();
             self.repair_wanted.notify_one();
@@ -102,8 +106,11 @@ impl Node {
             let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
                 && self.state().table.slots_where(|_| true).is_empty();
             let nobody = || self.view().members().is_empty() && !self.somebody_joins();
-            if empty || nobody() || self.life.phase().ended() {
-                return;
+            if empty || nobody() {
+                return true;
+            }
+            if self.life.phase().ended() {
+                return false;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
         }

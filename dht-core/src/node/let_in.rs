@@ -1,5 +1,7 @@
 //! What a member answers to a node that wants in: what the ring is, or why not.
 
+use tokio::time::Instant;
+
 use super::Node;
 use super::repair::forgot;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +15,13 @@ const DIAL_BACKS: usize = 2;
 
 impl Node {
     /// Answers `Join`.
-    pub(crate) async fn serve_join(&self, record: NodeRecord, params: RingParams, client: bool) -> Result<Response> {
+    pub(crate) async fn serve_join(
+        &self,
+        record: NodeRecord,
+        params: RingParams,
+        client: bool,
+        deadline: Instant,
+    ) -> Result<Response> {
         let Some(ring_id) = self.ring().id.filter(|_| self.life.phase().serves()) else {
             return Err(Error::new(ErrorKind::NotJoined, format!("{} is in no ring itself yet", self.node_id)));
         };
@@ -29,7 +37,7 @@ impl Node {
             forgot(&self.state().members, &record.node_id, grace, self.replicas(), now)
         };
         if !client {
-            self.refuse_unreachable(&record).await?;
+            self.refuse_unreachable(&record, deadline).await?;
             self.refuse_live_duplicate(&record).await?;
             self.refuse_if_full(&record)?;
         }
@@ -45,10 +53,11 @@ impl Node {
     }
 
     /// Whoever wants in must answer where others are going to dial it, or they would take it for dead as soon as it is in.
-    async fn refuse_unreachable(&self, record: &NodeRecord) -> Result<()> {
+    async fn refuse_unreachable(&self, record: &NodeRecord, deadline: Instant) -> Result<()> {
         for _ in 0..DIAL_BACKS {
-            let found = self.serve_ping_for(record.address.clone(), record.boot).await;
-            if matches!(found, Response::Probed { alive: true }) {
+            // The refusal has to be heard: to who waits in vain this ring would seem not to be there.
+            let until = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 4;
+            if self.answers_at(&record.address, record.boot, until).await {
                 return Ok(());
             }
         }

@@ -140,6 +140,8 @@ pub(crate) struct Node {
     stabilize_wanted: Notify,
     /// It is on its way into a ring: see `join::WayIn`.
     entering: AtomicBool,
+    /// It left, and not without having handed over everything.
+    handed_over: AtomicBool,
     /// A ring in which a member of ours was met is being looked at.
     uniting: AtomicBool,
     tasks: tasks::Tasks,
@@ -293,6 +295,7 @@ impl Node {
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
             entering: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
             outbox: outbox::Outbox::default(),

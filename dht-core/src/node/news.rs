@@ -10,6 +10,8 @@ use crate::ring::record::{NodeId, NodeRecord};
 
 /// Records on one message.
 const NEWS_MAX: usize = 16;
+/// As often as this counts that a piece was heard again.
+const VAIN: u32 = 2;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
@@ -44,10 +46,27 @@ impl News {
         self.queue.insert(place, record);
     }
 
-    /// The least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉ times and then forgotten: by then everybody has
-    /// it but one in e^4 times that many, who hear of it by an exchange.
+    /// Somebody told this node what it knows already: news that others pass on to who has it has spread nearly everywhere
+    /// (Demers et al. 1987, §1.4: feedback).
+    pub(crate) fn heard_again(&mut self, record: &NodeRecord, nodes: usize) {
+        let Some(&place) = self.places.get(&record.node_id) else { return };
+        if self.queue.get(&place).is_none_or(|queued| queued != record) {
+            return;
+        }
+        let Some(record) = self.queue.remove(&place) else { return };
+        let (times, arrival) = (place.0 + VAIN, place.1);
+        if times < times_max(nodes) {
+            self.places.insert(record.node_id.clone(), (times, arrival));
+            self.queue.insert((times, arrival), record);
+        } else {
+            self.places.remove(&record.node_id);
+        }
+    }
+
+    /// The least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉ times, or less often if it comes back before, and then
+    /// forgotten: by then nearly everybody has it, and the others hear of it by an exchange.
     pub(crate) fn take(&mut self, nodes: usize) -> Vec<NodeRecord> {
-        let times_max = 4 * nodes.max(1).ilog10() + 4;
+        let times_max = times_max(nodes);
         let chosen: Vec<_> = self.queue.keys().take(NEWS_MAX).copied().collect();
         let mut taken = Vec::with_capacity(chosen.len());
         for place in chosen {
@@ -109,6 +128,11 @@ impl News {
     pub(crate) fn pause(&mut self, nodes: usize, now: Instant) -> Duration {
         self.allowance.pause(SAVED_MAX.max(SAVED_PER_NODE * nodes as f64), now)
     }
+}
+
+/// How often a piece is passed on at most.
+fn times_max(nodes: usize) -> u32 {
+    4 * nodes.max(1).ilog10() + 4
 }
 
 /// A token bucket that may be overdrawn: what an exchange costs is known afterwards.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use super::Node;
 use super::peers::Peer;
 use crate::error::ErrorKind;
-use crate::ring::record::{NodeId, NodeRecord, Verdict};
+use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
 use crate::transport::{Call, Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
@@ -260,12 +261,18 @@ impl Node {
     }
 
     /// Answers `PingFor`: tries the address on somebody's behalf.
-    pub(crate) async fn serve_ping_for(&self, address: crate::ring::record::Address, boot: u64) -> Response {
-        let deadline = self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval);
+    pub(crate) async fn serve_ping_for(&self, address: Address, boot: u64) -> Response {
+        let until = self.env.now() + ANSWER_MAX;
+        Response::Probed { alive: self.answers_at(&address, boot, until).await }
+    }
+
+    /// Whether that life of a node answers there; asked for a moment, and until `until` at most.
+    pub(super) async fn answers_at(&self, address: &Address, boot: u64, until: Instant) -> bool {
+        let deadline = until.min(self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval));
         let ping = Request::Ping { boot, records: Vec::new() };
         let call = Call { head: self.head(deadline, 0), body: ping };
-        let answer = self.transport.call(&address, call, deadline).await;
-        Response::Probed { alive: answered_by(&answer) == Some(boot) }
+        let answer = self.transport.call(address, call, deadline).await;
+        answered_by(&answer) == Some(boot)
     }
 }
 

@@ -153,12 +153,12 @@ impl Node {
             self.learn(their_records);
             return Ok(());
         }
+        let records: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
         if theirs < ours {
             self.serve_merge(theirs, their_records);
-            return Ok(());
         }
-        let records: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
-        let merge = Request::Merge { ring_id: ours, records };
+        // Whichever id it has: they hear of us now, and not only by what we send them next.
+        let merge = Request::Merge { ring_id: ours.min(theirs), records };
         self.call_address(at, merge, deadline).await.map_err(|error| {
             let context = format!("the ring at {at} did not become one with this one: {error}");
             Error::new(ErrorKind::Unreachable, context).with_source(error)

@@ -66,7 +66,7 @@ impl Node {
                 self.now(self.serve_exchange(head.sender, &records, &wanted, &lists))
             }
             Request::Join { record, params, wall_ms: _, client } => {
-                self.later(move |node| async move { node.serve_join(record, params, client).await })
+                self.later(move |node| async move { node.serve_join(record, params, client, deadline).await })
             }
             Request::Admit { boot, release: true, .. } => self.now(self.serve_release(boot)),
             Request::Admit { node_id, boot, wait: false, .. } => self.now(self.serve_admit(&node_id, boot)),
@@ -135,12 +135,13 @@ impl Node {
         if !matches!(call.body, Request::Merge { .. }) {
             self.meet_in_another_ring(call.head.sender);
         }
+        let deadline = self.env.now() + Duration::from_millis(u64::from(call.head.deadline_ms));
         match call.body {
             // The envelope of the answer names our ring; what they know of nodes is theirs.
             Request::Ping { .. } => self.now(Response::Pong { records: Vec::new() }),
             Request::Merge { ring_id, records } => self.now(self.serve_merge(ring_id, &records)),
             Request::Join { record, params, wall_ms: _, client } => {
-                self.later(move |node| async move { node.serve_join(record, params, client).await })
+                self.later(move |node| async move { node.serve_join(record, params, client, deadline).await })
             }
             _ => {
                 let context = format!("{} is in another ring", self.node_id);

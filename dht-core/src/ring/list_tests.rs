@@ -433,9 +433,9 @@ fn what_cannot_be_kept_is_waited_for() {
     assert_eq!(seat.see(&[&a, &b, &me]), Some(Standing::Newcomer));
     let begun = seat.state().catch_up.as_ref().expect("a newcomer").since;
     let late = begun + std::time::Duration::from_secs(3_600);
-    seat.table.cannot_keep(&[SLOT], late);
+    seat.table.hold_up(&[SLOT], late);
     let catch_up = seat.state().catch_up.as_ref().expect("still a newcomer");
-    assert_eq!((catch_up.since, catch_up.not_kept, catch_up.source_seen), (late, Some(late), None));
+    assert_eq!((catch_up.since, catch_up.held_up, catch_up.source_seen), (late, Some(late), None));
     let given_up = seat.table.give_up_waiting(|s| s.catch_up.as_ref().is_some_and(|c| c.since <= begun));
     assert!(given_up.is_empty() && !seat.state().readable(), "it is as if it had just begun");
 }

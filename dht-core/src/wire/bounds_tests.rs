@@ -307,7 +307,13 @@ fn results_and_arrays() {
         let packed =
             Some(proto::Lists { counters: vec![0; lists * 8].into(), members: bytes(lists * 8), ..Default::default() });
         let (slots, fingerprints) = (vec![0; slots * 4].into(), bytes(fingerprints * 16));
-        refused(proto::Request::Compare(proto::Compare { slots, lists: packed, fingerprints, catching_up: false }))
+        refused(proto::Request::Compare(proto::Compare {
+            slots,
+            lists: packed,
+            fingerprints,
+            catching_up: false,
+            more: Bytes::new(),
+        }))
     };
     assert_eq!(compare(2, 1, 2), "list counters: 1 bytes or elements, must be 2");
     assert_eq!(compare(2, 2, 3), "fingerprints: 3 bytes or elements, must be 2");
@@ -318,6 +324,7 @@ fn results_and_arrays() {
         lists: Some(proto::Lists { counters: vec![0; 8].into(), members: bytes(8), epochs: Bytes::new() }),
         fingerprints: bytes(16),
         evicted_before_s,
+        more: Bytes::new(),
     };
     let text = reply_refused(proto::Response::Compared(standing(bytes(8))));
     assert_eq!(text, "evicted_before_s: 2 bytes or elements, must be 1");

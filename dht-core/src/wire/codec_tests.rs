@@ -4,7 +4,7 @@ use proptest::strategy::ValueTree;
 use super::*;
 use crate::ring::slot::Slot;
 use crate::wire::limits::{DEADLINE_MS_MAX, ITEMS_MAX, POINTERS_MAX, RECORDS_MAX, SLOTS_MAX, VALUE_LEN_MAX};
-use crate::wire::message::{CompareItem, ListId, Request, Response};
+use crate::wire::message::{CompareItem, CompareResult, ListId, Request, Response, Standing};
 use crate::wire::strategies;
 
 const LEN_MAX: usize = 32 << 20;
@@ -210,6 +210,38 @@ fn a_full_comparison_passes_and_one_more_slot_does_not() {
     assert!(decode_call(full).is_ok());
     let text = decode_call(encode_call(&items(SLOTS_MAX + 1))).unwrap_err().to_string();
     assert_eq!(text, "slots: 4097 of them, at most 4096 are allowed");
+}
+
+#[test]
+fn slots_that_are_alike_are_compared_in_few_bytes() {
+    let list = |n: u64| ListId { counter: 1, members: n, epoch: 0 };
+    let item = |n: u32| CompareItem {
+        slot: crate::ring::slot::Slot(n),
+        // Two lists, and one slot of the second holds something.
+        list: list(u64::from(n >= 300)),
+        fingerprint: crate::data::fingerprint::Fingerprint(u128::from(n == 400)),
+    };
+    let call = |last: u32| {
+        let items = (1..=last).filter(|n| *n != 200).map(item).collect();
+        Call { head: empty_head(), body: Request::Compare { items, catching_up: true } }
+    };
+    let bytes = encode_call(&call(600));
+    assert!(bytes.len() < 5 * 38 + 64, "five runs take {} bytes", bytes.len());
+    assert_eq!(decode_call(bytes), Ok(call(600)));
+    let text = decode_call(encode_call(&call(5_000))).unwrap_err().to_string();
+    assert_eq!(text, "slots: 4999 of them, at most 4096 are allowed");
+
+    let result = |n: u32| CompareResult {
+        list: list(u64::from(n >= 300)),
+        standing: Standing::CaughtUp,
+        fingerprint: crate::data::fingerprint::Fingerprint(u128::from(n == 400)),
+        evicted_before_s: 0,
+    };
+    let results: Vec<CompareResult> = (1..=600).map(result).collect();
+    let bytes = encode_reply(&Reply::new(empty_head(), Response::Compared { results: results.clone() }));
+    assert!(bytes.len() < 4 * 35 + 64, "four runs take {} bytes", bytes.len());
+    let Response::Compared { results: decoded } = decode_reply(bytes).unwrap().body else { panic!("another kind") };
+    assert_eq!(decoded, results);
 }
 
 #[test]

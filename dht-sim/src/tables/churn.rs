@@ -16,6 +16,8 @@ const NODES: usize = 100;
 const MEDIANS: [f64; 3] = [60.0, 5.0, 1.4];
 const CALM: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(300);
+/// Kinds of messages told apart: those of the most bytes.
+const KINDS: usize = 6;
 /// Between two steps; with each, one operation of a drawn node.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -89,7 +91,13 @@ async fn churn(world: World, routing: Routing, median: f64, count: usize) -> Res
             }
         }
     }
-    let bytes: u64 = world.traffic().iter().map(|(kind, (_, b))| b - before.get(kind).map_or(0, |(_, b)| *b)).sum();
+    let mut sent: Vec<(u64, u64, &str)> = Vec::new();
+    for (kind, (messages, bytes)) in world.traffic() {
+        let (messages_before, bytes_before) = before.get(kind).copied().unwrap_or_default();
+        sent.push((bytes - bytes_before, messages - messages_before, kind));
+    }
+    sent.sort_unstable();
+    let bytes: u64 = sent.iter().map(|(bytes, ..)| bytes).sum();
     let failed: u64 = wrong.values().sum();
     let share = 100.0 * right as f64 / (right + failed).max(1) as f64;
     let mean = present as f64 / f64::from(steps);
@@ -100,6 +108,10 @@ async fn churn(world: World, routing: Routing, median: f64, count: usize) -> Res
         right + failed,
         bytes as f64 / mean / WATCHED.as_secs_f64()
     );
+    let each = |total: u64| total as f64 / mean / WATCHED.as_secs_f64();
+    for (bytes, messages, kind) in sent.into_iter().rev().take(KINDS) {
+        println!("          {kind:<12} {:>8.0} B/s, {:>7.2} messages/s per node", each(bytes), each(messages));
+    }
     nodes.stop().await;
     Ok(())
 }

@@ -150,10 +150,11 @@ impl Node {
         }
     }
 
-    /// A source that has more to do than it can lives: a newcomer of these slots has not waited for it in vain.
+    /// A source that has more to do than it can lives: a newcomer of these slots has not waited for it in vain, and holds up
+    /// nobody meanwhile.
     pub(super) fn note_busy(&self, error: &Error, slots: &[Slot]) {
         if error.kind() == ErrorKind::Overloaded {
-            self.state().table.postpone(slots, self.env.now());
+            self.state().table.hold_up(slots, self.env.now());
         }
     }
 
@@ -161,7 +162,7 @@ impl Node {
     /// rather than do without what it lacks.
     fn note_not_kept(&self, error: &Error, slots: &[Slot]) {
         self.note_no_room(error);
-        self.state().table.cannot_keep(slots, self.env.now());
+        self.state().table.hold_up(slots, self.env.now());
     }
 }
 

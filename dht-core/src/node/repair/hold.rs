@@ -13,7 +13,7 @@ use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 
 /// Slots that came and could not be kept hold up nobody for so long; by then they came again.
-const NOT_KEPT_FOR: Duration = Duration::from_secs(30);
+const HELD_UP_FOR: Duration = Duration::from_secs(30);
 
 impl Node {
     /// Tallies who was lost and who came between two views (nobody, unless placement `moved`), and who is suspected.
@@ -60,13 +60,13 @@ impl Node {
         state.table.slots_where(|s| s.catch_up.is_some() && !waits(s))
     }
 
-    /// This node is no newcomer, but to slots that it cannot keep now and that are copied later: who joins meanwhile, or brings
-    /// room, does not wait for these.
+    /// This node is no newcomer, but to slots that it cannot keep now, or whose sources are too busy, and that are copied later:
+    /// who joins meanwhile, or brings room, does not wait for these.
     pub(in crate::node) fn is_settled(&self, state: &State) -> bool {
         let now = self.env.now();
         let kept = |slot: &Slot| {
             let catch_up = state.table.get(*slot).and_then(|held| held.catch_up.as_ref());
-            catch_up.and_then(|c| c.not_kept).is_none_or(|at| now >= at + NOT_KEPT_FOR)
+            catch_up.and_then(|c| c.held_up).is_none_or(|at| now >= at + HELD_UP_FOR)
         };
         !self.to_catch_up(state).iter().any(kept)
     }

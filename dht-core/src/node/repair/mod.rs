@@ -86,7 +86,7 @@ pub(crate) async fn sweep(node: Arc<Node>) {
     let mut pause = SWEEP_PERIOD;
     loop {
         tokio::time::sleep(node.env.jittered(pause)).await;
-        let begun = node.env.now();
+        let mut worked = Duration::ZERO;
         let now_ms = node.env.wall_ms();
         let grace = node.ring().config.tombstone_grace;
         let age_min = {
@@ -97,7 +97,10 @@ pub(crate) async fn sweep(node: Arc<Node>) {
         let age_min_ms = if planted!("tombstone_early") { 0 } else { age_min.as_millis() as u64 };
         // A slot at a time, so that calls get their turn between two of them.
         for slot in node.store.occupied().unwrap_or_default() {
-            match node.store.sweep(slot, now_ms, now_ms.saturating_sub(age_min_ms)) {
+            let begun = node.env.now();
+            let swept = node.store.sweep(slot, now_ms, now_ms.saturating_sub(age_min_ms));
+            worked += node.env.now() - begun;
+            match swept {
                 Ok(dropped) => node.stats.expirations.add(dropped),
                 Err(error) => {
                     log!(node, warn, %error, "a sweep failed");
@@ -106,7 +109,7 @@ pub(crate) async fn sweep(node: Arc<Node>) {
             }
             tokio::task::yield_now().await;
         }
-        pause = SWEEP_PERIOD.max((node.env.now() - begun) * SWEEP_PART);
+        pause = SWEEP_PERIOD.max(worked * SWEEP_PART);
     }
 }
 

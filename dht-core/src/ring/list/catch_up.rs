@@ -21,8 +21,8 @@ pub(crate) struct CatchUp {
     pub(crate) since: Instant,
     /// When a caught-up source last answered.
     pub(crate) source_seen: Option<Instant>,
-    /// When what came for it could last not be kept.
-    pub(crate) not_kept: Option<Instant>,
+    /// When it last was held up by what is no fault of its sources, and may last: no room here, or too much to do there.
+    pub(crate) held_up: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
     /// The present list, enough members of which do as well.
@@ -44,7 +44,7 @@ impl CatchUp {
         Self {
             since: now,
             source_seen: None,
-            not_kept: None,
+            held_up: None,
             sources: SmallVec::new(),
             present,
             may_lack: may_lack(replicas),
@@ -89,12 +89,13 @@ impl SlotTable {
         }
     }
 
-    /// What comes for these newcomers cannot be kept here: that is no fault of their sources, however long it lasts.
-    pub(crate) fn cannot_keep(&mut self, slots: &[Slot], now: Instant) {
+    /// What is to come for these newcomers cannot be kept here, or be given there: that says nothing of their sources, however
+    /// long it lasts.
+    pub(crate) fn hold_up(&mut self, slots: &[Slot], now: Instant) {
         self.postpone(slots, now);
         for slot in slots {
             if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
-                catch_up.not_kept = Some(now);
+                catch_up.held_up = Some(now);
             }
         }
     }

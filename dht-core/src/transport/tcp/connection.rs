@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
@@ -28,6 +28,8 @@ use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 /// up: after a partition a fresh dial works at once, an old connection may take minutes. Most calls are shorter, so it
 /// takes several of them.
 const STALL_MIN: Duration = Duration::from_secs(2);
+/// A call that was missed so long before another one was begun says nothing of the time between.
+const APART_MAX_MS: u64 = 10_000;
 
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
 const OWN_ROUNDS: usize = 2;
@@ -202,12 +204,9 @@ impl Connection {
     }
 
     /// Queues an item of a stream when there is room and sends it. False if the connection has ended, as it does when
-    /// there was no room for so long: the peer's machine may be gone, and nothing would tell.
-    pub(super) async fn stream_item(&self, frame: Bytes, patience: Duration) -> bool {
-        let Ok(queued) = timeout(patience, self.outbound.push_when_room(frame)).await else {
-            self.deaf();
-            return false;
-        };
+    /// nothing was taken for long (`Pool::stuck`).
+    pub(super) async fn stream_item(&self, frame: Bytes) -> bool {
+        let queued = self.outbound.push_when_room(frame).await;
         self.touch();
         self.flush(true);
         queued
@@ -238,6 +237,8 @@ impl Connection {
                         if let Err(error) = self.sink.socket().writable().await {
                             return self.broke(&error);
                         }
+                        // It was full: the peer's machine has taken something since, which is as good as a word.
+                        self.heard();
                     }
                     Err(error) => return self.broke(&error),
                 }
@@ -389,7 +390,10 @@ impl Connection {
         let since_ms = match self.missed_since_ms.load(Relaxed) {
             // Something else came meanwhile: the silence is younger than the wait.
             _ if heard_ms > started_ms => heard_ms,
-            known_ms if known_ms > 0 && known_ms >= heard_ms => known_ms.min(started_ms),
+            // Calls further apart than this say nothing of the time between them.
+            known_ms if known_ms > 0 && known_ms >= heard_ms && started_ms.saturating_sub(known_ms) < APART_MAX_MS => {
+                known_ms.min(started_ms)
+            }
             _ => {
                 // Two at the same moment may each take their own start, and one later miss does more.
                 self.missed_since_ms.store(started_ms.max(1), Relaxed);

@@ -73,9 +73,9 @@ impl Gate {
         self.lock().remove(serial);
     }
 
-    /// Descriptors, or the like, have run out: one handshake less.
-    pub(super) fn relieve(&self) {
-        self.lock().evict();
+    /// Descriptors, or the like, have run out: one handshake less. False if there is none.
+    pub(super) fn relieve(&self) -> bool {
+        self.lock().evict().is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

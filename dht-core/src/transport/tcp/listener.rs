@@ -56,8 +56,10 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                     warned = Some(now);
                 }
                 shared.counters.network_error();
-                shared.gate.relieve();
-                shared.relieve(&error);
+                // Who only knocks goes before who is in.
+                if !shared.gate.relieve() {
+                    shared.relieve(&error);
+                }
                 tokio::time::sleep(shared.env.jittered(ACCEPT_PAUSE)).await;
             }
         }

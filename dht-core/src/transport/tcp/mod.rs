@@ -54,7 +54,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connection::{Called, Connection};
 use self::outbound::Weight;
-use self::pool::{DialWaiter, Lane, Way};
+use self::pool::{DialWaiter, Lane, REDIAL_PAUSE, Way};
 use self::shared::Shared;
 use self::stream::{TcpResponses, stream_channel};
 use super::load::Load;
@@ -146,8 +146,19 @@ impl Transport for TcpTransport {
             let (mut frame, lane) = shared.frame(&call, FrameKind::Request, id)?;
             let weight = Weight::of(&call.body);
             drop(call);
-            for _ in 0..TRIES {
-                let connection = shared.reach(&to, lane, deadline).await?;
+            for attempt in 1..=TRIES {
+                let connection = match shared.reach(&to, lane, deadline).await {
+                    // Nothing was sent, and somebody's call there is over soon; whether it lives a ping has learnt by this.
+                    Err(busy @ TransportError::Busy { .. }) if weight == Weight::Ordinary && attempt < TRIES => {
+                        let again = shared.env.now() + shared.env.jittered(REDIAL_PAUSE);
+                        if again >= deadline {
+                            return Err(busy);
+                        }
+                        tokio::time::sleep_until(again).await;
+                        continue;
+                    }
+                    reached => reached?,
+                };
                 match connection.call(id, frame, weight, deadline).await {
                     Called::Done(answer) => return shared.reply(&connection, answer?),
                     Called::Unsent(unsent) => frame = unsent,

@@ -162,7 +162,7 @@ pub(super) async fn send_stream(replies: Replies, mut responses: Box<dyn Respons
             }
         }
         let item = replies.encode(FrameKind::StreamItem, &reply);
-        if !replies.connection.stream_item(item, CREDIT_WAIT_MAX).await {
+        if !replies.connection.stream_item(item).await {
             return;
         }
     }

@@ -5,6 +5,7 @@ mod pack;
 mod request;
 mod response;
 mod ring;
+mod runs;
 mod trace;
 
 use bytes::Bytes;

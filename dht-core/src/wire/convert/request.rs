@@ -8,11 +8,12 @@ use super::ring::{
     address, address_bytes, boot, id, id_bytes, lists, lists_message, node_id, node_id_bytes, slot, slot_lists, slots,
     slots_bytes,
 };
+use super::runs::{more, more_bytes, runs};
 use super::{Result, all, at_most, each, parts, required, ring_id, ring_id_halves};
 use crate::data::parts::PARTS_MAX;
 use crate::ring::id::Id;
 use crate::wire::error::WireError;
-use crate::wire::limits::{POSITIONS_MAX, RECORDS_MAX, SUMS_MAX};
+use crate::wire::limits::{POSITIONS_MAX, RECORDS_MAX, SLOTS_MAX, SUMS_MAX};
 use crate::wire::message::{CompareItem, Pointer, Request, ScanWant, Scanning, Topic};
 use crate::wire::proto;
 
@@ -64,12 +65,19 @@ impl From<&Request> for proto::Request {
             }
             Request::Store { items, repair } => Self::Store(proto::Store { items: all(items), repair: *repair }),
             Request::Fetch { items } => Self::Fetch(proto::Fetch { items: all(items) }),
-            Request::Compare { items, catching_up } => Self::Compare(proto::Compare {
-                catching_up: *catching_up,
-                slots: slots_bytes(items.iter().map(|item| item.slot)),
-                lists: lists_message(items.iter().map(|item| &item.list)),
-                fingerprints: fingerprints_bytes(items.iter().map(|item| item.fingerprint)),
-            }),
+            Request::Compare { items, catching_up } => {
+                let alike = |a: &CompareItem, b: &CompareItem| {
+                    b.slot.0 == a.slot.0.wrapping_add(1) && a.list == b.list && a.fingerprint == b.fingerprint
+                };
+                let runs = runs(items, alike);
+                Self::Compare(proto::Compare {
+                    slots: slots_bytes(runs.iter().map(|(item, _)| item.slot)),
+                    lists: lists_message(runs.iter().map(|(item, _)| &item.list)),
+                    fingerprints: fingerprints_bytes(runs.iter().map(|(item, _)| item.fingerprint)),
+                    catching_up: *catching_up,
+                    more: more_bytes(&runs),
+                })
+            }
             Request::CompareSums { part_len, parts, sums } => Self::CompareSums(proto::CompareSums {
                 part_len: *part_len,
                 parts: pack(parts.iter().map(|part| part.to_le_bytes())),
@@ -217,8 +225,15 @@ fn compare_items(compare: &proto::Compare) -> Result<Vec<CompareItem>> {
     let slots = slots(&compare.slots)?;
     let lists = lists(compare.lists.as_ref(), slots.len())?;
     let fingerprints = fingerprints(&compare.fingerprints, slots.len())?;
-    let parts = slots.into_iter().zip(lists).zip(fingerprints);
-    Ok(parts.map(|((slot, list), fingerprint)| CompareItem { slot, list, fingerprint }).collect())
+    let more = more(&compare.more, slots.len(), SLOTS_MAX)?;
+    let mut items = Vec::with_capacity(more.iter().map(|more| usize::from(*more) + 1).sum());
+    for (((first, list), fingerprint), more) in slots.into_iter().zip(lists).zip(fingerprints).zip(more) {
+        for at in 0..=u32::from(more) {
+            let slot = slot(first.0.saturating_add(at))?;
+            items.push(CompareItem { slot, list, fingerprint });
+        }
+    }
+    Ok(items)
 }
 
 fn want_number(want: ScanWant) -> u32 {

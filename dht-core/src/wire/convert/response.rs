@@ -8,6 +8,7 @@ use super::data::{
 };
 use super::pack::{pack, unpack, unpack_exact};
 use super::ring::{lists, lists_message, slot, slot_lists, slots_bytes};
+use super::runs::{more, more_bytes, runs};
 use super::{Result, all, each, parts, required, ring_id, ring_id_halves};
 use crate::wire::error::WireError;
 use crate::wire::limits::{POSITIONS_MAX, SLOTS_MAX};
@@ -73,15 +74,19 @@ impl From<&Response> for proto::Response {
             }
             Response::Stored { results } => Self::Stored(proto::Stored { results: all(results) }),
             Response::Fetched { results } => Self::Fetched(proto::Fetched { results: all(results) }),
-            Response::Compared { results } => Self::Compared(proto::Compared {
-                standings: results.iter().map(|result| standing_number(result.standing)).collect(),
-                lists: lists_message(results.iter().map(|result| &result.list)),
-                fingerprints: fingerprints_bytes(results.iter().map(|result| result.fingerprint)),
-                evicted_before_s: match results.iter().any(|result| result.evicted_before_s > 0) {
-                    true => pack(results.iter().map(|result| result.evicted_before_s.to_le_bytes())),
-                    false => Bytes::new(),
-                },
-            }),
+            Response::Compared { results } => {
+                let runs = runs(results, CompareResult::eq);
+                Self::Compared(proto::Compared {
+                    standings: runs.iter().map(|(result, _)| standing_number(result.standing)).collect(),
+                    lists: lists_message(runs.iter().map(|(result, _)| &result.list)),
+                    fingerprints: fingerprints_bytes(runs.iter().map(|(result, _)| result.fingerprint)),
+                    evicted_before_s: match runs.iter().any(|(result, _)| result.evicted_before_s > 0) {
+                        true => pack(runs.iter().map(|(result, _)| result.evicted_before_s.to_le_bytes())),
+                        false => Bytes::new(),
+                    },
+                    more: more_bytes(&runs),
+                })
+            }
             Response::ComparedSums { differing } => Self::ComparedSums(proto::ComparedSums {
                 differing: pack(differing.iter().map(|part| part.to_le_bytes())),
             }),
@@ -158,9 +163,10 @@ impl TryFrom<proto::Response> for Response {
             proto::Response::Fetched(fetched) => Self::Fetched { results: each(fetched.results)? },
             proto::Response::Compared(compared) => {
                 let (standings, lists) = (&compared.standings, compared.lists.as_ref());
-                Self::Compared {
-                    results: compare_results(standings, lists, &compared.fingerprints, &compared.evicted_before_s)?,
-                }
+                let runs = compare_results(standings, lists, &compared.fingerprints, &compared.evicted_before_s)?;
+                let more = more(&compared.more, runs.len(), SLOTS_MAX)?;
+                let of_run = |(result, more): (CompareResult, u16)| std::iter::repeat_n(result, usize::from(more) + 1);
+                Self::Compared { results: runs.into_iter().zip(more).flat_map(of_run).collect() }
             }
             proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },
             proto::Response::Versions(part) => {

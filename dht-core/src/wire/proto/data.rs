@@ -212,6 +212,9 @@ pub(crate) struct Compare {
     pub(crate) fingerprints: Bytes,
     #[prost(bool, tag = "4")]
     pub(crate) catching_up: bool,
+    /// Packed fixed16: how many slots more, each after the one before, each element stands for; left out while all are 0.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) more: Bytes,
 }
 
 /// Arrays of equal length: one element per slot asked.
@@ -228,6 +231,9 @@ pub(crate) struct Compared {
     /// Packed fixed32; left out while all are 0.
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) evicted_before_s: Bytes,
+    /// Packed fixed16: how many slots more each element stands for; left out while all are 0.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) more: Bytes,
 }
 
 #[derive(prost::Message)]

@@ -94,9 +94,11 @@ fn a_full_replica_hears_of_deletions_in_time() {
         let mut nodes = ring(&world, &roomy, 2).await;
         nodes.push(Start::new(&world, &small, &[0]).node(2).await.expect("it joins"));
         nodes[2].wait_ready(60 * SECOND).await.expect("it catches up");
-        let value = vec![7; 50_000];
-        let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
-        for key in &keys[..60] {
+        // What is deleted makes no room for what else is missing.
+        let (small, large) = (vec![7; 10], vec![7; 50_000]);
+        let keys: Vec<String> = (0..400).map(|n| format!("key-{n}")).collect();
+        for (n, key) in keys[..130].iter().enumerate() {
+            let value = if n < 60 { &small } else { &large };
             nodes[0].put_bytes(key, value.clone(), level(Consistency::All)).await.expect("there is room");
         }
         // Not for as long as it takes to be given up.
@@ -109,16 +111,16 @@ fn a_full_replica_hears_of_deletions_in_time() {
                 deleted += usize::from(nodes[0].delete(key).await.expect("two of three are there"));
             }
         }
-        world.network().heal();
         assert!(deleted > 20, "{deleted}");
         // More than it has room for, so that what it lacks comes in several messages.
-        for key in &keys[60..] {
+        for key in &keys[130..] {
             let owner = nodes[0].locate(key).expect("it runs").remove(0);
             if owner.id != nodes[2].node_id() {
-                nodes[0].put_bytes(key, value.clone(), level(Consistency::Quorum)).await.expect("two have room");
+                nodes[0].put_bytes(key, large.clone(), level(Consistency::Quorum)).await.expect("two have room");
             }
         }
         assert_eq!(nodes[0].view().1, 3, "nobody was given up");
+        world.network().heal();
         pass(10 * grace).await;
         let mut left = 0;
         for key in &keys[..60] {

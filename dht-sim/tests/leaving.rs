@@ -85,13 +85,15 @@ fn who_waits_in_vain_for_a_joiner_says_so() {
 /// with it, even where there is one copy of everything.
 #[test]
 fn who_leaves_while_it_is_joining_itself_is_gone_at_once() {
-    for replication_factor in [1, 3] {
+    // At every moment of the join.
+    for (replication_factor, tenths) in [1, 3].into_iter().flat_map(|r| (0..60).map(move |tenths| (r, tenths))) {
         calm(move |world| async move {
             let config = Config { replication_factor, ..config() };
             let first = Start::new(&world, &config, &[]).node(0).await.expect("it founds a ring");
             fill(&first).await;
             let second = Start::new(&world, &config, &[0]).node(1).await.expect("it starts");
             assert_eq!(second.node_info().expect("it runs").state, "joining", "it copies for seconds");
+            pass(SECOND * tenths / 10).await;
             let begun = world.now();
             second.leave(120 * SECOND).await.expect("it holds nothing that others lack");
             assert!(world.now() - begun < 30 * SECOND, "{:?}", world.now() - begun);

@@ -15,9 +15,9 @@ const OBSERVED_END: u64 = 1 << 63;
 pub(crate) struct Hlc(AtomicU64);
 
 impl Hlc {
-    /// A clock whose stamps are all above `stamp`.
+    /// A clock whose stamps are all above `stamp`, unless that is beyond all reason.
     pub(crate) const fn above(stamp: u64) -> Self {
-        Self(AtomicU64::new(stamp))
+        Self(AtomicU64::new(if is_reasonable(stamp) { stamp } else { 0 }))
     }
 
     /// The next stamp: at least `wall_ms`, above every stamp given or observed before.
@@ -30,10 +30,15 @@ impl Hlc {
 
     /// The next stamp is above `stamp`, unless that is beyond all reason.
     pub(crate) fn observe(&self, stamp: u64) {
-        if stamp < OBSERVED_END && !planted!("clock_of_its_own") {
+        if is_reasonable(stamp) && !planted!("clock_of_its_own") {
             self.0.fetch_max(stamp, Ordering::AcqRel);
         }
     }
+}
+
+/// Not a lie, as far as a stamp itself shows.
+pub(crate) const fn is_reasonable(stamp: u64) -> bool {
+    stamp < OBSERVED_END
 }
 
 /// The wall clock part of a stamp, in Unix milliseconds.
@@ -44,6 +49,12 @@ pub(crate) fn wall_ms(stamp: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn goes_on_from_no_lie() {
+        assert_eq!(Hlc::above(u64::MAX).stamp(5), 5 << COUNTER_BITS);
+        assert_eq!(Hlc::above(7 << COUNTER_BITS).stamp(5), (7 << COUNTER_BITS) + 1);
+    }
 
     #[test]
     fn rises_when_the_wall_clock_stands_or_steps_back() {

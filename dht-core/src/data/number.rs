@@ -48,8 +48,21 @@ impl Number {
         if value.format == Format::Bytes {
             return wrong("bytes");
         }
-        match serde_json::from_slice::<serde_json::Value>(&value.bytes) {
-            Ok(serde_json::Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+        // By its first byte: a document of many megabytes is not taken apart to say that it is none.
+        match value.bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'-' | b'0'..=b'9') => {}
+            Some(b'n') => return wrong("null"),
+            Some(b't' | b'f') => return wrong("a boolean"),
+            Some(b'"') => return wrong("a text"),
+            Some(b'[') => return wrong("an array"),
+            Some(b'{') => return wrong("an object"),
+            _ => return wrong("not JSON that can be read here"),
+        }
+        if value.bytes.trim_ascii() == b"-0" {
+            return Ok(Self::Integer(0));
+        }
+        match serde_json::from_slice::<serde_json::Number>(&value.bytes) {
+            Ok(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(integer), _) => Ok(Self::Integer(integer)),
                 (None, Some(float)) if is_float(&value.bytes) && float.is_finite() => Ok(Self::Float(float)),
                 _ => {
@@ -57,11 +70,6 @@ impl Number {
                     Err(Error::new(ErrorKind::WrongFormat, context))
                 }
             },
-            Ok(serde_json::Value::Null) => wrong("null"),
-            Ok(serde_json::Value::Bool(_)) => wrong("a boolean"),
-            Ok(serde_json::Value::String(_)) => wrong("a text"),
-            Ok(serde_json::Value::Array(_)) => wrong("an array"),
-            Ok(serde_json::Value::Object(_)) => wrong("an object"),
             Err(_) => wrong("not JSON that can be read here"),
         }
     }
@@ -131,6 +139,8 @@ mod tests {
         for (text, number) in [
             ("0", Number::Integer(0)),
             (" -7 ", Number::Integer(-7)),
+            ("-0", Number::Integer(0)),
+            ("-0.0", Number::Float(-0.0)),
             ("9223372036854775807", Number::Integer(i64::MAX)),
             ("1.5", Number::Float(1.5)),
             ("1e3", Number::Float(1000.0)),
@@ -149,6 +159,9 @@ mod tests {
             (json("null"), "null"),
             (json("\"1\""), "a text"),
             (json("[1]"), "an array"),
+            (json("true"), "a boolean"),
+            (json("{\"a\": 1}"), "an object"),
+            (json("1e400"), "not JSON that can be read"),
             (json("9223372036854775808"), "beyond 64 bits"),
             (json("-99999999999999999999999"), "beyond 64 bits"),
         ] {

@@ -1,6 +1,7 @@
 //! Spreading node records: news rides on probes (SWIM, Das et al. 2002, §4.1), urgent news is pushed at once, and two
 //! nodes whose view fingerprints differ exchange what the other lacks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -218,6 +219,7 @@ impl Node {
             return Err(super::serve::unexpected(peer));
         };
         let mut cost = buckets * SUM_LEN + digests.len() * DIGEST_LEN;
+        let mut told_gone = BTreeSet::new();
         if !differing.is_empty() {
             let (mut records, mut wanted) = scope.compare(&self.state().members, buckets, &differing, &digests);
             records.truncate(RECORDS_MAX);
@@ -231,12 +233,16 @@ impl Node {
             };
             cost += records.len() * RECORD_LEN;
             self.learn_from(peer.boot, &records);
+            told_gone.extend(records.iter().filter(|r| !r.present()).map(|r| r.node_id.clone()));
         }
         let raised = {
             let mut state = self.state();
             state.news.spent(cost);
-            // What they did not send, for whatever reason, may be what their counters come from.
-            let all_known = difference::lacking(&state.members, &digests).is_empty();
+            // What they did not send, for whatever reason, may be what their counters come from. Not what was sent and is not
+            // kept here: whoever has been gone for so long that others still look for it alone.
+            let declined = |node_id: &&NodeId| state.members.get(node_id).is_none();
+            let declined: BTreeSet<u64> = told_gone.iter().filter(declined).map(NodeId::digest).collect();
+            let all_known = difference::lacking(&state.members, &digests).iter().all(|node| declined.contains(node));
             let mut raised = false;
             for (slot, list) in theirs.into_iter().filter(|_| all_known) {
                 raised |= state.table.raise_counter(slot, list);
@@ -308,6 +314,11 @@ pub(crate) async fn exchange(node: Arc<Node>) {
                     if let Err(error) = node.sync(&peer, &[]).await {
                         log!(node, debug, peer = %peer.node_id, %error, "no exchange of node records");
                     }
+                    // Its answers were from before the end: if it still knows something else, its next message tells. Else what
+                    // cannot be agreed on yet would be exchanged again and again.
+                    let mut state = node.state();
+                    state.news.agrees(&peer.node_id);
+                    node.mirror_disagreement(&state);
                 }
             }
         }

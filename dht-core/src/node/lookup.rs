@@ -132,7 +132,7 @@ impl Node {
             let known = {
                 let state = self.state();
                 let known = state.members.get(&ask.pointer.node_id).map(super::Known::record);
-                known.map(|record| (Peer::from(record), record.verdict == Verdict::Suspect))
+                known.map(|record| (Peer::from(record), record.verdict != Verdict::Alive || !record.present()))
             };
             let Some((peer, suspected)) = known else {
                 frontier.silent(&ask);

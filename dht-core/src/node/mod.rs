@@ -460,7 +460,11 @@ impl Node {
         {
             return None;
         }
-        Some(self.store.get(slot, 0, key))
+        match self.store.get(slot, 0, key) {
+            // Others may have it.
+            Err(_) if !self.alone() => None,
+            found => Some(found),
+        }
     }
 
     /// Waits until this node is in a ring, at most until `deadline`.

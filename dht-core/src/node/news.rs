@@ -66,8 +66,14 @@ impl News {
     /// The least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉ times, or less often if it comes back before, and then
     /// forgotten: by then nearly everybody has it, and the others hear of it by an exchange.
     pub(crate) fn take(&mut self, nodes: usize) -> Vec<NodeRecord> {
+        self.take_except(nodes, &[])
+    }
+
+    /// The same for whoever has just told `told`.
+    pub(crate) fn take_except(&mut self, nodes: usize, told: &[NodeRecord]) -> Vec<NodeRecord> {
         let times_max = times_max(nodes);
-        let chosen: Vec<_> = self.queue.keys().take(NEWS_MAX).copied().collect();
+        let news = self.queue.iter().filter(|(_, record)| !told.contains(record));
+        let chosen: Vec<_> = news.map(|(place, _)| *place).take(NEWS_MAX).collect();
         let mut taken = Vec::with_capacity(chosen.len());
         for place in chosen {
             let Some(record) = self.queue.remove(&place) else { continue };

@@ -134,7 +134,10 @@ impl Node {
             let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
             return Err(if refused { error } else { error.unknown_outcome() });
         }
-        self.compare_view(peer.boot, reply.head.view);
+        // A refusal that its transport made names none.
+        if reply.head.view != 0 {
+            self.compare_view(peer.boot, reply.head.view);
+        }
         match reply.body {
             Response::Failure(error) => Err(error),
             body => Ok(body),

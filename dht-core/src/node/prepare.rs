@@ -124,6 +124,9 @@ impl Node {
             None => effect_seen_in(&operation.action, record, newest),
         };
         let unknown = |what: &str| Some(Err(applied_before(what)));
+        if known.is_some() && self.recent.has_forgotten_answer(operation.id) {
+            return unknown("what was there");
+        }
         let Some(effect) = effect else {
             return if record.operations.contains(&operation.id) { unknown("what was there") } else { None };
         };

@@ -9,7 +9,8 @@ use crate::data::record::{OpId, Value, Version};
 
 /// Operations remembered. At 10,000 a second that is six seconds, three times the default bound of a call.
 const OPERATIONS: usize = 65_536;
-/// Bytes of the values that operations answered with; when there are more, the oldest operations are forgotten.
+/// Bytes of the values that operations answered with; when there are more, the oldest of these are forgotten, and not that the
+/// operations were carried out.
 const ANSWER_BYTES: usize = 16 << 20;
 
 /// The newest operations of this node as an owner.
@@ -21,6 +22,8 @@ struct Applied {
     /// In order: operations of one caller come and go beside each other, and share what memory is at hand.
     known: BTreeMap<OpId, Known>,
     order: VecDeque<OpId>,
+    /// Those that were remembered with a value, the oldest first; some are gone.
+    answers: VecDeque<OpId>,
     answer_bytes: usize,
 }
 
@@ -29,6 +32,8 @@ struct Known {
     existed: bool,
     /// It has not reached its level: it may be lost.
     doubted: bool,
+    /// It had a value that there was no room for.
+    answer_forgotten: bool,
     /// Most have none: only what took a value or made one does.
     value: Option<Box<Value>>,
 }
@@ -40,6 +45,15 @@ impl Known {
 }
 
 impl Applied {
+    fn forget_answer(&mut self, id: OpId) {
+        if let Some(known) = self.known.get_mut(&id)
+            && let Some(value) = known.value.take()
+        {
+            known.answer_forgotten = true;
+            self.answer_bytes -= value.bytes.len();
+        }
+    }
+
     fn remove(&mut self, id: OpId) {
         if let Some(known) = self.known.remove(&id) {
             self.answer_bytes -= known.answer_len();
@@ -51,16 +65,28 @@ impl Recent {
     /// The operation has this version now and that effect; a restamped one replaces its former version.
     pub(crate) fn applied(&self, id: OpId, version: Version, effect: &Effect) {
         let value = effect.value.clone().map(Box::new);
-        let known = Known { version, existed: effect.existed, doubted: false, value };
+        let answers = value.is_some();
+        let known = Known { version, existed: effect.existed, doubted: false, answer_forgotten: false, value };
         let mut applied = self.lock();
         applied.answer_bytes += known.answer_len();
         match applied.known.insert(id, known) {
             Some(before) => applied.answer_bytes -= before.answer_len(),
             None => applied.order.push_back(id),
         }
-        while applied.order.len() > OPERATIONS || applied.answer_bytes > ANSWER_BYTES && applied.order.len() > 1 {
+        if answers {
+            applied.answers.push_back(id);
+        }
+        while applied.answer_bytes > ANSWER_BYTES && applied.answers.len() > 1 {
+            let Some(oldest) = applied.answers.pop_front() else { break };
+            applied.forget_answer(oldest);
+        }
+        while applied.order.len() > OPERATIONS {
             let Some(oldest) = applied.order.pop_front() else { return };
             applied.remove(oldest);
+        }
+        // Of operations that are gone, or were remembered anew.
+        while applied.answers.len() > OPERATIONS {
+            applied.answers.pop_front();
         }
     }
 
@@ -69,6 +95,11 @@ impl Recent {
         if let Some(known) = self.lock().known.get_mut(&id) {
             known.doubted = true;
         }
+    }
+
+    /// What the operation told its caller is not known any more.
+    pub(crate) fn has_forgotten_answer(&self, id: OpId) -> bool {
+        self.lock().known.get(&id).is_some_and(|known| known.answer_forgotten)
     }
 
     pub(crate) fn is_doubted(&self, id: OpId) -> bool {
@@ -178,7 +209,9 @@ mod tests {
         recent.applied(id(1), version, &took(ANSWER_BYTES - 20));
         assert!(recent.applied_as(id(0)).is_some(), "exactly as many as are allowed");
         recent.applied(id(2), version, &took(1));
-        assert_eq!(recent.applied_as(id(0)), None);
+        assert!(recent.has_forgotten_answer(id(0)) && !recent.has_forgotten_answer(id(1)));
+        let carried_out = recent.applied_as(id(0)).map(|(version, _)| version);
+        assert_eq!(carried_out, Some(version), "that it was carried out is remembered");
         assert_eq!(recent.applied_as(id(2)), Some((version, took(1))));
         recent.forget(id(1));
         assert_eq!(recent.lock().answer_bytes, 1);

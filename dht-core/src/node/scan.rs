@@ -29,6 +29,10 @@ use crate::wire::message::{CompareResult, Request, Response, ScanFrom, ScanWant,
 
 /// Records looked at for one page, whether they match or not.
 const LOOKED_AT_MAX: usize = 16 * ITEMS_MAX;
+/// Keys of a disputed slot whose values are read at a time.
+const READ_AT_ONCE: usize = 16;
+/// Bytes of them: a tenth of a second of a slow disk's reading.
+const READ_MAX: usize = 32 << 20;
 /// Slots of which an estimate looks who holds them.
 const SLOTS_LOOKED_AT: u32 = 16_384;
 /// Nodes that a client asks for what they hold.
@@ -254,18 +258,35 @@ impl Node {
                 known.push(record.key);
             }
         }
-        let keys: Vec<(u32, Bytes)> = keys.into_values().flatten().map(|key| (what.map, key)).collect();
-        let mut records = Vec::with_capacity(keys.len());
-        for (result, (_, key)) in self.read(&keys, what.level, deadline).await.into_iter().zip(&keys) {
-            let record = result.map_err(|error| {
-                let context = format!("{} cannot be read in a scan: {error}", shown(key));
-                Error::new(error.kind(), context).with_source(error)
-            })?;
-            records.extend(record.filter(|record| record.lives(|| self.env.wall_ms())));
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        let mut rest = keys.into_iter().peekable();
+        let mut done = from.after;
+        // As many as make a page, however large their values are.
+        while rest.peek().is_some() && bytes < BATCH_BYTES && records.len() + READ_AT_ONCE <= ITEMS_MAX {
+            let mut some: Vec<(u32, Bytes)> = Vec::with_capacity(READ_AT_ONCE);
+            while some.len() < READ_AT_ONCE
+                && let Some((digest, keys)) = rest.next()
+            {
+                done = Some(digest);
+                some.extend(keys.into_iter().map(|key| (what.map, key)));
+            }
+            for (result, (_, key)) in self.read(&some, what.level, deadline).await.into_iter().zip(&some) {
+                let record = result.map_err(|error| {
+                    let context = format!("{} cannot be read in a scan: {error}", shown(key));
+                    Error::new(error.kind(), context).with_source(error)
+                })?;
+                let Some(mut record) = record.filter(|record| record.lives(|| self.env.wall_ms())) else { continue };
+                if what.want != ScanWant::Values {
+                    record.value = record.value.map(without_bytes);
+                }
+                bytes += record.payload_len();
+                records.push(record);
+            }
         }
-        let next = match until {
-            Some(after) => Some(ScanFrom { slot: from.slot, after: Some(after) }),
-            None => self.behind(from.slot),
+        let next = match (rest.peek(), until) {
+            (Some(_), _) => Some(ScanFrom { slot: from.slot, after: done }),
+            (None, Some(after)) => Some(ScanFrom { slot: from.slot, after: Some(after) }),
+            (None, None) => self.behind(from.slot),
         };
         // Where one slot is written to, its neighbours may be as well: fewer are asked for in vain.
         Ok(Some(Page { records, next, width: (width / 4).max(1) }))
@@ -325,7 +346,8 @@ impl Node {
 
     fn scan_here(&self, scanning: &Scanning) -> Result<Response> {
         let mut slots = Vec::with_capacity(scanning.items.len());
-        let mut found = Found { records: Vec::new(), bytes: 0, looked_at: 0, now_ms: self.env.wall_ms() };
+        let now_ms = self.env.wall_ms();
+        let mut found = Found { records: Vec::new(), bytes: 0, looked_at: 0, read: 0, now_ms };
         let mut after = scanning.after;
         for &(slot, theirs) in &scanning.items {
             let from = ScanFrom { slot: self.known_slot(slot)?, after: after.take() };
@@ -369,20 +391,31 @@ impl Node {
     }
 }
 
+/// Keys are asked for, and that they have a value.
+fn without_bytes(value: Value) -> Value {
+    Value { bytes: Bytes::new(), ..value }
+}
+
 /// What one replica found for one page so far.
 struct Found {
     records: Vec<(Slot, Record)>,
     bytes: usize,
     looked_at: usize,
+    /// Bytes of what was looked at: from a disk they are read, whether or not they are told.
+    read: usize,
     now_ms: u64,
 }
 
 impl Found {
     fn full(&self) -> bool {
-        self.records.len() >= ITEMS_MAX || self.bytes >= BATCH_BYTES || self.looked_at >= LOOKED_AT_MAX
+        self.records.len() >= ITEMS_MAX
+            || self.bytes >= BATCH_BYTES
+            || self.looked_at >= LOOKED_AT_MAX
+            || self.read >= READ_MAX
     }
 
     fn take(&mut self, scanning: &Scanning, slot: Slot, mut record: Record) {
+        self.read += record.payload_len();
         let all = scanning.want == ScanWant::AllKeys;
         let matches = record.map == scanning.map && record.key.starts_with(&scanning.prefix);
         if !matches || !all && !record.lives(|| self.now_ms) {
@@ -390,8 +423,7 @@ impl Found {
         }
         record.operations.clear();
         if scanning.want != ScanWant::Values {
-            let empty = |value: Value| Value { bytes: Bytes::new(), ..value };
-            record.value = record.value.map(empty);
+            record.value = record.value.map(without_bytes);
         }
         self.bytes += record.payload_len() + 64;
         self.records.push((slot, record));

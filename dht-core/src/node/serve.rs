@@ -231,7 +231,7 @@ impl Node {
         self.learn_from(from, records);
         let mut state = self.state();
         let nodes = self.view.load().members().len();
-        let mut answer = state.news.take(nodes);
+        let mut answer = state.news.take_except(nodes, records);
         // Whoever doubts this node hears of its refutation, however long ago that was.
         let own = state.members.own();
         if records.iter().any(|told| told.node_id == self.node_id && own.supersedes(told)) && !answer.contains(own) {

@@ -461,7 +461,10 @@ impl Members {
         let before = self.all.get(&record.node_id);
         let before_boot = before.map(|known| known.record().boot);
         let (heard, refused) = match before {
-            Some(known) if known.record().boot == record.boot => (known.heard, known.refused),
+            // Whoever refutes was there after the refusal.
+            Some(known) if known.record().boot == record.boot => {
+                (known.heard, known.refused && known.record().incarnation == record.incarnation)
+            }
             _ => (None, false),
         };
         // A suspicion that becomes a death keeps its beginning only for itself: `since` is that of the new verdict.

@@ -314,14 +314,16 @@ fn a_suspect_that_answers_has_the_whole_time_again() {
 }
 
 #[test]
-fn what_was_heard_of_a_boot_does_not_hold_for_the_next() {
+fn what_was_heard_of_a_boot_does_not_hold_for_the_next_nor_a_refusal_after_a_refutation() {
     let mut members = me();
     let a = NodeId::new("a");
     members.merge(&record("a", |_| {}), now());
     members.heard(&a, now());
     members.refused(&a);
-    members.merge(&record("a", |r| r.incarnation = 2), now());
+    members.merge(&record("a", |r| r.verdict = Verdict::Suspect), now());
     assert!(members.get(&a).is_some_and(|k| k.heard.is_some() && k.refused));
+    members.merge(&record("a", |r| r.incarnation = 2), now());
+    assert!(members.get(&a).is_some_and(|k| k.heard.is_some() && !k.refused));
     members.merge(&record("a", |r| (r.incarnation, r.boot) = (3, 2)), now());
     assert!(members.get(&a).is_some_and(|k| k.heard.is_none() && !k.refused));
 }

@@ -161,8 +161,8 @@ impl MemoryStore {
             drop(table);
             let full = || limit.full(self.memory(), growth);
             let Some(uses) = &limit.uses else { return Err(full()) };
-            if self.totals.fixed() + growth > limit.bytes {
-                // Not for all records of the store.
+            if self.totals.kept() + growth > limit.bytes {
+                // Not for all records that can be evicted.
                 return Err(full());
             }
             while self.memory() + growth > limit.bytes {
@@ -411,17 +411,17 @@ impl Table {
         }
     }
 
-    /// Entries with a value, from some bucket on that `drawn` chooses, in at most so many buckets.
+    /// Entries that may be evicted, from some bucket on that `drawn` chooses, in at most so many buckets.
     fn some(&self, drawn: u64, buckets_max: usize) -> impl Iterator<Item = &Entry> {
         let count = if self.entries.is_empty() { 0 } else { self.entries.num_buckets() };
         let start = (drawn % count.max(1) as u64) as usize;
         let buckets = (0..count.min(buckets_max)).map(move |n| (start + n) % count);
-        buckets.filter_map(|bucket| self.entries.get_bucket(bucket)).filter(|entry| !entry.is_tombstone())
+        buckets.filter_map(|bucket| self.entries.get_bucket(bucket)).filter(|entry| entry.is_evictable())
     }
 
     /// Removes the record of that version, and remembers that such old ones may have been evicted.
     fn evict(&mut self, digest: KeyDigest, version: Version) -> Option<Entry> {
-        let is_it = |entry: &Entry| entry.version() == version && entry.digest() == digest && !entry.is_tombstone();
+        let is_it = |entry: &Entry| entry.version() == version && entry.digest() == digest && entry.is_evictable();
         let (entry, _) = self.entries.find_entry(table_hash(digest), is_it).ok()?.remove();
         let mut fingerprint = self.fingerprint();
         fingerprint.remove(digest, version);
@@ -506,13 +506,15 @@ const FIRST_TABLE_MEMORY: u64 = heap(4 * size_of::<Entry>() + 4 + 16);
 struct Held {
     usage: Usage,
     memory: u64,
+    /// The part of it that is never evicted.
+    pinned: u64,
 }
 
 impl Held {
     fn plus(self, other: Self) -> Self {
         let (a, b) = (self.usage, other.usage);
         let usage = Usage { live: a.live + b.live, tombstones: a.tombstones + b.tombstones, bytes: a.bytes + b.bytes };
-        Self { usage, memory: self.memory + other.memory }
+        Self { usage, memory: self.memory + other.memory, pinned: self.pinned + other.pinned }
     }
 
     fn plus_memory(self, memory: u64) -> Self {
@@ -528,8 +530,9 @@ struct Totals {
     tombstones: AtomicU64,
     bytes: AtomicU64,
     memory: AtomicU64,
-    /// The part of `memory` that no record's going gives back.
+    /// The part of `memory` that no record's going gives back, and that of deletions.
     fixed: AtomicU64,
+    pinned: AtomicU64,
 }
 
 impl Totals {
@@ -545,6 +548,7 @@ impl Totals {
         change(&self.tombstones, before.usage.tombstones, after.usage.tombstones);
         change(&self.bytes, before.usage.bytes, after.usage.bytes);
         change(&self.memory, before.memory, after.memory);
+        change(&self.pinned, before.pinned, after.pinned);
     }
 
     fn add_fixed(&self, memory: u64) {
@@ -562,8 +566,9 @@ impl Totals {
         self.memory.load(Ordering::Relaxed)
     }
 
-    fn fixed(&self) -> u64 {
-        self.fixed.load(Ordering::Relaxed)
+    /// What stays when everything is evicted that can be.
+    fn kept(&self) -> u64 {
+        self.fixed.load(Ordering::Relaxed) + self.pinned.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> Usage {

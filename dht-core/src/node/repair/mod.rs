@@ -103,8 +103,11 @@ pub(crate) async fn sweep(node: Arc<Node>) {
             match swept {
                 Ok(dropped) => node.stats.expirations.add(dropped),
                 Err(error) => {
-                    log!(node, warn, %error, "a sweep failed");
-                    break;
+                    // One damaged record says nothing of the slots behind it.
+                    log!(node, warn, ?slot, %error, "a sweep failed");
+                    if !node.store.healthy() {
+                        break;
+                    }
                 }
             }
             tokio::task::yield_now().await;

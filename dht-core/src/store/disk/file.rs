@@ -275,12 +275,19 @@ fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(format::damaged("its structure does not hold")))
 }
 
-/// A crash while the file was made leaves one without its mark, in which nothing was ever kept: it is made anew.
+/// Longer than a file of redb's in which nothing was ever kept.
+const NEW_FILE_MAX: u64 = 8 << 20;
+
+/// A crash while the file was made leaves one without its mark, in which nothing was ever kept: it is made anew. One that is
+/// longer than a new file has lost its beginning.
 fn begin_again(backend: &dyn StorageBackend) -> io::Result<()> {
     let len = backend.len()?;
     let mut magic = [0; MAGIC.len()];
     if len >= MAGIC.len() as u64 {
         backend.read(0, &mut magic)?;
+    }
+    if len > NEW_FILE_MAX && magic == [0; MAGIC.len()] {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its first bytes are lost"));
     }
     if len > 0 && magic == [0; MAGIC.len()] {
         backend.set_len(0)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::format::{self, Summary};
+use crate::data::hlc;
 use crate::data::record::Record;
 use crate::ring::slot::Slot;
 
@@ -60,7 +61,8 @@ impl Layer {
     /// Notes a change; returns how much more memory it takes, which may be negative.
     pub(super) fn put(&mut self, slot: Slot, key: Box<[u8]>, change: Change) -> isize {
         self.touched.insert(slot);
-        if let Some(record) = change.record() {
+        // A clock that goes on from a lie after a restart could stamp nothing any more.
+        if let Some(record) = change.record().filter(|record| hlc::is_reasonable(record.version.hlc)) {
             self.stamp = self.stamp.max(record.version.hlc);
         }
         let key_len = key.len();

@@ -126,6 +126,12 @@ fn a_file_that_is_not_for_us_is_told_apart() {
     std::fs::write(&path, vec![7; 100_000]).unwrap();
     let damaged = open(&dir).map(|_| ()).unwrap_err();
     assert!(damaged.kind() == ErrorKind::Storage && damaged.context().contains("move its data_dir"), "{damaged}");
+
+    // A new file that a crash left without its mark is made anew; one that has lost its beginning is damaged.
+    std::fs::write(&path, vec![0; 1 << 20]).unwrap();
+    open(&dir).map(drop).unwrap();
+    std::fs::write(&path, vec![0; 9 << 20]).unwrap();
+    assert_eq!(open(&dir).err().map(|error| error.kind()), Some(ErrorKind::Storage));
 }
 
 /// Every byte of a page matters to a checksum, of redb's or of ours: none of them ever becomes an answer.

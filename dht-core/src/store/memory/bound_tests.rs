@@ -167,6 +167,37 @@ fn deletions_are_never_evicted_and_leave_room_for_nothing_in_the_end() {
     assert_eq!(larger.usage().live, 1, "nothing was evicted for what can never fit");
 }
 
+/// A cache whose values expire: what has expired makes room, and where deletions fill the bound nothing that lives goes in vain.
+#[test]
+fn what_expired_makes_room_and_deletions_cost_nothing_that_lives() {
+    let store = MemoryStore::bounded(64, SMALL, Eviction::Lru);
+    let (mut n, expired) = (0, 1_000);
+    while store.memory() < SMALL - 100_000 {
+        let (slot, value) = record(n, 100);
+        store.merge(slot, Record { expires_at_ms: expired, ..value }).expect("there is room");
+        n += 1;
+    }
+    for slot in 0..64 {
+        store.sweep(Slot(slot), expired + 1, 0).expect("in range");
+    }
+    assert_eq!((store.usage().live, store.usage().tombstones), (0, n), "all have expired, none is forgotten");
+    for n in n..n + 2_000 {
+        merge(&store, record(n, 1000)).expect("what expired makes room");
+    }
+    assert!(store.usage().live > 1_000 && store.memory() <= SMALL, "{:?}", store.usage());
+
+    let store = MemoryStore::bounded(64, SMALL, Eviction::Lru);
+    merge(&store, record(0, 20_000)).expect("there is room");
+    let mut n = 1;
+    while store.memory() < SMALL - 10_000 {
+        merge(&store, deletion(n, n)).expect("a deletion");
+        n += 1;
+    }
+    let error = merge(&store, record(n, 1_500_000)).expect_err("deletions take all");
+    assert_eq!(error.kind(), ErrorKind::MemoryFull);
+    assert_eq!((store.usage().live, store.evictions()), (1, 0), "nothing was evicted in vain");
+}
+
 #[test]
 fn threads_keep_within_the_bound() {
     for eviction in [Eviction::Reject, Eviction::Lru] {

@@ -174,7 +174,14 @@ impl Entry {
                 buffer::memory(split.head.len()) + buffer::memory(split.value.len()) + heap(size_of::<Split>())
             }
         };
-        Held { usage: self.usage(), memory }
+        // With its place in the table, in which one of eight is left free at least.
+        let pinned = if self.is_evictable() { 0 } else { memory + (size_of::<Self>() as u64 + 1) * 8 / 7 };
+        Held { usage: self.usage(), memory, pinned }
+    }
+
+    /// A deletion is kept, whatever the bound; what expired needs nobody to remember it: each copy of it expires by itself.
+    pub(super) fn is_evictable(&self) -> bool {
+        !self.is_tombstone() || expires_at_ms(self.head()) != 0
     }
 
     #[cfg(test)]

@@ -261,6 +261,10 @@ impl Sessions {
             }
             // One per source: whoever introduces itself anew has begun anew.
             if let Some(former) = self.by_source.get(&source).copied() {
+                // A datagram of an offer from before that came late.
+                if id.number < former {
+                    return None;
+                }
                 self.end(former);
                 // It may itself be older than the one that has just ended.
                 if id.number < self.floor {

@@ -139,7 +139,11 @@ pub unsafe extern "C" fn dht_free(d: *mut dht_t) {
     contained((), || {
         let Some(entry) = registry::remove(d) else { return };
         // Here rather than where the last call lets go of it. It can fail only where there is nothing to stop.
-        let _ = entry.stop_blocking();
+        if entry.stop_blocking().is_err_and(|error| error.kind() == ErrorKind::Forked) {
+            // Dropped, it would wake whoever waits for its end, behind locks that threads of the parent may have held at
+            // the fork. The child keeps a few hundred bytes instead.
+            std::mem::forget(entry);
+        }
     });
 }
 

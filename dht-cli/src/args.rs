@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use dht_core::{Consistency, Version};
 
@@ -273,7 +273,7 @@ pub(crate) struct DeleteArgs {
 pub(crate) struct CasArgs {
     /// The key.
     pub(crate) key: OsString,
-    /// The new value.
+    /// The new value, or - for standard input.
     #[arg(allow_negative_numbers = true)]
     pub(crate) value: OsString,
     /// Expect no value.
@@ -282,8 +282,8 @@ pub(crate) struct CasArgs {
     /// Expect a value of this version.
     #[arg(long, value_name = "VERSION")]
     pub(crate) version: Option<Version>,
-    /// Expect this value.
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    /// Expect this value; not from standard input.
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = no_input_parser())]
     pub(crate) current: Option<OsString>,
     /// Forget the value after this time: seconds, or text like 1h.
     #[arg(long, value_name = "DURATION", value_parser = parse_positive_duration)]
@@ -292,6 +292,13 @@ pub(crate) struct CasArgs {
     pub(crate) level: LevelArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+}
+
+/// Standard input has one end, and the new value may be what comes from there.
+fn no_input_parser() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|text| {
+        if text == "-" { Err("standard input is for the new value; the text - is written '\"-\"'") } else { Ok(text) }
+    })
 }
 
 #[derive(Debug, Args)]
@@ -353,7 +360,7 @@ pub(crate) struct LocateArgs {
 pub(crate) struct TraceArgs {
     /// The key.
     pub(crate) key: OsString,
-    /// Store this value instead of reading, taken as put takes a VALUE.
+    /// Store this value, or - for standard input, instead of reading; taken as put takes a VALUE.
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     pub(crate) put: Option<OsString>,
     #[command(flatten)]
@@ -434,6 +441,7 @@ mod tests {
             (&["cas", "k", "v"], Kind::MissingRequiredArgument),
             (&["cas", "k", "v", "--absent", "--current", "1"], Kind::ArgumentConflict),
             (&["cas", "k", "v", "--version", "1"], Kind::ValueValidation),
+            (&["cas", "k", "v", "--current", "-"], Kind::ValueValidation),
             (&["expire", "k"], Kind::MissingRequiredArgument),
             (&["expire", "k", "0"], Kind::ValueValidation),
             (&["get", "k", "--level", "most"], Kind::InvalidValue),

@@ -14,7 +14,7 @@ use crate::value::{self, Answer, As, Source};
 
 /// `dht cas`.
 pub(crate) fn compare_and_swap(args: CasArgs, as_json: bool) -> Result<(), Failure> {
-    let stored = Source::Text(args.value).read(As::Fitting)?;
+    let stored = Source::typed(args.value).read(As::Fitting)?;
     let expected = match (args.version, args.current) {
         (Some(version), _) => Expected::Version(version),
         (None, Some(text)) => Expected::Value(Source::Text(text).read(As::Fitting)?),

@@ -54,8 +54,7 @@ pub(crate) fn put(args: PutArgs, as_json: bool) -> Result<(), Failure> {
     };
     let source = match (args.file, args.value) {
         (Some(path), _) => Source::File(path),
-        (None, Some(text)) if text == "-" => Source::Input,
-        (None, Some(text)) => Source::Text(text),
+        (None, Some(text)) => Source::typed(text),
         (None, None) => {
             return Err(Error::new(ErrorKind::InvalidArgument, "neither a value nor a file was given").into());
         }

@@ -1,5 +1,7 @@
 //! The commands on all keys of a prefix.
 
+use std::ops::ControlFlow;
+
 use serde_json::json;
 
 use crate::args::{CountArgs, ScanArgs};
@@ -8,16 +10,13 @@ use crate::failure::Failure;
 use crate::output;
 use crate::value::{self, Answer};
 
-/// `dht scan`: each key as soon as it is found.
+/// `dht scan`: each key as soon as it is found, as long as somebody takes it.
 pub(crate) fn scan(args: &ScanArgs, as_json: bool) -> Result<(), Failure> {
     let mut told = Ok(());
     with_node(&args.node, async |remote| {
         let prefix = value::key_bytes(&args.prefix);
         remote
             .scan(prefix, !args.keys, |key, found| {
-                if told.is_err() {
-                    return;
-                }
                 told = match (as_json, args.keys) {
                     (true, true) => Answer::about(&key).print(),
                     (true, false) => {
@@ -31,6 +30,7 @@ pub(crate) fn scan(args: &ScanArgs, as_json: bool) -> Result<(), Failure> {
                         output::line(format_args!("{}\t{}", value::shown_key(&key), value::shown(&found.value)))
                     }
                 };
+                if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
             .await
     })?;
@@ -40,6 +40,7 @@ pub(crate) fn scan(args: &ScanArgs, as_json: bool) -> Result<(), Failure> {
 /// `dht count`.
 pub(crate) fn count(args: &CountArgs, as_json: bool) -> Result<(), Failure> {
     let prefix = value::key_bytes(&args.prefix);
-    let count = with_node(&args.node, async |remote| remote.scan(prefix, false, |_, _| {}).await)?;
+    let count =
+        with_node(&args.node, async |remote| remote.scan(prefix, false, |_, _| ControlFlow::Continue(())).await)?;
     if as_json { output::line(json!({ "count": count })) } else { output::line(count) }
 }

@@ -16,7 +16,7 @@ use crate::{output, table};
 /// `dht trace`.
 pub(crate) fn trace(args: TraceArgs, as_json: bool) -> Result<(), Failure> {
     let key = value::key_bytes(&args.key);
-    let put = args.put.map(|text| Source::Text(text).read(As::Fitting)).transpose()?;
+    let put = args.put.map(|text| Source::typed(text).read(As::Fitting)).transpose()?;
     let trace = with_node(&args.node, async |remote| match put {
         Some(value) => {
             let options = PutOptions { consistency: args.level.level, ..PutOptions::default() };

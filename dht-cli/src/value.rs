@@ -35,6 +35,11 @@ pub(crate) enum As {
 }
 
 impl Source {
+    /// What was typed as a VALUE: standard input for -, else the text.
+    pub(crate) fn typed(text: OsString) -> Self {
+        if text == "-" { Self::Input } else { Self::Text(text) }
+    }
+
     /// Reads the value. `InvalidArgument` for what cannot be read, `InvalidValue` for what is not JSON but should be.
     pub(crate) fn read(self, form: As) -> Result<Value> {
         let bytes = match self {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, Served, run, run_with_input, until};
+use common::{Dir, PATIENCE, Ran, Served, dht, run, run_with_input, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -78,6 +78,35 @@ async fn all_keys_of_a_prefix() {
     assert_eq!(served.client(&["count", "none"]).await.text(), "0\n");
 }
 
+/// Whoever reads a few lines and goes away, as `head` does, costs no scan of the whole ring.
+#[tokio::test]
+async fn a_scan_that_nobody_reads_ends() {
+    let served = Served::new().await;
+    let dir = Dir::new();
+    // Several pages of it, and each line is more than a pipe holds.
+    let file = dir.write("value", &vec![7; 200_000]);
+    for key in 0..12 {
+        let key = format!("k{key}");
+        assert_eq!(served.client(&["put", &key, "--file", file.to_str().expect("text")]).await.status, 0);
+    }
+    let received = async || {
+        let statistics = served.client(&["stats", "--json"]).await.json();
+        statistics["messages_received"].as_u64().expect("a count")
+    };
+    let before = received().await;
+    assert_eq!(served.client(&["scan"]).await.text().lines().count(), 12);
+    let whole = received().await;
+    let mut command = dht();
+    command.args(["scan", "--node", &served.address, "--cluster-name", &served.cluster]);
+    let mut child = command.spawn().expect("it starts");
+    drop(child.stdout.take());
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends");
+    let ran = Ran::from(ended.expect("it runs"));
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let part = received().await;
+    assert!(part - whole < whole - before, "{} messages instead of {}", part - whole, whole - before);
+}
+
 #[tokio::test]
 async fn json_for_machines() {
     let served = Served::new().await;
@@ -145,6 +174,20 @@ async fn values_of_every_source() {
     let ran = run_with_input(&[&["put", "input", "-", "--json-value"][..], &node].concat(), b"[1]").await;
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert_eq!(served.client(&["get", "input", "--json"]).await.json()["value"], json!([1]));
+
+    // The same for whatever else stores a VALUE.
+    let ran = run_with_input(&[&["cas", "swapped", "-", "--absent"][..], &node].concat(), b"\xfe").await;
+    assert_eq!((ran.status, ran.text()), (0, "swapped\n"), "{}", ran.err);
+    assert_eq!(served.client(&["get", "swapped"]).await.out, b"\xfe");
+    let ran = run_with_input(&[&["trace", "traced", "--put", "-"][..], &node].concat(), b"\xfd").await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(served.client(&["get", "traced"]).await.out, b"\xfd");
+    let ran = served.client(&["cas", "swapped", "1", "--current", "-"]).await;
+    assert!(ran.status == 2 && ran.err.contains("standard input"), "{}", ran.err);
+    // The text itself, as JSON.
+    assert_eq!(served.client(&["put", "dash", "\"-\""]).await.status, 0);
+    let ran = served.client(&["cas", "dash", "1", "--current", "\"-\""]).await;
+    assert_eq!((ran.status, ran.text()), (0, "swapped\n"), "{}", ran.err);
 
     assert_eq!(served.client(&["put", "text", "42", "--bytes"]).await.status, 0);
     assert_eq!(served.client(&["get", "text"]).await.text(), "42");

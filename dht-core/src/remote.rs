@@ -4,6 +4,7 @@
 mod atomic;
 mod trace;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -128,7 +129,8 @@ impl Remote {
     }
 
     /// Calls `found` with every key that begins with `prefix` and its value, in no order, each once; see `Dht::scan`.
-    /// Without `values` the values are empty. Returns how many there were. The timeout bounds each page, not the whole.
+    /// Without `values` the values are empty. Ends after the last one, or once `found` breaks, and returns how many were
+    /// told. The timeout bounds each page, not the whole.
     ///
     /// # Errors
     /// As `Scan::next`; what was found before was told.
@@ -136,7 +138,7 @@ impl Remote {
         &self,
         prefix: &[u8],
         values: bool,
-        mut found: impl FnMut(Bytes, Versioned<Value>),
+        mut found: impl FnMut(Bytes, Versioned<Value>) -> ControlFlow<()>,
     ) -> Result<u64> {
         let mut from = Some(ScanFrom { slot: Slot(0), after: None });
         let mut count = 0;
@@ -155,7 +157,9 @@ impl Remote {
                 let key = record.key.clone();
                 if let Some(value) = versioned(record, &self.0.env) {
                     count += 1;
-                    found(key, value);
+                    if found(key, value).is_break() {
+                        return Ok(count);
+                    }
                 }
             }
             from = next;

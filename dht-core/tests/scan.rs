@@ -3,6 +3,7 @@
 mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,7 +64,11 @@ macro_rules! on_rings {
             }
             let remote = Remote::connect(&nodes[0].address(), "default", SOON).await.unwrap();
             let mut told = BTreeSet::new();
-            let count = remote.scan(b"a/", true, |key, _| assert!(told.insert(key))).await.unwrap();
+            let tell = |key, _| {
+                assert!(told.insert(key));
+                ControlFlow::Continue(())
+            };
+            let count = remote.scan(b"a/", true, tell).await.unwrap();
             assert_eq!((count, told), (3000, a.keys().cloned().collect()));
             let all: Vec<_> = client.scan("b/").into_stream().try_collect().await.unwrap();
             assert_eq!(all.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>(), b.keys().cloned().collect());
@@ -165,6 +170,7 @@ async fn what_cannot_be_scanned_says_so_and_goes_on_where_it_was() {
     let mut scan = node.scan("k");
     assert!(scan.next().await.unwrap().is_some());
     node.stop().await;
+    assert_eq!(scan.next().await.unwrap_err().kind(), ErrorKind::Stopped, "whatever is left of its page");
     let rest: Vec<_> = scan.into_stream().try_collect::<Vec<_>>().await.map_or_else(|e| vec![e.kind()], |_| Vec::new());
     assert_eq!(rest, [ErrorKind::Stopped]);
     assert_eq!(node.count("").await.unwrap_err().kind(), ErrorKind::Stopped);

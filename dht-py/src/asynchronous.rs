@@ -82,19 +82,28 @@ struct Delivery(Mutex<Vec<Arrived>>);
 impl Delivery {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let arrived = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut failed = None;
         for Arrived { future, reply, .. } in arrived {
-            let future = future.bind(py);
-            // Cancelled while the reply was on its way.
-            if future.call_method0("done")?.is_truthy()? {
-                continue;
+            // The others are waited for all the same; the loop is told of the first.
+            if let Err(error) = settle(future.bind(py), reply) {
+                failed.get_or_insert(error);
             }
-            match reply(py) {
-                Ok(value) => future.call_method1("set_result", (value,))?,
-                Err(error) => future.call_method1("set_exception", (error.into_value(py),))?,
-            };
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
+}
+
+fn settle(future: &Bound<'_, PyAny>, reply: Reply) -> PyResult<()> {
+    // Cancelled while the reply was on its way.
+    if future.call_method0("done")?.is_truthy()? {
+        return Ok(());
+    }
+    let py = future.py();
+    match reply(py) {
+        Ok(value) => future.call_method1("set_result", (value,))?,
+        Err(error) => future.call_method1("set_exception", (error.into_value(py),))?,
+    };
+    Ok(())
 }
 
 fn deliver(py: Python<'_>, arrived: Vec<Arrived>) {

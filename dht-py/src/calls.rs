@@ -85,7 +85,7 @@ macro_rules! operate {
     ($node:ident, $py:ident, $effect:ident, $borrowed:expr, $owned:expr,
      |$dht:ident, $input:ident| $call:expr, $convert:expr) => {{
         let running = $node.running($py)?;
-        if $node.asynchronous {
+        if $node.asynchronous() {
             let held = running.clone();
             let $input = $owned;
             let future = async move {

@@ -1,17 +1,18 @@
 //! `Node`: one node and its life; its operations are in `data`, `atomic`, `batch`, `scan` and `topology`. `dht.DHT` is a
 //! subclass; `dht.AsyncDHT` holds one that was made `_asynchronous`, whose waiting operations return a `Call` instead.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dht_core::Dht;
 use dht_core::binding::{Effect, Home, NodeHandle, Running};
+use dht_core::{Dht, ErrorKind};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::{Settings, Wait, addresses, config};
 use crate::calls::{begin, operate, released};
-use crate::errors::raised;
+use crate::errors::{raised, refused};
 
 /// How long `leave` tries to hand over, and `wait_ready` waits, if nothing else is said.
 const LEAVE: f64 = 10.0;
@@ -20,32 +21,53 @@ const READY: f64 = 30.0;
 /// One node; see `dht.DHT`.
 #[pyclass(subclass, frozen, mapping, weakref, module = "dht._dht")]
 pub(crate) struct Node {
-    /// Empty only while it is dropped.
-    handle: Option<Arc<NodeHandle>>,
+    /// Empty before `__init__`, which a subclass may forget to call, and while the node is dropped.
+    made: OnceLock<Made>,
+}
+
+/// What `__init__` makes of the settings.
+struct Made {
+    handle: Arc<NodeHandle>,
     home: Home,
     /// Operations return a `Call`.
-    pub(crate) asynchronous: bool,
+    asynchronous: bool,
+}
+
+impl Made {
+    fn has_ended(&self) -> bool {
+        // In this order: a forked child waits for no lock of its parent.
+        self.home.is_here() && self.handle.has_ended()
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            crate::life::free(self.home, handle);
+        if let Some(made) = self.made.take() {
+            crate::life::free(made.home, made.handle);
         }
     }
 }
 
 impl Node {
-    pub(crate) fn handle(&self) -> &Arc<NodeHandle> {
-        match &self.handle {
-            Some(handle) => handle,
-            None => unreachable!("the handle is there until the node is dropped"),
-        }
+    #[inline]
+    fn made(&self, py: Python<'_>) -> PyResult<&Made> {
+        self.made.get().ok_or_else(|| unmade(py))
+    }
+
+    #[inline]
+    pub(crate) fn handle(&self, py: Python<'_>) -> PyResult<&Arc<NodeHandle>> {
+        Ok(&self.made(py)?.handle)
     }
 
     #[inline]
     pub(crate) fn running(&self, py: Python<'_>) -> PyResult<Arc<Running>> {
-        self.handle().running().map_err(|error| raised(py, &error))
+        self.handle(py)?.running().map_err(|error| raised(py, &error))
+    }
+
+    /// Whether operations return a `Call`.
+    #[inline]
+    pub(crate) fn asynchronous(&self) -> bool {
+        self.made.get().is_some_and(|made| made.asynchronous)
     }
 
     /// Runs what begins or ends a node, which knows itself how to block.
@@ -58,9 +80,10 @@ impl Node {
     where
         F: Future<Output = dht_core::Result<()>> + Send + 'static,
     {
-        let lease = self.handle().lease().map_err(|error| raised(py, &error))?;
-        let future = life(self.handle().clone(), lease.clone());
-        if self.asynchronous {
+        let made = self.made(py)?;
+        let lease = made.handle.lease().map_err(|error| raised(py, &error))?;
+        let future = life(made.handle.clone(), lease.clone());
+        if made.asynchronous {
             return begin(py, lease, future, |py, ()| Ok(py.None()));
         }
         let (result, interrupt) = py.detach(|| {
@@ -80,22 +103,45 @@ impl Node {
     }
 }
 
+/// Not started, so that `close` and `repr` take it for what it is.
+#[cold]
+fn unmade(py: Python<'_>) -> PyErr {
+    refused(py, ErrorKind::NotStarted, "the node has no settings: __init__ of a subclass must call super().__init__()")
+}
+
 #[pymethods]
 impl Node {
+    /// Takes anything: this sees what a subclass was called with, `__init__` what the subclass makes of that. The text
+    /// signature is that of `__init__`: Python looks for it here.
     #[new]
+    #[pyo3(
+        signature = (*_arguments, **_config),
+        text_signature = "(*, _asynchronous=False, _settings=None, **config)"
+    )]
+    fn new(_arguments: &Bound<'_, PyTuple>, _config: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { made: OnceLock::new() }
+    }
+
     #[pyo3(signature = (*, _asynchronous=false, _settings=None, **config))]
-    fn new(
+    fn __init__(
+        &self,
         py: Python<'_>,
         _asynchronous: bool,
         _settings: Option<&Bound<'_, Settings>>,
         config: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
-        let config = match _settings {
-            Some(settings) => settings.get().0.clone(),
-            None => self::config(py, config)?,
+    ) -> PyResult<()> {
+        let config = match (_settings, config) {
+            (None, config) => self::config(py, config)?,
+            (Some(settings), None) => settings.get().0.clone(),
+            // Of a subclass that adds some of its own: dropping either would go unseen.
+            (Some(_), Some(_)) => {
+                let text = "a node takes its settings from a file or the environment, or from arguments, not from both";
+                return Err(PyTypeError::new_err(text));
+            }
         };
         let handle = NodeHandle::new(config).map_err(|error| raised(py, &error))?;
-        Ok(Self { handle: Some(Arc::new(handle)), home: Home::here(), asynchronous: _asynchronous })
+        let made = Made { handle: Arc::new(handle), home: Home::here(), asynchronous: _asynchronous };
+        self.made.set(made).map_err(|_| PyRuntimeError::new_err("a node takes its settings once: it has them already"))
     }
 
     /// Starts the node. Without ``seeds`` it founds a ring and serves at once; with seeds it returns after joining, or
@@ -112,10 +158,11 @@ impl Node {
     /// True
     /// >>> node.stop()
     fn start(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if self.handle().config().enable_logging {
+        let handle = self.handle(py)?;
+        if handle.config().enable_logging {
             crate::logs::enable()?;
         }
-        crate::life::remember(self.handle());
+        crate::life::remember(handle);
         self.live(py, Effect::Reads, |handle, lease| async move { handle.start(&lease).await })
     }
 
@@ -159,7 +206,7 @@ impl Node {
     /// >>> node.leave()
     #[pyo3(signature = (timeout=Wait(Duration::from_secs_f64(LEAVE))), text_signature = "($self, timeout=10.0)")]
     fn leave(&self, py: Python<'_>, timeout: Wait) -> PyResult<Py<PyAny>> {
-        if self.handle().has_ended() && self.home.is_here() {
+        if self.made(py)?.has_ended() {
             return Ok(py.None());
         }
         // Never started: told here, without a runtime.
@@ -178,14 +225,15 @@ impl Node {
     ///     ...
     /// dht.errors.NodeStopped: the node was stopped or has left
     fn stop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if self.handle().has_ended() && self.home.is_here() {
+        let made = self.made(py)?;
+        if made.has_ended() {
             return Ok(py.None());
         }
-        if self.asynchronous {
+        if made.asynchronous {
             return self.live(py, Effect::Reads, |handle, _| async move { handle.stop().await });
         }
         // At most a second: too short to ask for signals.
-        py.detach(|| self.handle().stop_blocking()).map(|()| py.None()).map_err(|error| raised(py, &error))
+        py.detach(|| made.handle.stop_blocking()).map(|()| py.None()).map_err(|error| raised(py, &error))
     }
 
     /// What others dial and `join` takes: "host:port". Raises NotStarted before `start`.

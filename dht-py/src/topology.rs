@@ -20,7 +20,7 @@ impl Node {
     /// >>> hex(dht.DHT(hash_function="sha1").hash_key("abc"))
     /// '0xa9993e364706816aba3e25717850c26c9cd0d89d'
     fn hash_key(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Py<PyAny>> {
-        let hex = self.handle().hash_key(key.0).map_err(|error| raised(py, &error))?;
+        let hex = self.handle(py)?.hash_key(key.0).map_err(|error| raised(py, &error))?;
         Ok(py.get_type::<PyInt>().call1((hex, 16))?.unbind())
     }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use dht_core::{ErrorKind, Format, Value};
 use jiter::{JsonErrorType, PythonParse, StringCacheMode};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -59,12 +59,19 @@ fn from_odd_json(py: Python<'_>, text: &[u8], error: &jiter::JsonError) -> PyRes
             let text = String::from_utf8_lossy(text);
             match py.import("json")?.call_method1("loads", (text,)) {
                 Ok(value) => return Ok(value.unbind()),
-                Err(error) => error.to_string(),
+                Err(error) if of_the_text(py, &error) => error.to_string(),
+                // Ctrl-C, or no memory: nothing is wrong with the value.
+                Err(error) => return Err(error),
             }
         }
         _ => error.description(text),
     };
     Err(refused(py, ErrorKind::WrongFormat, &format!("the JSON value cannot be shown in Python: {error}")))
+}
+
+/// Whether Python's parser raised this for what it read.
+fn of_the_text(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyRecursionError>(py) || error.is_instance_of::<PyValueError>(py)
 }
 
 struct Encoder<'a> {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -53,22 +54,45 @@ func (n *Node) PutMany(ctx context.Context, entries map[string]any) (map[string]
 // PutManyWith is PutMany as options say; the deadline of the context bounds the whole batch.
 func (n *Node) PutManyWith(ctx context.Context, options PutOptions,
 	entries map[string]any) (map[string]Result[PutOutcome], error) {
-	texts := make(map[string]json.RawMessage, len(entries))
+	text, err := objectOf(entries)
+	if err != nil {
+		return nil, err
+	}
+	return n.putMany(ctx, text, options)
+}
+
+// objectOf is the JSON object of entries. It is put together here, since encoding/json would write a json.RawMessage
+// anew, without its white space, and what is put is stored as it is.
+func objectOf(entries map[string]any) (string, error) {
+	var object strings.Builder
+	next := byte('{')
 	for key, value := range entries {
 		if err := checkKey(key); err != nil {
-			return nil, err
+			return "", err
+		}
+		name, err := encode(key)
+		if err != nil {
+			return "", err
 		}
 		text, err := encode(value)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		texts[key] = json.RawMessage(text)
+		// Else a text like 1,"x":2 would become an entry of its own.
+		if !json.Valid([]byte(text)) || !utf8.ValidString(text) {
+			return "", newError(ErrInvalidValue, fmt.Sprintf("the value of %q is no JSON", key), false)
+		}
+		object.WriteByte(next)
+		object.WriteString(name)
+		object.WriteByte(':')
+		object.WriteString(text)
+		next = ','
 	}
-	text, err := encode(texts)
-	if err != nil {
-		return nil, err // A json.RawMessage that is no JSON.
+	if next == '{' {
+		return "{}", nil
 	}
-	return n.putMany(ctx, text, options)
+	object.WriteByte('}')
+	return object.String(), nil
 }
 
 func (n *Node) putMany(ctx context.Context, entries string,

@@ -71,6 +71,40 @@ func TestOddBatches(t *testing.T) {
 	fails(t, err, ErrInvalidArgument)
 }
 
+// As by Put: white space, numbers and escapes are part of what was given.
+func TestBatchesStoreWhatTheyGet(t *testing.T) {
+	node := started(t, DefaultConfig())
+	given := map[string]any{
+		"spaces":  json.RawMessage("{ \"a\" : [ 1.50,\n2e0 ] }"),
+		"escapes": json.RawMessage(`"\u0041<&>"`),
+		"a \"b\"": 1,
+	}
+	stored, err := node.PutMany(bg, given)
+	ok(t, err)
+	for _, result := range stored {
+		ok(t, result.Err)
+	}
+	for key, value := range given {
+		var batch, single json.RawMessage
+		ok(t, node.Get(bg, key, &batch))
+		_, err := node.Put(bg, key, value)
+		ok(t, err)
+		ok(t, node.Get(bg, key, &single))
+		if string(batch) != string(single) {
+			t.Errorf("%q: PutMany stores %q, Put %q", key, batch, single)
+		}
+	}
+	stored, err = node.PutMany(bg, nil)
+	ok(t, err)
+	if len(stored) != 0 {
+		t.Fatal(stored)
+	}
+	for _, wrong := range []string{"", "1,\"x\":2", "1}", "\"\xff\"", "1 2"} {
+		_, err := node.PutMany(bg, map[string]any{"k": json.RawMessage(wrong)})
+		fails(t, err, ErrInvalidValue)
+	}
+}
+
 // What the node is told wrong, and the error of each; nothing is left running.
 func TestWrongInput(t *testing.T) {
 	taken := started(t, DefaultConfig())

@@ -157,7 +157,7 @@ func (n *Node) failure(status C.dht_status, raw *C.dht_error_t) error {
 // ended is the error of a call that ctx ended.
 func ended(ctx context.Context, effect effect) error {
 	kind := ErrCancelled
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if late(ctx) {
 		kind = ErrTimeout
 	}
 	err := newError(kind, ctx.Err().Error(), effect == writes)
@@ -168,8 +168,14 @@ func ended(ctx context.Context, effect effect) error {
 // because adds that ctx had ended, where the library was faster to say that the deadline had passed.
 func because(ctx context.Context, err error) error {
 	var told *Error
-	if errors.As(err, &told) && told.Code == int(ErrTimeout) && ctx.Err() != nil {
+	if !errors.As(err, &told) || told.Code != int(ErrTimeout) {
+		return err
+	}
+	if ctx.Err() != nil {
 		told.cause = ctx.Err()
+	} else if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		// Its own timer comes a moment later.
+		told.cause = context.DeadlineExceeded
 	}
 	return err
 }
@@ -245,13 +251,39 @@ func optionsOf(ctx context.Context, ttl time.Duration, consistency string) *stri
 	return &told
 }
 
-// timeoutOf is the time until the deadline of ctx, or otherwise.
+// timeoutOf is the time until the deadline of ctx, or otherwise, rounded up: the library must not end a call before ctx
+// does, which would then not be the cause.
 func timeoutOf(ctx context.Context, otherwise time.Duration) C.uint64_t {
 	if deadline, ok := ctx.Deadline(); ok {
 		otherwise = time.Until(deadline)
 	}
-	if ms := otherwise.Milliseconds(); ms > 0 {
-		return C.uint64_t(ms)
+	if otherwise <= 0 {
+		return 0
 	}
-	return 0
+	return C.uint64_t((otherwise-1)/time.Millisecond + 1)
 }
+
+// undated ends when ctx is cancelled, but not by its deadline: for a call that is told the deadline and has to come to
+// its end. To be released.
+func undated(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Done() == nil || (ctx.Err() != nil && !late(ctx)) {
+		return ctx, func() {}
+	}
+	if late(ctx) {
+		return context.Background(), func() {}
+	}
+	waiting, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-ctx.Done():
+			if !late(ctx) {
+				cancel()
+			}
+		case <-waiting.Done():
+		}
+	}()
+	return waiting, cancel
+}
+
+// late tells whether it was the deadline that ended ctx.
+func late(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }

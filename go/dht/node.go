@@ -77,14 +77,19 @@ func (n *Node) Stop() error {
 	})
 }
 
-// Leave hands over, says goodbye and ends, within the deadline of ctx or 10 s. Later calls succeed.
+// Leave hands over, says goodbye and ends, within the deadline of ctx or 10 s; it returns when the node has left, a moment
+// after the deadline at most. Later calls succeed.
 //
-// Errors: ErrTimeout if not everything was handed over: the node has left nevertheless. ErrNotStarted.
+// Errors: ErrTimeout if not everything was handed over: the node has left nevertheless. ErrCancelled: it may still be
+// leaving, or, if ctx was cancelled before, runs on. ErrNotStarted.
 func (n *Node) Leave(ctx context.Context) error {
 	ms := timeoutOf(ctx, 10*time.Second)
-	return n.wait(ctx, writes, func(err **C.dht_error_t) C.dht_status {
+	// The deadline is the library's, which leaves nevertheless; who waited no longer would not know when.
+	waiting, release := undated(ctx)
+	defer release()
+	return because(ctx, n.wait(waiting, writes, func(err **C.dht_error_t) C.dht_status {
 		return n.over(C.dht_leave(n.handle, ms, err), err)
-	})
+	}))
 }
 
 // over makes a success of ending what was closed before.

@@ -406,6 +406,68 @@ func TestAContextEndsACall(t *testing.T) {
 	ok(t, node.Close())
 }
 
+// Leave is told the deadline and waits for what comes of it: the node is gone when it returns.
+func TestLeaveEndsBeforeItReturns(t *testing.T) {
+	past, cancel := context.WithDeadline(bg, time.Now().Add(-time.Second))
+	defer cancel()
+	node := started(t, DefaultConfig())
+	if err := node.Leave(past); err != nil {
+		fails(t, err, ErrTimeout)
+		fails(t, err, context.DeadlineExceeded)
+	}
+	fails(t, node.Get(bg, "k", new(int)), ErrStopped)
+
+	cancelled, cancel := context.WithCancel(bg)
+	cancel()
+	node = started(t, DefaultConfig())
+	err := node.Leave(cancelled)
+	fails(t, err, ErrCancelled)
+	fails(t, err, context.Canceled)
+	_, err = node.Put(bg, "k", 1)
+	ok(t, err)
+	soon, cancel := context.WithTimeout(bg, 10*time.Second)
+	defer cancel()
+	ok(t, node.Leave(soon))
+	fails(t, node.Get(bg, "k", new(int)), ErrStopped)
+}
+
+func TestUndatedEndsByCancellingOnly(t *testing.T) {
+	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+	waiting, release := undated(ctx)
+	<-ctx.Done()
+	if waiting.Err() != nil {
+		t.Fatal("the deadline ended it")
+	}
+	release()
+	cancel()
+	ctx, cancel = context.WithTimeout(bg, time.Hour)
+	waiting, release = undated(ctx)
+	defer release()
+	cancel()
+	<-waiting.Done()
+}
+
+// The library is told no less than what is left, or its own timeout would come before that of the context.
+func TestTimeoutsAreRoundedUp(t *testing.T) {
+	for given, ms := range map[time.Duration]uint64{-1: 0, 0: 0, 1: 1, 1e6: 1, 1e6 + 1: 2, 1500e6: 1500, math.MaxInt64: 9223372036855} {
+		if told := uint64(timeoutOf(bg, given)); told != ms {
+			t.Errorf("%d ns: %d ms instead of %d", given, told, ms)
+		}
+	}
+	config := DefaultConfig()
+	config.Seeds = []string{"127.0.0.1:1"}
+	config.RequestTimeout = 100 * time.Millisecond
+	lonely := started(t, config)
+	for i := 0; i < 10; i++ {
+		ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+		err := lonely.WaitReady(ctx)
+		cancel()
+		fails(t, err, ErrTimeout)
+		fails(t, err, context.DeadlineExceeded)
+	}
+	ok(t, lonely.Stop())
+}
+
 func TestAForgottenNodeStops(t *testing.T) {
 	address := func() string {
 		node, err := New(DefaultConfig())

@@ -61,6 +61,24 @@ async def _settled(reply: T) -> T:
         call.cancel()
 
 
+class AsyncScan:
+    """The keys of a scan with their values; see `AsyncDHT.scan`. No generator, which is over once it has raised."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, found: _dht.Scan) -> None:
+        self._found = found
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[Key, Any]:
+        entry = await _settled(self._found._next())
+        if entry is None:
+            raise StopAsyncIteration
+        return entry
+
+
 class AsyncDHT:
     """One node of the ring, in this process, for asyncio: the operations of `DHT` with ``await``.
 
@@ -293,13 +311,15 @@ class AsyncDHT:
             self._node.get_and_delete(key, default, consistency=consistency, timeout=timeout)
         )
 
-    async def scan(
+    def scan(
         self, prefix: Key = "", *, consistency: Consistency | None = None, timeout: Duration | None = None
     ) -> AsyncIterator[tuple[Key, Any]]:
-        """Iterates over the keys that begin with ``prefix``, by ``async for``; see `DHT.scan`."""
-        found = self._node.scan(prefix, consistency=consistency, timeout=timeout)
-        while (entry := await _settled(found._next())) is not None:
-            yield entry
+        """Iterates over the keys that begin with ``prefix``, by ``async for``; see `DHT.scan`.
+
+        After an error of the network ``anext``, or another ``async for``, goes on where it was. A step that was
+        cancelled may have taken a key with it.
+        """
+        return AsyncScan(self._node.scan(prefix, consistency=consistency, timeout=timeout))
 
     async def count(self, prefix: Key = "") -> int:
         """How many keys begin with ``prefix``, counted one by one; see `DHT.count`."""

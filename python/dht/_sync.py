@@ -59,7 +59,7 @@ class DHT(_dht.Node):
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
         """Checks the configuration; `start`, or ``with``, starts the node."""
-        super().__init__()
+        super().__init__(**settings)
 
     @classmethod
     def from_config(cls, path: Path) -> Self:

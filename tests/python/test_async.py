@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dht
+import dht._dht
 import pytest
+from dht._async import AsyncScan
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -32,7 +35,8 @@ def test_the_same_operations() -> None:
             continue
         other = getattr(dht.AsyncDHT, name)
         if callable(member) and name not in ("from_config", "from_env"):
-            assert inspect.iscoroutinefunction(other) or (name == "scan" and inspect.isasyncgenfunction(other)), name
+            # A scan is for ``async for``, so beginning one is no step of it.
+            assert inspect.iscoroutinefunction(other) == (name != "scan"), name
             left, right = (list(inspect.signature(face).parameters) for face in (member, other))
             assert left == right, name
     assert not hasattr(dht.AsyncDHT, "__getitem__") and not hasattr(dht.AsyncDHT, "__contains__")
@@ -70,6 +74,76 @@ def test_operations(tmp_path: Path) -> None:
             assert [node.id for node in await first.successor_list()] == [second.node_id]
             assert isinstance(await first.finger_table(), list)
             assert await first.hash_key("k") == dht.DHT().hash_key("k")
+
+    run(main())
+
+
+class Failing:
+    """A scan whose second and third step fail."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+        self.steps = 0
+
+    def _next(self) -> Any:
+        self.steps += 1
+        if self.steps in (2, 3):
+            raise dht.QuorumError("too few replicas answered")
+        return self.found._next()
+
+
+def test_a_scan_goes_on_after_an_error() -> None:
+    async def main() -> None:
+        async with dht.AsyncDHT() as node:
+            await node.put_many({f"k{i}": i for i in range(5)})
+            whole = node.scan("k")
+            scan = AsyncScan(cast(Any, Failing(node._node.scan("k"))))
+            assert aiter(scan) is scan
+            found = [await anext(scan)]
+            with pytest.raises(dht.QuorumError):
+                await anext(scan)
+            with pytest.raises(dht.QuorumError):
+                async for entry in scan:
+                    found.append(entry)
+            found += [entry async for entry in scan]
+            assert found == [entry async for entry in whole] and len(found) == 5
+            for _ in range(2):
+                with pytest.raises(StopAsyncIteration):
+                    await anext(scan)
+        with pytest.raises(dht.NodeStopped):
+            await anext(whole)
+        with pytest.raises(dht.NodeStopped):
+            node.scan()
+
+    run(main())
+
+
+def test_one_delivery_is_none_of_another() -> None:
+    """A future that takes no result leaves those of the same batch theirs, and the loop is told."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        async with pair() as (first, second):
+            await first.put("k", 1, consistency="all")
+
+            class Refusing(asyncio.Future[Any]):
+                def set_result(self, result: Any) -> None:
+                    raise ZeroDivisionError
+
+            calls: list[tuple[Any, asyncio.Future[Any]]] = []
+            for number in range(200):
+                call: Any = second._node.get("k", consistency="all")
+                assert type(call) is dht._dht.Call
+                future: asyncio.Future[Any] = Refusing() if number % 10 == 0 else loop.create_future()
+                call.begin(loop, future)
+                calls.append((call, future))
+            # So that many of them come in one batch; they may come one by one.
+            time.sleep(0.1)
+            others = [future for _, future in calls if not isinstance(future, Refusing)]
+            assert await asyncio.gather(*others) == [1] * 180
+            assert told and all(isinstance(context["exception"], ZeroDivisionError) for context in told)
 
     run(main())
 

@@ -265,6 +265,56 @@ def test_config_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyP
         dht.DHT.from_env()
 
 
+def test_subclasses_pass_settings_on(tmp_path: Path) -> None:
+    class Named(dht.DHT):
+        def __init__(self, name: str, *, key_size: int = 3) -> None:
+            super().__init__(node_id=name, max_key_size=key_size)
+
+    with Named("named") as node:
+        assert node.node_id == "named" and node.put("k", 1)
+        with pytest.raises(dht.TooLarge):
+            node.get("long")
+    with pytest.raises(dht.ConfigError, match="max_key_size"):
+        Named("named", key_size=0)
+
+    class Plain(dht.DHT):
+        pass
+
+    with Plain(node_id="plain") as node:
+        assert node.node_id == "plain"
+    with pytest.raises(dht.ConfigError, match="prot"):
+        Plain(prot=1)
+    file = tmp_path / "node.json"
+    file.write_text('{"node_id": "filed"}')
+    with Plain.from_config(file) as node:
+        assert type(node) is Plain and node.node_id == "filed"
+
+    class Adding(dht.DHT):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(node_id="added", **settings)
+
+    with Adding(max_key_size=3) as node:
+        assert node.node_id == "added"
+    # Neither may be dropped unseen.
+    with pytest.raises(TypeError, match="not from both"):
+        Adding.from_config(file)
+    with pytest.raises(RuntimeError, match="already"):
+        Plain(node_id="plain").__init__(node_id="other")  # type: ignore[misc]
+
+
+def test_a_subclass_without_settings_says_so() -> None:
+    class Forgetful(dht.DHT):
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+    node = Forgetful("a", "b")
+    for call in (node.start, node.stop, lambda: node.get("k"), lambda: node.hash_key("k"), lambda: node.address):
+        with pytest.raises(dht.NotStarted, match="super"):
+            call()
+    node.close()
+    assert "super" in repr(node)
+
+
 def test_settings_of_many_types(tmp_path: Path) -> None:
     dht.DHT(seeds=("127.0.0.1:1",), request_timeout="250ms", max_value_size="1MiB", virtual_nodes=None, tls=None)
     for life in range(2):

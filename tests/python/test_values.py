@@ -77,6 +77,25 @@ def test_come_back_as_they_were(alone: dht.DHT, pair: tuple[dht.DHT, dht.DHT], v
     assert exactly(second.get_many(["k"])["k"], value)
 
 
+def test_what_is_not_the_values_fault_passes(alone: dht.DHT, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deep values are read by Python's own parser, in which Ctrl-C may arrive and memory end."""
+    alone.put("deep", NESTED)
+
+    def get_while(raised: type[BaseException]) -> None:
+        def loads(text: str) -> None:
+            raise raised("while reading")
+
+        monkeypatch.setattr("json.loads", loads)
+        alone.get("deep")
+
+    for passed in (KeyboardInterrupt, MemoryError):
+        with pytest.raises(passed):
+            get_while(passed)
+    for refused in (ValueError, RecursionError):
+        with pytest.raises(dht.WrongFormat, match="while reading"):
+            get_while(refused)
+
+
 def test_subclasses_are_their_base(alone: dht.DHT) -> None:
     class Text(str):
         pass

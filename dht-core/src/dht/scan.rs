@@ -116,6 +116,8 @@ impl Scan {
     /// within the timeout. The scan is where it was: calling again goes on there.
     #[allow(clippy::should_implement_trait, reason = "it waits; `into_stream` is the trait's form")]
     pub async fn next(&mut self) -> Result<Option<(Bytes, Versioned<Value>)>> {
+        // Before what the last page has left: a node that has ended tells nothing.
+        self.pages.dht.node()?;
         loop {
             while let Some(record) = self.found.pop_front() {
                 let key = record.key.clone();

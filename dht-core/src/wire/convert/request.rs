@@ -226,7 +226,7 @@ fn compare_items(compare: &proto::Compare) -> Result<Vec<CompareItem>> {
     let lists = lists(compare.lists.as_ref(), slots.len())?;
     let fingerprints = fingerprints(&compare.fingerprints, slots.len())?;
     let more = more(&compare.more, slots.len(), SLOTS_MAX)?;
-    let mut items = Vec::with_capacity(more.iter().map(|more| usize::from(*more) + 1).sum());
+    let mut items = Vec::with_capacity(slots.len());
     for (((first, list), fingerprint), more) in slots.into_iter().zip(lists).zip(fingerprints).zip(more) {
         for at in 0..=u32::from(more) {
             let slot = slot(first.0.saturating_add(at))?;

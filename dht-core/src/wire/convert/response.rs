@@ -165,7 +165,9 @@ impl TryFrom<proto::Response> for Response {
                 let (standings, lists) = (&compared.standings, compared.lists.as_ref());
                 let runs = compare_results(standings, lists, &compared.fingerprints, &compared.evicted_before_s)?;
                 let more = more(&compared.more, runs.len(), SLOTS_MAX)?;
-                let of_run = |(result, more): (CompareResult, u16)| std::iter::repeat_n(result, usize::from(more) + 1);
+                let of_run = |(result, more): (CompareResult, u16)| {
+                    std::iter::repeat_n(result, usize::from(more).saturating_add(1))
+                };
                 Self::Compared { results: runs.into_iter().zip(more).flat_map(of_run).collect() }
             }
             proto::Response::ComparedSums(compared) => Self::ComparedSums { differing: parts(&compared.differing)? },

@@ -13,7 +13,9 @@ pub(super) fn runs<T>(items: &[T], follows: impl Fn(&T, &T) -> bool) -> Vec<(&T,
     let mut before = None;
     for item in items {
         match (runs.last_mut(), before) {
-            (Some((_, more)), Some(before)) if *more < u16::MAX && follows(before, item) => *more += 1,
+            (Some((_, more)), Some(before)) if *more < u16::MAX && follows(before, item) => {
+                *more = more.saturating_add(1);
+            }
             _ => runs.push((item, 0)),
         }
         before = Some(item);
@@ -36,7 +38,7 @@ pub(super) fn more(bytes: &Bytes, count: usize, max: usize) -> Result<Vec<u16>> 
     }
     let more: Vec<u16> =
         unpack_exact("lengths of runs", bytes, count)?.iter().map(|more| u16::from_le_bytes(*more)).collect();
-    let all = more.iter().map(|more| usize::from(*more) + 1).sum();
+    let all = more.iter().fold(0, |all: usize, more| all.saturating_add(usize::from(*more).saturating_add(1)));
     if all > max {
         return Err(WireError::TooMany { what: "slots", count: all, max });
     }

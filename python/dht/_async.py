@@ -67,16 +67,20 @@ class AsyncScan:
     __slots__ = ("_found",)
 
     def __init__(self, found: _dht.Scan) -> None:
-        self._found = found
+        self._found: _dht.Scan | None = found
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> tuple[Key, Any]:
-        entry = await _settled(self._found._next())
+        entry = None if self._found is None else await _settled(self._found._next())
         if entry is None:
             raise StopAsyncIteration
         return entry
+
+    async def aclose(self) -> None:
+        """Ends the scan: for `contextlib.aclosing`."""
+        self._found = None
 
 
 class AsyncDHT:

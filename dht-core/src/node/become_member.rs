@@ -81,11 +81,10 @@ impl Node {
         Ok(())
     }
 
-    /// There is something here that was written since then: this node served without the ring, and may have the only copy. Clocks
-    /// may differ by `max_clock_offset`, and by no less it gave up the others later than they went.
+    /// There is something here that was written since then: this node served without the ring, and may have the only copy. A clock
+    /// that is ahead may only seem so: a deletion that comes back is the lesser loss.
     fn wrote_within(&self, ago: Duration) -> bool {
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let since_ms = self.env.wall_ms().saturating_sub(ms(ago)).saturating_add(ms(self.config.max_clock_offset));
+        let since_ms = self.env.wall_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
         hlc::wall_ms(self.store.highest_stamp()) >= since_ms
     }
 

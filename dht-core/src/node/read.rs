@@ -32,8 +32,10 @@ use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response}
 
 /// Pause before all replicas are asked again.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
-/// The same once retries are used up (see `retries.rs`); doubled each time.
+/// The same once retries are used up (see `retries.rs`); doubled each time, up to this: who waits for others to catch up, of
+/// which nothing here tells, is not to wait for much longer than that takes.
 const SCARCE_MIN: Duration = Duration::from_millis(50);
+const SCARCE_MAX: Duration = Duration::from_secs(1);
 /// The next replica is asked when the first ones have not answered for this long.
 const HEDGE: Duration = Duration::from_millis(40);
 
@@ -113,8 +115,12 @@ impl Node {
             }
             // Whoever waits for others to agree, or to catch up, may insist a little, and then more and more slowly.
             let pause = if self.retries.take(now) { PAUSE } else { scarce };
-            scarce = if pause == scarce { scarce * 2 } else { scarce };
-            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            let until = (now + self.env.jittered(pause)).min(deadline);
+            self.progress.since(seen, until).await;
+            // Whoever is woken before has not waited in vain: what it waits for may be about to be there.
+            if pause == scarce && self.env.now() >= until {
+                scarce = (scarce * 2).min(SCARCE_MAX);
+            }
         }
         readings.into_iter().map(Reading::into_result).collect()
     }

@@ -5,7 +5,7 @@
 //! read one by one as every read is. So a key that was acknowledged at quorum before is in some page, and as slots
 //! never change, it is in one only. What a page costs is bounded in records, bytes and records looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,8 +29,8 @@ use crate::wire::message::{CompareResult, Request, Response, ScanFrom, ScanWant,
 
 /// Records looked at for one page, whether they match or not.
 const LOOKED_AT_MAX: usize = 16 * ITEMS_MAX;
-/// Keys of a disputed slot whose values are read at a time.
-const READ_AT_ONCE: usize = 16;
+/// Of a disputed slot one key is read first, then so many times as many: what is read beyond a page is read in vain.
+const READ_GROWTH: usize = 8;
 /// Bytes of them: a tenth of a second of a slow disk's reading.
 const READ_MAX: usize = 32 << 20;
 /// Slots of which an estimate looks who holds them.
@@ -259,34 +259,40 @@ impl Node {
             }
         }
         let (mut records, mut bytes) = (Vec::new(), 0);
-        let mut rest = keys.into_iter().peekable();
-        let mut done = from.after;
-        // As many as make a page, however large their values are.
-        while rest.peek().is_some() && bytes < BATCH_BYTES && records.len() + READ_AT_ONCE <= ITEMS_MAX {
-            let mut some: Vec<(u32, Bytes)> = Vec::with_capacity(READ_AT_ONCE);
-            while some.len() < READ_AT_ONCE
-                && let Some((digest, keys)) = rest.next()
-            {
-                done = Some(digest);
-                some.extend(keys.into_iter().map(|key| (what.map, key)));
-            }
-            for (result, (_, key)) in self.read(&some, what.level, deadline).await.into_iter().zip(&some) {
-                let record = result.map_err(|error| {
-                    let context = format!("{} cannot be read in a scan: {error}", shown(key));
-                    Error::new(error.kind(), context).with_source(error)
-                })?;
-                let Some(mut record) = record.filter(|record| record.lives(|| self.env.wall_ms())) else { continue };
-                if what.want != ScanWant::Values {
-                    record.value = record.value.map(without_bytes);
+        let mut rest: VecDeque<(KeyDigest, SmallVec<[Bytes; 1]>)> = keys.into_iter().collect();
+        let (mut done, mut count) = (from.after, 1);
+        let half = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 2;
+        // As many as make a page, however large their values are and however far the replicas.
+        'page: while !rest.is_empty() && (done == from.after || self.env.now() < half) {
+            let some: Vec<(u32, Bytes)> =
+                rest.iter().take(count).flat_map(|(_, keys)| keys.iter().map(|key| (what.map, key.clone()))).collect();
+            let mut found = self.read(&some, what.level, deadline).await.into_iter();
+            for _ in 0..count.min(rest.len()) {
+                let Some((digest, keys)) = rest.pop_front() else { break };
+                for (key, result) in keys.iter().zip(found.by_ref()) {
+                    let record = result.map_err(|error| {
+                        let context = format!("{} cannot be read in a scan: {error}", shown(key));
+                        Error::new(error.kind(), context).with_source(error)
+                    })?;
+                    let lives = |record: &Record| record.lives(|| self.env.wall_ms());
+                    let Some(mut record) = record.filter(lives) else { continue };
+                    if what.want != ScanWant::Values {
+                        record.value = record.value.map(without_bytes);
+                    }
+                    bytes += record.payload_len();
+                    records.push(record);
                 }
-                bytes += record.payload_len();
-                records.push(record);
+                done = Some(digest);
+                if bytes >= BATCH_BYTES || records.len() >= ITEMS_MAX - 1 {
+                    break 'page;
+                }
             }
+            count = (count * READ_GROWTH).min(ITEMS_MAX);
         }
-        let next = match (rest.peek(), until) {
-            (Some(_), _) => Some(ScanFrom { slot: from.slot, after: done }),
-            (None, Some(after)) => Some(ScanFrom { slot: from.slot, after: Some(after) }),
-            (None, None) => self.behind(from.slot),
+        let next = match until {
+            _ if !rest.is_empty() => Some(ScanFrom { slot: from.slot, after: done }),
+            Some(after) => Some(ScanFrom { slot: from.slot, after: Some(after) }),
+            None => self.behind(from.slot),
         };
         // Where one slot is written to, its neighbours may be as well: fewer are asked for in vain.
         Ok(Some(Page { records, next, width: (width / 4).max(1) }))

@@ -150,11 +150,10 @@ impl Node {
         }
     }
 
-    /// A source that has more to do than it can lives: a newcomer of these slots has not waited for it in vain, and holds up
-    /// nobody meanwhile.
+    /// A source that has more to do than it can lives: a newcomer of these slots has not waited for it in vain.
     pub(super) fn note_busy(&self, error: &Error, slots: &[Slot]) {
         if error.kind() == ErrorKind::Overloaded {
-            self.state().table.hold_up(slots, self.env.now());
+            self.state().table.sources_are_busy(slots, self.env.now());
         }
     }
 

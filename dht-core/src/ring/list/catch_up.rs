@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -14,6 +15,9 @@ use crate::ring::slot::Slot;
 /// is dropped, which can only make the catch-up slower.
 pub(super) const SOURCES_MAX: usize = 8;
 
+/// After so long with busy sources only, a newcomer holds up no joins: whoever joins may be the help that is needed.
+const BUSY_MAX: Duration = Duration::from_secs(60);
+
 /// What a node that is not caught up still needs.
 #[derive(Clone, Debug)]
 pub(crate) struct CatchUp {
@@ -23,6 +27,8 @@ pub(crate) struct CatchUp {
     pub(crate) source_seen: Option<Instant>,
     /// When it last was held up by what is no fault of its sources, and may last: no room here, or too much to do there.
     pub(crate) held_up: Option<Instant>,
+    /// Since when its sources have had too much to do, without one that answered.
+    busy_since: Option<Instant>,
     /// Lists before, each with its members; enough members of any one of them make this node caught up.
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
     /// The present list, enough members of which do as well.
@@ -45,6 +51,7 @@ impl CatchUp {
             since: now,
             source_seen: None,
             held_up: None,
+            busy_since: None,
             sources: SmallVec::new(),
             present,
             may_lack: may_lack(replicas),
@@ -86,11 +93,25 @@ impl SlotTable {
     pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
         if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
             catch_up.source_seen = Some(now);
+            catch_up.busy_since = None;
         }
     }
 
-    /// What is to come for these newcomers cannot be kept here, or be given there: that says nothing of their sources, however
-    /// long it lasts.
+    /// Sources of these newcomers have more to do than they can, and live. When nobody else answered for long, this holds up
+    /// nobody any more.
+    pub(crate) fn sources_are_busy(&mut self, slots: &[Slot], now: Instant) {
+        self.postpone(slots, now);
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
+                let since = *catch_up.busy_since.get_or_insert(now);
+                if now >= since + BUSY_MAX {
+                    catch_up.held_up = Some(now);
+                }
+            }
+        }
+    }
+
+    /// What is to come for these newcomers cannot be kept here: that says nothing of their sources, however long it lasts.
     pub(crate) fn hold_up(&mut self, slots: &[Slot], now: Instant) {
         self.postpone(slots, now);
         for slot in slots {

@@ -1,0 +1,43 @@
+//! Calls that wait for others: not much longer than these take.
+
+mod common;
+mod held;
+
+use std::time::Duration;
+
+use common::calm;
+use dht_core::{Config, Consistency, GetOptions, PutOptions};
+use dht_sim::Crash;
+use held::ring;
+
+const SECOND: Duration = Duration::from_secs(1);
+const KEYS: usize = 42;
+
+/// With two replicas a quorum read waits until the one that comes instead of a dead one has caught up, of which the reader hears
+/// nothing. It does not sleep through that, however often it was woken in vain before.
+#[test]
+fn a_read_with_patience_is_answered_soon_after_a_death_is_made_good() {
+    calm(|world| async move {
+        let config = Config { replication_factor: 2, ..Config::default() };
+        let nodes = ring(&world, &config, 3).await;
+        let all = PutOptions { consistency: Some(Consistency::All), ..PutOptions::default() };
+        for n in 0..KEYS {
+            nodes[0].put_with(format!("key-{n}"), &n, all).await.expect("all are there");
+        }
+        world.network().crash(&world.address(2), Crash::Process);
+        let begun = world.now();
+        let patient = GetOptions { timeout: Some(30 * SECOND), ..GetOptions::default() };
+        let mut reads = tokio::task::JoinSet::new();
+        for n in 0..KEYS {
+            let (node, world) = (nodes[n % 2].clone(), world.clone());
+            reads.spawn(async move {
+                let found: Option<usize> = node.get_with(format!("key-{n}"), patient).await.expect("it has the time");
+                assert_eq!(found, Some(n));
+                world.now() - begun
+            });
+        }
+        let last = reads.join_all().await.into_iter().max().unwrap_or_default();
+        // The verdict takes some two seconds, the catch-up far less.
+        assert!(last < 4 * SECOND, "{last:?}");
+    });
+}

@@ -22,8 +22,8 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
-    ("retry_forgotten", "histories_calm", 54),
-    ("former_owner_decides", "histories_calm", 52),
+    ("retry_forgotten", "histories_calm", 41),
+    ("former_owner_decides", "histories_calm", 109),
     ("ttl_forgotten", "histories_calm", 288),
     ("copy_short", "histories_calm", 32),
 ];

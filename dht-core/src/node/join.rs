@@ -335,9 +335,12 @@ impl Node {
             Some(error) if error.kind() == ErrorKind::NotJoined && self.former_company().is_some() => error,
             Some(error) => {
                 let names: Vec<&str> = others.iter().map(|a| a.as_str()).collect();
-                let refused = if ring.is_some() { "does not let this node in" } else { "answers" };
-                let subject = if ring.is_some() { "the ring" } else { "no ring" };
-                Error::new(ErrorKind::Unreachable, format!("{subject} at {} {refused}: {error}", names.join(", ")))
+                let names = names.join(", ");
+                let said = match ring {
+                    Some(_) => format!("the ring at {names} does not let this node in: {error}"),
+                    None => format!("no ring at {names} answers: {error}"),
+                };
+                Error::new(ErrorKind::Unreachable, said)
             }
             None => Error::new(ErrorKind::Unreachable, "no address to ask"),
         };

@@ -60,14 +60,11 @@ impl Life {
             Phase::Leaving | Phase::Left | Phase::Stopped => !now.ended(),
         };
         let goes_on = |now: u8| follows(PHASES[usize::from(now)]).then_some(next as u8);
-        match self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on) {
-            Ok(before) if before != next as u8 => {
-                self.changed.notify_waiters();
-                true
-            }
-            Ok(_) => true,
-            Err(_) => false,
+        let entered = self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, goes_on);
+        if entered.is_ok_and(|before| before != next as u8) {
+            self.changed.notify_waiters();
         }
+        entered.is_ok()
     }
 
     /// Waits for a phase of that kind; returns it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::Node;
 use super::atomic::Effect;
@@ -47,14 +48,14 @@ impl Node {
         if self.life.phase().ended() {
             return self.now(Response::Failure(super::stopped()));
         }
+        let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
         let ours = self.ring().id;
         if head.ring_id.is_some() && ours.is_some() && head.ring_id != ours {
-            return self.serve_stranger(call);
+            return self.serve_stranger(call, deadline);
         }
         if head.sender != 0 && head.view != 0 {
             self.compare_view(head.sender, head.view);
         }
-        let deadline = self.env.now() + Duration::from_millis(u64::from(head.deadline_ms));
         let same_view = head.view == self.view.load().fingerprint();
         match call.body {
             Request::Ping { boot, records } => self.now(self.serve_ping(head.sender, boot, &records)),
@@ -131,11 +132,10 @@ impl Node {
     }
 
     /// Another ring speaks: only what may make one ring of two is heard.
-    fn serve_stranger(self: &Arc<Self>, call: Call) -> Answer {
+    fn serve_stranger(self: &Arc<Self>, call: Call, deadline: Instant) -> Answer {
         if !matches!(call.body, Request::Merge { .. }) {
             self.meet_in_another_ring(call.head.sender);
         }
-        let deadline = self.env.now() + Duration::from_millis(u64::from(call.head.deadline_ms));
         match call.body {
             // The envelope of the answer names our ring; what they know of nodes is theirs.
             Request::Ping { .. } => self.now(Response::Pong { records: Vec::new() }),

@@ -153,6 +153,7 @@ mod tests {
             assert_eq!(advertises("[::]:7", &["127.0.0.1:9"]).await.expect("there is a way"), "127.0.0.1:7");
         }
     }
+
     #[test]
     fn ipv4_is_sent_to_by_either_family_however_it_is_written() {
         let address = |text: &str| text.parse::<SocketAddr>().expect("an address");

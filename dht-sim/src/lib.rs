@@ -5,6 +5,7 @@
 //! - [`trace`]: a running hash of every message, which two runs of one seed must share
 //! - [`world`]: runs a scenario and tells how to repeat one that failed
 //! - [`nodes`]: the production node on that network
+//! - [`disk`]: what outlives a process, but for the tail of what it wrote
 //! - [`checker`]: what must hold of all nodes together, at every step and at rest
 //! - [`history`]: everything that clients did and were told, and what of it cannot be
 //! - [`oracle`]: what a read may return, given which writes were acknowledged
@@ -26,6 +27,7 @@
 //! ```
 
 pub mod checker;
+pub mod disk;
 pub mod history;
 pub mod network;
 pub mod nodes;
@@ -35,6 +37,7 @@ pub mod tables;
 pub mod trace;
 pub mod world;
 
+pub use disk::{Disk, DiskStore};
 pub use network::{Crash, Latency, NetworkConfig, SimNetwork, SimTransport};
 pub use nodes::{Clock, Nodes};
 pub use oracle::{Oracle, Violation};

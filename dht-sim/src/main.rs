@@ -1,7 +1,7 @@
-//! `dht-sim --scenario NAME [--seeds N] [--seed S] [--jobs J] [--keep-going] [--quiet] [--tail L] [--notes] [--trace]`: runs a scenario
+//! `dht-sim --scenario NAME [--seeds N] [--seed S] [--jobs J] [--keep-going] [--quiet] [--tail L] [--notes] [--trace] [--log]`: runs a scenario
 //! with N seeds from S on, J at a time, one line for each (with `--quiet` none for those that hold). Of a run that fails it
 //! prints the last L lines of the trace, and ends then, unless it shall keep going; `--notes` prints the faults and steps
-//! of those that hold, `--trace` their last lines. The last lines say where to go on, and what the scenario counted.
+//! of those that hold, `--trace` their last lines, `--log` what nodes log, with the virtual time. The last lines say where to go on, and what the scenario counted.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dht_sim::{Failure, Setup, Summary, run, scenarios};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 const USAGE: &str = "usage: dht-sim --scenario NAME [--seed FIRST] [--seeds COUNT] [--jobs COUNT] [--keep-going] [--quiet] \
-                     [--tail LINES] [--notes] [--trace]";
+                     [--tail LINES] [--notes] [--trace] [--log]";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -25,6 +27,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.log {
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_timer(VirtualTime);
+        log.with_ansi(false).with_target(false).with_writer(std::io::stderr).init();
+    }
     let (next, failed, done) = (AtomicU64::new(arguments.first), AtomicU64::new(0), AtomicU64::new(0));
     let end = arguments.first.saturating_add(arguments.count);
     let counts = Mutex::new(BTreeMap::new());
@@ -56,6 +62,18 @@ fn main() -> ExitCode {
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// Seconds of the run that logs.
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, to: &mut Writer<'_>) -> std::fmt::Result {
+        match dht_sim::world::virtual_time() {
+            Some(time) => write!(to, "{:13.6}", time.as_secs_f64()),
+            None => write!(to, "{:>13}", "-"),
+        }
+    }
+}
+
 struct Arguments {
     scenario: &'static scenarios::Scenario,
     first: u64,
@@ -66,13 +84,14 @@ struct Arguments {
     tail: usize,
     notes: bool,
     trace: bool,
+    log: bool,
 }
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut found = None;
         let (mut first, mut count, mut jobs, mut tail) = (1, 1, 1, 40);
-        let (mut keep_going, mut quiet, mut notes, mut trace) = (false, false, false, false);
+        let (mut keep_going, mut quiet, mut notes, mut trace, mut log) = (false, false, false, false, false);
         while let Some(flag) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
             match flag.as_str() {
@@ -88,11 +107,12 @@ impl Arguments {
                 "--quiet" => quiet = true,
                 "--notes" => notes = true,
                 "--trace" => trace = true,
+                "--log" => log = true,
                 _ => return Err(format!("unknown argument {flag:?}")),
             }
         }
         let scenario = found.ok_or("no scenario given")?;
-        Ok(Self { scenario, first, count, jobs, keep_going, quiet, tail, notes, trace })
+        Ok(Self { scenario, first, count, jobs, keep_going, quiet, tail, notes, trace, log })
     }
 
     /// Runs one seed, prints what came of it, and adds to `counts`; true if it held.

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dht_core::store::{MemoryStore, Store};
-use dht_core::{Config, Dht, Env, Error, FormedRing, Foundation, SharedRing};
+use dht_core::{Config, Dht, Durability, Env, Error, FormedRing, Foundation, SharedRing};
 use tokio::task::JoinSet;
 
+use crate::disk::{Disk, DiskStore};
 use crate::network::Crash;
 use crate::world::World;
 
@@ -19,6 +20,11 @@ pub struct Nodes {
     /// How often each number was started: each start draws other numbers, as a new process does.
     starts: BTreeMap<usize, u32>,
     clocks: BTreeMap<usize, Clock>,
+    /// Of those that differ from the others.
+    configs: BTreeMap<usize, Config>,
+    /// Where nodes keep what they have on disks.
+    durability: Option<Durability>,
+    disks: BTreeMap<usize, Disk>,
     /// So that a large ring costs what differs between its nodes.
     shared: Arc<SharedRing>,
 }
@@ -31,7 +37,30 @@ pub struct Registry(Arc<Mutex<BTreeMap<usize, Running>>>, Arc<Mutex<BTreeSet<usi
 struct Running {
     dht: Dht,
     env: Env,
-    store: Arc<dyn Store>,
+    keeps: Keeps,
+}
+
+/// Where a node keeps its records.
+#[derive(Clone)]
+enum Keeps {
+    Memory(Arc<MemoryStore>),
+    Disk(Arc<DiskStore>),
+}
+
+impl Keeps {
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Disk(store) => store.clone(),
+        }
+    }
+
+    /// Its process dies.
+    fn cut(&self) {
+        if let Self::Disk(store) = self {
+            store.cut();
+        }
+    }
 }
 
 /// What is wrong with a machine's clock.
@@ -60,7 +89,7 @@ impl Registry {
 
     /// What each keeps, by number.
     pub fn stores(&self) -> Vec<(usize, Arc<dyn Store>)> {
-        self.lock().iter().map(|(&number, running)| (number, running.store.clone())).collect()
+        self.lock().iter().map(|(&number, running)| (number, running.keeps.store())).collect()
     }
 
     fn start(&self, number: usize) -> Starting {
@@ -91,8 +120,40 @@ impl Nodes {
     /// No node yet; all will have `config`, but for their names and seeds.
     pub fn new(world: World, config: Config) -> Self {
         let running = Registry::default();
-        let (starts, clocks) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, config, running, starts, clocks, shared: Arc::default() }
+        let enable_logging = tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF;
+        let config = Config { enable_logging, ..config };
+        Self {
+            world,
+            config,
+            running,
+            starts: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            durability: None,
+            disks: BTreeMap::new(),
+            shared: Arc::default(),
+        }
+    }
+
+    /// From its next start on node `number` has another configuration than the others; not for nodes of a ring that is
+    /// formed at once.
+    pub fn configure(&mut self, number: usize, change: impl FnOnce(&mut Config)) {
+        change(self.configs.entry(number).or_insert_with(|| self.config.clone()));
+    }
+
+    /// From its next start on each node keeps what it has on a disk of its own, which it finds again when it starts anew.
+    pub fn keep_on_disk(&mut self, durability: Durability) {
+        self.durability = Some(durability);
+    }
+
+    /// What node `number` kept on its disk is gone.
+    pub fn wipe(&mut self, number: usize) {
+        self.disks.remove(&number);
+    }
+
+    /// The disk of node `number`, if it has been started with one.
+    pub fn disk(&self, number: usize) -> Option<&Disk> {
+        self.disks.get(&number)
     }
 
     /// From its next start on the clock of node `number` is that wrong.
@@ -125,13 +186,16 @@ impl Nodes {
         number: usize,
         seeds: &[usize],
     ) -> impl Future<Output = Result<Dht, Error>> + Send + use<> {
-        let (start, env, store) = self.prepare(number, seeds);
+        let (start, env, keeps) = self.prepare(number, seeds);
         let registry = self.running.clone();
         let starting = registry.start(number);
+        let world = self.world.clone();
         async move {
             let _starting = starting;
+            world.note(&format!("node {number} starts"));
             let dht = env.clone().gated(start).await?;
-            registry.lock().insert(number, Running { dht: dht.clone(), env, store });
+            world.note(&format!("node {number} runs"));
+            registry.lock().insert(number, Running { dht: dht.clone(), env, keeps });
             Ok(dht)
         }
     }
@@ -158,30 +222,42 @@ impl Nodes {
         &mut self,
         number: usize,
         seeds: &[usize],
-    ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env, Arc<dyn Store>) {
+    ) -> (impl Future<Output = Result<Dht, Error>> + Send + use<>, Env, Keeps) {
         assert!(self.running.get(number).is_none(), "node {number} runs already");
         let seeds = seeds.iter().map(|&seed| self.world.address(seed).as_str().to_owned()).collect();
-        let config = Config { node_id: name(number), seeds, ..self.config.clone() };
-        let foundation = self.foundation(number);
-        let (env, store) = (foundation.env.clone(), foundation.store.clone());
-        (Dht::start_with(config, foundation), env, store)
+        let config = self.configs.get(&number).unwrap_or(&self.config).clone();
+        let config = Config { node_id: name(number), seeds, ..config };
+        let (foundation, keeps) = self.foundation(number);
+        let env = foundation.env.clone();
+        (Dht::start_with(config, foundation), env, keeps)
     }
 
-    fn foundation(&mut self, number: usize) -> Foundation {
+    fn foundation(&mut self, number: usize) -> (Foundation, Keeps) {
         let start = self.starts.entry(number).or_insert(0);
         *start += 1;
         let clock = self.clocks.get(&number).copied().unwrap_or_default();
         let env = self.world.node_env_with_clock(&format!("node {number}, start {start}"), clock);
         let address = self.world.address(number);
-        let store = MemoryStore::of(&self.config).expect("a scenario's configuration is in range");
-        Foundation {
+        let keeps = match self.durability {
+            None => {
+                let store = MemoryStore::of(&self.config).expect("a scenario's configuration is in range");
+                Keeps::Memory(Arc::new(store))
+            }
+            Some(durability) => {
+                let slot_count = 1 << self.config.slot_bits;
+                let disk = self.disks.entry(number).or_insert_with(|| Disk::new(slot_count));
+                Keeps::Disk(Arc::new(disk.open(slot_count, durability, &env).expect("it keeps what can be read")))
+            }
+        };
+        let foundation = Foundation {
             transport: self.world.network().endpoint(address.clone()),
-            store: Arc::new(store),
+            store: keeps.store(),
             boot: env.random_u64().max(1),
             env,
             address,
             shared: Some(self.shared.clone()),
-        }
+        };
+        (foundation, keeps)
     }
 
     /// Nodes 0 to `count` - 1 run from now on as a ring that is there at once.
@@ -192,17 +268,17 @@ impl Nodes {
     /// # Panics
     /// If one of them runs already.
     pub fn form(&mut self, count: usize) -> Result<(), Error> {
-        let foundations: Vec<Foundation> = (0..count).map(|number| self.foundation(number)).collect();
+        let foundations: Vec<(Foundation, Keeps)> = (0..count).map(|number| self.foundation(number)).collect();
         let members: Vec<_> =
-            foundations.iter().enumerate().map(|(number, f)| (name(number), f.address.clone(), f.boot)).collect();
+            foundations.iter().enumerate().map(|(number, (f, _))| (name(number), f.address.clone(), f.boot)).collect();
         let ring = FormedRing::new(&self.config, &members)?;
-        for (number, foundation) in foundations.into_iter().enumerate() {
+        for (number, (foundation, keeps)) in foundations.into_iter().enumerate() {
             // One seed each, that is not itself.
             let seeds = vec![self.world.address((number + 1) % count).as_str().to_owned()];
             let config = Config { node_id: name(number), seeds, ..self.config.clone() };
-            let (env, store) = (foundation.env.clone(), foundation.store.clone());
+            let env = foundation.env.clone();
             let dht = Dht::start_formed(config, foundation, &ring)?;
-            self.running.lock().insert(number, Running { dht, env, store });
+            self.running.lock().insert(number, Running { dht, env, keeps });
         }
         Ok(())
     }
@@ -220,12 +296,13 @@ impl Nodes {
         self.running.all()
     }
 
-    /// The node dies: its endpoint goes first, so that not even a goodbye gets out.
+    /// The node dies: its endpoint goes first, so that not even a goodbye gets out, and nothing more reaches its disk.
     ///
     /// # Panics
     /// If it does not run.
     pub async fn crash(&mut self, number: usize, crash: Crash) {
-        let dht = self.take(number);
+        let Running { dht, keeps, .. } = self.remove(number);
+        keeps.cut();
         self.world.network().crash(&self.world.address(number), crash);
         dht.stop().await;
     }
@@ -235,7 +312,11 @@ impl Nodes {
     /// # Panics
     /// If it does not run.
     pub fn take(&mut self, number: usize) -> Dht {
-        self.running.lock().remove(&number).unwrap_or_else(|| panic!("node {number} does not run")).dht
+        self.remove(number).dht
+    }
+
+    fn remove(&mut self, number: usize) -> Running {
+        self.running.lock().remove(&number).unwrap_or_else(|| panic!("node {number} does not run"))
     }
 
     /// The process of a node stands still for that long: it computes nothing, sends nothing, takes nothing in. Its clocks

@@ -95,6 +95,7 @@ impl Trace {
 
     /// Something else that belongs to the run: a fault, a step of the scenario.
     pub fn note(&mut self, at_ns: u64, text: String) {
+        tracing::debug!("-- {text}");
         self.hash.update(&at_ns.to_le_bytes());
         self.hash.update(text.as_bytes());
         let line = Line { at_ns, what: What::Note(text) };

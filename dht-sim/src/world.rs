@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use dht_core::{Address, Env};
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::network::{NetworkConfig, SimNetwork};
@@ -197,6 +198,7 @@ where
     let runtime = runtime.expect("a runtime with a clock alone");
     let world = {
         let _inside = runtime.enter();
+        BEGUN.set(Some(Instant::now()));
         World::new(seed, network, Trace::new(tail_max))
     };
     let body = Box::pin(scenario(world.clone()));
@@ -219,6 +221,7 @@ where
         let _inside = runtime.enter();
         drop(world);
     }
+    BEGUN.set(None);
     drop(runtime);
     // Last, for a task may panic when it is dropped.
     if result.is_ok() && PANICS.get() != panics_before {
@@ -233,6 +236,13 @@ where
 thread_local! {
     /// Panics of this thread. A run has its own thread, and tokio hides the panics of tasks that nobody awaits.
     static PANICS: Cell<u64> = const { Cell::new(0) };
+    /// When the run of this thread began.
+    static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Since the run of this thread began; `None` outside of one.
+pub fn virtual_time() -> Option<Duration> {
+    BEGUN.get().map(|begun| begun.elapsed())
 }
 
 fn count_panics() {

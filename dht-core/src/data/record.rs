@@ -20,6 +20,13 @@ pub struct Version {
     pub(crate) boot: u64,
 }
 
+impl Version {
+    /// What the hybrid logical clock said when it was stamped: 48 bits of Unix milliseconds, then a 16-bit counter.
+    pub const fn stamp(self) -> u64 {
+        self.hlc
+    }
+}
+
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}{:016x}{:016x}", self.hlc, self.node, self.boot)
@@ -124,6 +131,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The mark that orders it among all records of its key.
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
     /// The value, unless deleted or expired at `now_ms`.
     pub(crate) fn live_value(&self, now_ms: u64) -> Option<&Value> {
         self.value.as_ref().filter(|_| !self.expired(now_ms))

@@ -168,6 +168,10 @@ impl Node {
         let mut superseded = Vec::new();
         for ((index, kept), mut write) in kept.into_iter().zip(batch) {
             if let Some(by) = write.superseded().filter(|_| self.env.now() < deadline) {
+                // However that ends, until it is written anew.
+                if matches!(kept, Kept::Applied { .. }) {
+                    self.recent.doubt(operations[index].id);
+                }
                 superseded.push((index, by));
                 continue;
             }
@@ -234,9 +238,11 @@ impl Node {
         if which.is_empty() || planted!("no_look_first") {
             return Vec::new();
         }
-        if self.alone() {
+        let slots = || which.iter().map(|&index| self.slot_of(&operations[index].key));
+        // The first of a ring that comes back is alone too, and does not know yet what the others have kept.
+        if self.alone() && slots().all(|slot| self.readable.get(slot)) {
             // What is told of what is here has to be there after a restart too.
-            let settled = self.settled(which.iter().map(|&index| self.slot_of(&operations[index].key)));
+            let settled = self.settled(slots());
             let failed = settled.wait_until(deadline).await.err();
             return failed.map_or_else(Vec::new, |error| which.iter().map(|&i| (i, error.clone())).collect());
         }

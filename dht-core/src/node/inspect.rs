@@ -23,6 +23,8 @@ pub struct Inspection {
     pub node_id: NodeId,
     /// Its present life.
     pub boot: u64,
+    /// Its zone, empty if it is in none.
+    pub zone: String,
     /// In the replica lists, by its own account.
     pub active: bool,
     /// Which ring it is in.
@@ -67,6 +69,7 @@ impl Node {
         Inspection {
             node_id: self.node_id.clone(),
             boot: self.boot,
+            zone: self.config.zone.clone(),
             active: self.life.phase() == Phase::Active,
             ring_id: self.ring().id.map(|id| id.0),
             view: view.fingerprint(),

@@ -178,6 +178,8 @@ struct State {
     /// Slots that others should hold and that cannot be let go: since when, or when they were last brought up to date, and how
     /// often.
     renewed: BTreeMap<Slot, (Instant, usize)>,
+    /// What others should hold, and who is known to have it.
+    offers: BTreeMap<Slot, repair::Offer>,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -254,6 +256,7 @@ impl Node {
             claims: claims::Claims::default(),
             graves: repair::Graves::default(),
             renewed: BTreeMap::new(),
+            offers: BTreeMap::new(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };

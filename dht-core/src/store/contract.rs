@@ -48,6 +48,14 @@ pub fn check(make: &dyn Fn() -> Box<dyn Store>) {
     }
 }
 
+/// So many records of different keys, all with values that do not expire, for further tests of an engine.
+pub fn some_records(count: usize) -> Vec<Record> {
+    let version = |hlc| Version { hlc, ..Version::default() };
+    let all = keys(count).into_iter().zip(1..).map(|(key, hlc)| record(0, &key, version(hlc)));
+    let value = Some(Value { format: Format::Bytes, bytes: Bytes::from_static(b"value") });
+    all.map(|record| Record { value: value.clone(), expires_at_ms: 0, ..record }).collect()
+}
+
 /// One random walk through every method, compared with a model after each step.
 pub fn check_seed(make: &dyn Fn() -> Box<dyn Store>, seed: u64) {
     let (store, mut model, env) = (make(), Model::default(), Env::simulated(seed, 0));

@@ -18,7 +18,7 @@ mod ticket;
 
 pub use disk::DiskStore;
 pub use memory::MemoryStore;
-pub use ticket::Ticket;
+pub use ticket::{Commits, Ticket};
 
 use bytes::Bytes;
 

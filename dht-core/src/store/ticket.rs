@@ -23,7 +23,8 @@ impl Ticket {
         Self(None)
     }
 
-    pub(crate) fn of(commits: &Arc<Commits>, group: u64) -> Self {
+    /// Good when `commits` has finished `group`, failed before it, or, for [`Commits::CLOSED`], let go of everything.
+    pub fn of(commits: &Arc<Commits>, group: u64) -> Self {
         if commits.is_done(group) { Self(None) } else { Self(Some((commits.clone(), group))) }
     }
 
@@ -65,9 +66,9 @@ impl Ticket {
     }
 }
 
-/// Which groups are durable, and whether the engine still works.
+/// Which groups of an engine are durable, and whether it still works: what its tickets wait for.
 #[derive(Debug, Default)]
-pub(crate) struct Commits {
+pub struct Commits {
     /// Groups up to this one are.
     done: AtomicU64,
     failure: OnceLock<Error>,
@@ -81,28 +82,29 @@ pub(crate) struct Commits {
 
 impl Commits {
     /// The group of a ticket that is good when the store is closed.
-    pub(crate) const CLOSED: u64 = u64::MAX;
+    pub const CLOSED: u64 = u64::MAX;
 
     /// Groups up to `group` are durable.
-    pub(crate) fn finish(&self, group: u64) {
+    pub fn finish(&self, group: u64) {
         self.done.fetch_max(group, Ordering::Release);
         self.wake();
     }
 
     /// The engine has let go of its file, whether or not all became durable.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.wake();
     }
 
     /// Nothing more becomes durable. Only the first failure is kept.
-    pub(crate) fn fail(&self, error: Error) {
+    pub fn fail(&self, error: Error) {
         // A second failure says nothing new.
         let _ = self.failure.set(error);
         self.wake();
     }
 
-    pub(crate) fn failure(&self) -> Option<&Error> {
+    /// The first failure, if there was one.
+    pub fn failure(&self) -> Option<&Error> {
         self.failure.get()
     }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dht_core::{Id, Inspection, NodeId};
 
-/// Positions of all active nodes, ascending.
-pub struct Ideal(BTreeMap<Id, NodeId>);
+/// Positions of all active nodes, ascending, and the zones of nodes that are in one.
+pub struct Ideal(BTreeMap<Id, NodeId>, BTreeMap<NodeId, String>);
 
 impl Ideal {
     /// Of those that are active. Equal positions: the smaller node_id holds it.
@@ -20,7 +20,8 @@ impl Ideal {
                 }
             }
         }
-        Self(positions)
+        let zoned = nodes.iter().filter(|node| !node.zone.is_empty());
+        Self(positions, zoned.map(|node| (node.node_id.clone(), node.zone.clone())).collect())
     }
 
     /// All positions, ascending.
@@ -39,6 +40,17 @@ impl Ideal {
         let after = self.0.range(id..).skip_while(|(at, _)| **at == id);
         let found = after.chain(self.0.range(..id)).filter(|(_, node)| seen.insert(node)).take(count);
         found.map(|(id, node)| (*id, node.clone())).collect()
+    }
+
+    /// Who is to keep what ends at `last`: the first node clockwise of each zone, then the others clockwise. A node without
+    /// a zone is one of its own.
+    pub fn replicas(&self, last: Id, count: usize) -> BTreeSet<NodeId> {
+        let Some((id, owner)) = self.successor(last) else { return BTreeSet::new() };
+        let others = self.successors(id, owner, usize::MAX).into_iter().map(|(_, node)| node);
+        let mut zones = BTreeSet::new();
+        let first = |node: &NodeId| self.1.get(node).is_none_or(|zone| zones.insert(zone));
+        let (first, rest): (Vec<NodeId>, Vec<NodeId>) = std::iter::once(owner.clone()).chain(others).partition(first);
+        first.into_iter().chain(rest).take(count).collect()
     }
 
     /// The last position before `id` that is not `me`'s.

@@ -105,9 +105,7 @@ pub(super) fn owners(nodes: &[Inspection], ideal: &Ideal, rules: &Rules) -> Resu
     }
     for slot in 0..1_u32 << rules.slot_bits {
         let Some((last, now)) = holders.remove(&slot) else { return Err(format!("nobody holds slot {slot}")) };
-        let Some((id, owner)) = ideal.successor(last) else { return Err("nobody is there".into()) };
-        let others = ideal.successors(id, owner, rules.replicas - 1);
-        let wanted: BTreeSet<NodeId> = others.into_iter().map(|(_, node)| node).chain([owner.clone()]).collect();
+        let wanted = ideal.replicas(last, rules.replicas);
         if !now.keys().copied().eq(wanted.iter()) {
             let (now, wanted) = (names(now.into_keys()), names(wanted.iter()));
             return Err(format!("slot {slot} is held by [{now}], should be by [{wanted}]"));

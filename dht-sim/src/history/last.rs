@@ -36,7 +36,7 @@ pub fn check(
             let kept = match (left.version, told.version) {
                 (None, _) => false,
                 (Some(left), Some(written)) => left >= written,
-                (Some(left), None) => wall_ms(left) >= stamped_ms,
+                (Some(left), None) => left.stamp() >> 16 >= stamped_ms,
             };
             if !kept {
                 let rule = if operation.deletes() && left.value.is_some() { Rule::Deleted } else { Rule::Kept };
@@ -47,11 +47,4 @@ pub fn check(
         }
     }
     found
-}
-
-/// The wall clock part of a version, in Unix milliseconds.
-fn wall_ms(version: Version) -> u64 {
-    // Its text is opaque but for its order, and for whoever tests the clock.
-    let text = version.to_string();
-    u64::from_str_radix(&text[..16], 16).unwrap_or(0) >> 16
 }

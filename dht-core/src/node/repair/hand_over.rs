@@ -20,8 +20,13 @@ use crate::ring::slot::Slot;
 const RENEWAL_PERIOD_MAX: Duration = Duration::from_secs(60);
 const RENEWALS_IN_A_GRACE: u32 = 8;
 
-/// A slot being handed over: our contents when it was compared, and who is known to have them.
-struct Offer {
+/// A slot being handed over, to the members of one list: our contents when it was compared, and who is known to have them.
+///
+/// What was confirmed holds on in the next passes while neither changes: a member of a list drops nothing, and who comes back
+/// makes another list.
+pub(in crate::node) struct Offer {
+    /// Fingerprint of the list.
+    list: u64,
     members: BTreeSet<Peer>,
     ours: Option<Fingerprint>,
     confirmed: BTreeSet<Peer>,
@@ -33,7 +38,7 @@ impl Node {
         let mut offers = self.offers();
         let mut by_peer: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
         for (slot, offer) in &offers {
-            for peer in &offer.members {
+            for peer in offer.members.difference(&offer.confirmed) {
                 by_peer.entry(peer.clone()).or_default().push(*slot);
             }
         }
@@ -48,12 +53,15 @@ impl Node {
             }
         }
         let mut kept = BTreeMap::new();
-        for (slot, offer) in offers {
+        offers.retain(|slot, offer| {
             let all = !offer.members.is_empty() && offer.members == offer.confirmed;
-            if !(all && self.let_go(slot, offer.ours.unwrap_or_default())) {
-                kept.insert(slot, offer.members);
+            let gone = all && self.let_go(*slot, offer.ours.unwrap_or_default());
+            if !gone {
+                kept.insert(*slot, offer.members.clone());
             }
-        }
+            !gone
+        });
+        self.state().offers = offers;
         let left = !kept.is_empty();
         self.renew(kept).await;
         left
@@ -85,7 +93,7 @@ impl Node {
         }
     }
 
-    /// Slots with contents or a past here that this node is not listed for.
+    /// Slots with contents or a past here that this node is not listed for, with what was confirmed of them in passes before.
     fn offers(&self) -> BTreeMap<Slot, Offer> {
         let view = self.view();
         let replicas = self.replicas();
@@ -95,14 +103,20 @@ impl Node {
             return BTreeMap::new();
         }
         let occupied = self.store.occupied().unwrap_or_default();
-        let state = self.state();
+        let mut state = self.state();
+        let mut before = std::mem::take(&mut state.offers);
         let unlisted = |slot: &Slot| state.table.get(*slot).is_none_or(|s| !s.listed);
         let lost = state.table.slots_where(|s| !s.listed);
         let slots: BTreeSet<Slot> = occupied.into_iter().filter(unlisted).chain(lost).collect();
         let offer = |slot: Slot| {
-            let list = view.replica_list(slot, replicas);
-            let members = list.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
-            (slot, Offer { members, ours: None, confirmed: BTreeSet::new() })
+            let listed = view.replica_list(slot, replicas);
+            let list = view.list_fingerprint(&listed);
+            let same = |offer: &Offer| offer.list == list && self.store.fingerprint(slot).ok() == offer.ours;
+            if let Some(offer) = before.remove(&slot).filter(same) {
+                return (slot, offer);
+            }
+            let members = listed.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
+            (slot, Offer { list, members, ours: None, confirmed: BTreeSet::new() })
         };
         slots.into_iter().map(offer).collect()
     }

@@ -18,6 +18,7 @@ mod sift;
 
 pub(crate) use copy::BATCH_BYTES;
 pub(in crate::node) use graves::{Graves, forgot};
+pub(in crate::node) use hand_over::Offer;
 pub(in crate::node) use pace::{Pace, carried_len};
 pub(in crate::node) use read_repair::Mended;
 

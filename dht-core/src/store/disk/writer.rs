@@ -56,7 +56,7 @@ impl Work {
         let mut orders = self.orders();
         orders.facts = Some(facts);
         orders.hurry = true;
-        // The thread seals, and takes the facts under this lock after that.
+        // The thread takes the facts and seals under this lock.
         let group = group_now();
         self.wanted.store(true, Ordering::Release);
         drop(orders);
@@ -74,10 +74,11 @@ impl Work {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the node wants to find again. Asked for after a seal: who told of it before that was promised the group that was
-    /// sealed, or a later one.
-    fn facts(&self) -> Option<Bytes> {
-        self.orders().facts.take()
+    /// What the node wants to find again, taken before the seal, which nobody tells of anything during: so facts never say of
+    /// changes that they are kept which only the next commit has, and who told of them was promised the group that is sealed.
+    fn facts_and<T>(&self, seal: impl FnOnce() -> T) -> (Option<Bytes>, T) {
+        let mut orders = self.orders();
+        (orders.facts.take(), seal())
     }
 
     /// Waits until something is to be done; returns whether to close after that.
@@ -118,8 +119,7 @@ pub(super) fn run(shared: &Shared, file: File, gathers: bool) {
 }
 
 fn commit(shared: &Shared, file: &File) -> Result<()> {
-    let (layers, group) = shared.seal();
-    let facts = shared.work.facts();
+    let (facts, (layers, group)) = shared.work.facts_and(|| shared.seal());
     if !layers.is_empty() || facts.is_some() {
         let stamp = layers.iter().map(|layer| layer.stamp).max().unwrap_or(0);
         let stamp = shared.stamp.fetch_max(stamp, Ordering::AcqRel).max(stamp);

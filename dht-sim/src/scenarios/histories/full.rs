@@ -116,7 +116,7 @@ impl Load for Trouble {
         tokio::time::sleep(rest::SWEPT).await;
         let left = self.clients.last(&nodes.running()).await?;
         tokio::time::sleep(rest::SWEPT).await;
-        rest::check(nodes, self.replicas)?;
+        rest::check(nodes, self.replicas, false)?;
         let history = self.clients.book().history();
         let mut found = history.check(2 * OFFSET_MS, WALL_START_MS);
         super::search(&self.world, &history, &mut found);

@@ -1,0 +1,281 @@
+//! A ring in weather that the promises cover: messages late, lost, doubled or out of order, clocks that are wrong; one node
+//! at a time that dies, stands still for less than makes it suspect, joins, leaves or comes back, with time to repair
+//! between; or all at once, where disks have what was acknowledged. Every key is linearizable.
+
+mod plan;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dht_core::{Dht, Error};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use self::plan::{Event, NODES_MIN, OFFSET_MS, Plan};
+use super::{Clients, rest};
+use crate::checker::{Checker, Rules};
+use crate::history::{KeyHistory, Kind, Operation, last};
+use crate::network::{Crash, NetworkConfig};
+use crate::nodes::Nodes;
+use crate::scenarios::{Body, Scenario};
+use crate::world::{WALL_START_MS, World};
+
+/// In the registry.
+pub const SCENARIO: Scenario = Scenario {
+    name: "histories_calm",
+    about: "6 to 9 nodes, loss, delay, one crash, restart, short pause, join or leave at a time: linearizable per key",
+    network: NetworkConfig::default,
+    body,
+};
+
+const SLOT_BITS: u8 = 6;
+/// To form, and to heal after each fault.
+/// Re-replication may be held for a minute of it: a few crashes one after the other are the loss of many nodes at once.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two tries to start a node that was refused: its former self may not be known as dead yet.
+const AGAIN: Duration = Duration::from_millis(500);
+const TRIES_MAX: usize = 60;
+
+fn body(world: World) -> Body {
+    Box::pin(async move {
+        let plan = Plan::draw(world.env());
+        world.note(&format!("{plan:?}"));
+        let config = plan.config(SLOT_BITS);
+        let rules = Rules {
+            successors_max: config.successor_list_size,
+            replicas: plan.replicas,
+            slot_bits: SLOT_BITS,
+            within_assumptions: true,
+        };
+        let mut nodes = Nodes::new(world.clone(), config);
+        if let Some(durability) = plan.durability {
+            nodes.keep_on_disk(durability);
+        }
+        let checker = Checker::new(world.clone(), nodes.registry(), rules);
+        let clients = Clients::new(world.clone(), nodes.registry(), true);
+        Run { world, nodes, clients, checker, plan, next: 0 }.all().await
+    })
+}
+
+struct Run {
+    world: World,
+    nodes: Nodes,
+    clients: Clients,
+    checker: Checker,
+    plan: Plan,
+    /// The number of the next node that comes.
+    next: usize,
+}
+
+impl Run {
+    async fn all(mut self) -> Result<(), String> {
+        self.form().await?;
+        for (number, dht) in self.nodes.running() {
+            self.clients.start(number, &dht);
+        }
+        self.world.network().configure(|config| *config = self.plan.network.clone());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for event in self.plan.events.clone() {
+            self.world.note(&format!("{event:?}"));
+            self.apply(event).await?;
+            // The next fault finds a ring that has healed of this one.
+            self.nodes.settled(PATIENCE).await?;
+            let pause = Duration::from_millis(self.world.env().random_below(1_000) as u64);
+            tokio::time::sleep(pause).await;
+        }
+        self.clients.stop().await?;
+        self.world.network().configure(|config| *config = NetworkConfig::default());
+        self.checker.rest(PATIENCE, Duration::ZERO).await?;
+        let mut left = self.clients.last(&self.nodes.running()).await?;
+        tokio::time::sleep(rest::SWEPT).await;
+        let forgetful = self.plan.tombstone_grace.is_some();
+        rest::check(&self.nodes, self.plan.replicas, forgetful)?;
+        let history = self.clients.book().history();
+        if forgetful {
+            // No version is left of what was deleted, or expired, long enough ago.
+            let ends = |key: &KeyHistory| key.kind == Kind::Expiring || key.operations.iter().any(Operation::deletes);
+            let ending: BTreeSet<&str> = history.keys().iter().filter(|k| ends(k)).map(|k| k.name.as_str()).collect();
+            left.retain(|key, last| last.version.is_some() || !ending.contains(key.as_str()));
+        }
+        let skew_ms = self.plan.skew_ms();
+        let mut found = history.check(skew_ms, WALL_START_MS);
+        super::search(&self.world, &history, &mut found);
+        let offset_ms = if skew_ms > 0 { OFFSET_MS } else { 0 };
+        found.extend(last::check(&history, &left, offset_ms, WALL_START_MS, |_| false));
+        super::count(&self.world, &history, &found);
+        super::told(&history, &found)
+    }
+
+    async fn form(&mut self) -> Result<(), String> {
+        let text = |error: Error| format!("the ring does not form: {error}");
+        for _ in 0..self.plan.nodes {
+            self.newcomer();
+        }
+        if self.plan.zones == 0 {
+            return self.nodes.form(self.plan.nodes).map_err(text);
+        }
+        self.nodes.start(0, &[]).await.map_err(text)?;
+        self.nodes.start_together(1..self.plan.nodes, &[0]).await.map_err(text)?;
+        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+    }
+
+    /// The number of a node that was not there before.
+    fn newcomer(&mut self) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.nodes.set_clock(number, self.plan.clock(self.world.env()));
+        if self.plan.zones > 0 {
+            let zone = format!("zone-{}", number % self.plan.zones);
+            self.nodes.configure(number, |config| config.zone = zone);
+        }
+        number
+    }
+
+    async fn apply(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Quiet(duration) => tokio::time::sleep(duration).await,
+            Event::Crash(crash) => drop(self.crash(crash, true).await),
+            Event::Join => self.join(None).await?,
+            Event::Leave => {
+                let Some(number) = self.victim() else { return Ok(()) };
+                self.clients.abandon(number);
+                let leaver = self.nodes.take(number);
+                leaver.leave(PATIENCE).await.map_err(|error| format!("node {number} does not leave: {error}"))?;
+            }
+            Event::Pause(duration) => {
+                let Some(number) = self.victim() else { return Ok(()) };
+                self.nodes.pause(number, duration);
+                tokio::time::sleep(duration).await;
+            }
+            Event::JoinAndCrash(crash) => self.join(Some(crash)).await?,
+            Event::Restart(crash, down) => self.restart(crash, down, false).await?,
+            Event::Wiped(crash, down) => self.restart(crash, down, true).await?,
+            Event::Blackout(crash, down) => {
+                let all = self.abandon_all();
+                for number in &all {
+                    self.nodes.crash(*number, crash).await;
+                }
+                self.come_back(all, down).await?;
+            }
+            Event::Stop(down) => {
+                let all = self.abandon_all();
+                let stops = all.iter().map(|number| self.nodes.take(*number));
+                let stops: JoinSet<()> = stops.map(|dht| async move { dht.stop().await }).collect();
+                stops.join_all().await;
+                self.come_back(all, down).await?;
+            }
+            Event::DiskFails(down) => {
+                let Some(number) = self.victim() else { return Ok(()) };
+                let disk = self.nodes.disk(number).ok_or("it has a disk")?.clone();
+                disk.set_failing(true);
+                tokio::time::sleep(down).await;
+                self.clients.abandon(number);
+                self.nodes.crash(number, Crash::Process).await;
+                disk.set_failing(false);
+                self.start(number).await?;
+                self.checker.rest(PATIENCE, Duration::ZERO).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One dies. Returns which; `known`: the others have found out.
+    async fn crash(&mut self, crash: Crash, known: bool) -> Option<usize> {
+        let number = self.victim()?;
+        self.clients.abandon(number);
+        self.nodes.crash(number, crash).await;
+        let gone = crate::nodes::name(number);
+        let knows = |dht: &Dht| !dht.inspect().members.iter().any(|(name, _)| name.as_str() == gone);
+        while known && !self.nodes.running().iter().all(|(_, dht)| knows(dht)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some(number)
+    }
+
+    async fn restart(&mut self, crash: Crash, down: Duration, wiped: bool) -> Result<(), String> {
+        let Some(number) = self.crash(crash, false).await else { return Ok(()) };
+        tokio::time::sleep(down).await;
+        if wiped {
+            self.nodes.wipe(number);
+        }
+        self.start(number).await?;
+        // Everybody knows of its new life.
+        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+    }
+
+    /// Nobody works any more.
+    fn abandon_all(&mut self) -> Vec<usize> {
+        let all: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        for number in &all {
+            self.clients.abandon(*number);
+        }
+        all
+    }
+
+    /// All are started again, each at some time within `down`.
+    async fn come_back(&mut self, all: Vec<usize>, down: Duration) -> Result<(), String> {
+        let within = down.as_millis() as usize + 1;
+        let mut waits: Vec<(u64, usize)> =
+            all.iter().map(|number| (self.world.env().random_below(within) as u64, *number)).collect();
+        waits.sort_unstable();
+        let begin = self.world.env().now();
+        let mut starts = JoinSet::new();
+        for (wait, number) in waits {
+            sleep_until(begin + Duration::from_millis(wait)).await;
+            // Whoever was there; nobody of them may be up yet.
+            let seeds: Vec<usize> = all.iter().copied().filter(|other| *other != number).take(3).collect();
+            let start = self.nodes.launch(number, &seeds);
+            starts.spawn(async move { (number, start.await) });
+        }
+        while let Some(started) = starts.join_next().await {
+            let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
+            match started {
+                Ok(dht) => self.clients.start(number, &dht),
+                Err(error) => return Err(format!("node {number} does not come back: {error}")),
+            }
+        }
+        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+    }
+
+    /// Starts node `number` as a service manager does: again until it is in.
+    async fn start(&mut self, number: usize) -> Result<(), String> {
+        let mut refused = None;
+        for _ in 0..TRIES_MAX {
+            let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+            match self.nodes.start(number, &running).await {
+                Ok(dht) => {
+                    self.clients.start(number, &dht);
+                    return Ok(());
+                }
+                Err(error) => refused = Some(error),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Err(format!("node {number} does not start: {refused:?}"))
+    }
+
+    async fn join(&mut self, crash: Option<Crash>) -> Result<(), String> {
+        let number = self.newcomer();
+        let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let at = self.world.env().random_below(running.len());
+        // A joiner whose only seed dies is in no ring.
+        let seeds = [running[at], running[(at + 1) % running.len()]];
+        let start = self.nodes.launch(number, &seeds[..if crash.is_some() { 2 } else { 1 }]);
+        let start = tokio::spawn(start);
+        if let Some(crash) = crash {
+            tokio::time::sleep(Duration::from_millis(self.world.env().random_below(300) as u64)).await;
+            self.crash(crash, true).await;
+        }
+        let started = start.await.map_err(|error| format!("node {number}: {error}"))?;
+        let dht = started.map_err(|error| format!("node {number} does not start: {error}"))?;
+        self.clients.start(number, &dht);
+        Ok(())
+    }
+
+    /// One that may go; `None` if there would be too few.
+    fn victim(&self) -> Option<usize> {
+        let running: BTreeSet<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let at = self.world.env().random_below(running.len());
+        running.iter().nth(at).copied().filter(|_| running.len() >= NODES_MIN)
+    }
+}

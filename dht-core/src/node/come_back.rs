@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::join::{Refusal, Welcome, final_for_join};
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::record::{Address, Member, NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
 use crate::ring::view::{RingView, positions_of};
 use crate::wire::facts::Facts;
@@ -22,6 +22,25 @@ use crate::wire::message::Request;
 
 /// How long a node waits for one with a smaller node_id, which returns too, to form the ring.
 const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
+
+/// What those answered that a node which returns has asked.
+#[derive(Default)]
+struct Heard {
+    welcome: Option<Welcome>,
+    /// Its ring, or a seed's, takes no such node, now or at all.
+    refusal: Option<Error>,
+    /// Why nobody is to be asked any more.
+    not_let_in: Option<Error>,
+    /// Those that are on their way back themselves.
+    returning: BTreeSet<Address>,
+}
+
+impl Heard {
+    /// Nobody is in a ring that is, or may be, this node's.
+    fn is_nobody(&self) -> bool {
+        self.welcome.is_none() && self.refusal.is_none() && self.not_let_in.is_none()
+    }
+}
 
 impl Node {
     /// It was in a ring with others, and looks for them.
@@ -48,6 +67,39 @@ impl Node {
         seeds: &[Address],
         deadline: Instant,
     ) -> Result<()> {
+        let mut heard = self.ask_company(former, seeds, deadline).await;
+        // Who was silent then may have been started since, and be about to form the ring.
+        if heard.is_nobody() && self.gives_way_to(former, &heard).is_none() {
+            heard = self.ask_company(former, seeds, self.env.now() + self.config.request_timeout / 4).await;
+        }
+        if let Some(error) = heard.not_let_in {
+            return Err(error);
+        }
+        if let Some(welcome) = heard.welcome {
+            let _way_in = self.first_way_in()?;
+            return self.become_member(welcome).await;
+        }
+        // It may be this node's ring that does not take it back: that is not formed a second time.
+        if let Some(error) = heard.refusal {
+            return Err(error);
+        }
+        if let Some(first) = self.gives_way_to(former, &heard) {
+            let context = format!("{first} returns too and is to form the ring again");
+            return Err(Error::new(ErrorKind::NotJoined, context));
+        }
+        let _way_in = self.first_way_in()?;
+        self.form_again(former);
+        Ok(())
+    }
+
+    /// One who returns too, has a smaller node_id, and is waited for to form the ring.
+    fn gives_way_to<'a>(&self, former: &'a Facts, heard: &Heard) -> Option<&'a NodeId> {
+        let smaller = former.others.iter().find(|r| r.node_id < self.node_id && heard.returning.contains(&r.address));
+        smaller.filter(|_| self.env.uptime() < GIVE_WAY_MAX).map(|r| &r.node_id)
+    }
+
+    /// Asks the seeds, and those that were there when this node's last life ended, to be let in.
+    async fn ask_company(self: &Arc<Self>, former: &Facts, seeds: &[Address], deadline: Instant) -> Heard {
         let company = former.others.iter().filter(|r| r.present());
         let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
         let own = self.own_addresses().await;
@@ -56,8 +108,7 @@ impl Node {
             .filter(|a| !own.contains(a))
             .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), deadline).await) });
         let ours = |ring: RingId| former.ring.is_some_and(|(id, _)| id == ring);
-        let (mut welcome, mut returning): (Option<Welcome>, Vec<&Address>) = (None, Vec::new());
-        let mut refusal = None;
+        let mut heard = Heard::default();
         for (address, answer) in futures_util::future::join_all(ask).await {
             match answer {
                 // Somebody else has the address by now.
@@ -65,41 +116,29 @@ impl Node {
                 Ok(found) => {
                     // Its ring if there is one, and there one who waits for it rather than one who does not.
                     let rank = |w: &Welcome| (ours(w.ring_id), w.reunites);
-                    welcome = Some(welcome.filter(|before| rank(before) >= rank(&found)).unwrap_or(found));
+                    let best = heard.welcome.take().filter(|before| rank(before) >= rank(&found));
+                    heard.welcome = Some(best.unwrap_or(found));
                 }
                 // Another ring has the address by now; what that one says is nothing to this node.
                 Err(Refusal { ring: Some(ring), sender, .. })
                     if !ours(ring) && !seeds.contains(address) && !former.others.iter().any(|r| r.boot == sender) => {}
                 // Whoever else is asked, this node is not let in.
                 Err(Refusal { error, .. }) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
-                    return Err(error);
+                    heard.not_let_in.get_or_insert(error);
                 }
                 // In a ring, if only on its way in, or too busy to say: that ring is there.
                 Err(Refusal { error, ring, .. })
                     if ring.is_some() || final_for_join(error.kind()) || error.kind() == ErrorKind::Overloaded =>
                 {
-                    refusal.get_or_insert(error);
+                    heard.refusal.get_or_insert(error);
                 }
-                Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => returning.push(address),
+                Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => {
+                    heard.returning.insert(address.clone());
+                }
                 Err(_) => {}
             }
         }
-        if let Some(welcome) = welcome {
-            let _way_in = self.first_way_in()?;
-            return self.become_member(welcome).await;
-        }
-        // It may be this node's ring that does not take it back: that is not formed a second time.
-        if let Some(error) = refusal {
-            return Err(error);
-        }
-        let smaller = former.others.iter().find(|r| r.node_id < self.node_id && returning.contains(&&r.address));
-        if let Some(first) = smaller.filter(|_| self.env.uptime() < GIVE_WAY_MAX) {
-            let context = format!("{} returns too and is to form the ring again", first.node_id);
-            return Err(Error::new(ErrorKind::NotJoined, context));
-        }
-        let _way_in = self.first_way_in()?;
-        self.form_again(former);
-        Ok(())
+        heard
     }
 
     /// Whether this is the ring that this node was in, or that its company has gone over to.

@@ -3,7 +3,8 @@
 //! A newcomer's rule needs sources that are caught up, and here nobody is. Instead each slot's *former* list counts: the one
 //! of the ring's last life, by node_id. Whoever was caught up in it then and still has what it kept has *returned*; a member
 //! is caught up when it has merged the slot from as many returned ones, itself included, as meet every write quorum (see
-//! `list.rs`), or from all of that list. Once somebody is caught up with a slot in the new life, what the last life left counts no more: the others merge
+//! `list.rs`) and are more than half of that list, so that no two sides of a ring that forms twice go on with a slot; or from
+//! all of that list. Once somebody is caught up with a slot in the new life, what the last life left counts no more: the others merge
 //! from whoever is caught up, all of them.
 
 use std::collections::BTreeSet;
@@ -42,10 +43,11 @@ impl Reunion {
         list.iter().any(|m| self.former.member(*m).node_id == *node_id)
     }
 
-    /// What so many others of the former list kept, and what this node kept, has everything that was acknowledged.
+    /// What so many others of the former list kept, and what this node kept, has everything that was acknowledged, and nobody
+    /// else can say the same.
     pub(crate) fn is_whole(&self, slot: Slot, others: usize) -> bool {
         let len = self.former.replica_list(slot, self.replicas).len();
-        others + usize::from(self.kept(slot)) >= len.min(may_lack(self.replicas) + 1)
+        others + usize::from(self.kept(slot)) >= len.min((may_lack(self.replicas) + 1).max(len / 2 + 1))
     }
 }
 
@@ -60,16 +62,28 @@ mod tests {
     use crate::ring::view::positions_of;
 
     fn reunion(me: &str, lagging: Option<&[u32]>) -> Reunion {
+        reunion_of(&["a", "b", "c"], me, lagging)
+    }
+
+    fn reunion_of(all: &[&str], me: &str, lagging: Option<&[u32]>) -> Reunion {
         let ids = IdSpace::new(32).unwrap();
         let member = |name: &str| {
             let record = test_record(name);
             let positions = positions_of("c", ids, &record);
             Arc::new(Member { record, positions })
         };
-        let all: Vec<_> = ["a", "b", "c"].into_iter().map(member).collect();
+        let all: Vec<_> = all.iter().copied().map(member).collect();
         let former = RingView::derive(ids, SlotSpace::new(ids, 4), all.iter());
         let lagging = lagging.map(|slots| slots.iter().copied().map(Slot).collect());
-        Reunion::new(NodeId::new(me), former, 3, lagging)
+        Reunion::new(NodeId::new(me), former, all.len(), lagging)
+    }
+
+    #[test]
+    fn two_halves_are_no_whole() {
+        for (all, enough) in [(&["a", "b"][..], 2), (&["a", "b", "c", "d"][..], 3)] {
+            let one = reunion_of(all, "a", Some(&[]));
+            assert!(!one.is_whole(Slot(0), enough - 2) && one.is_whole(Slot(0), enough - 1), "{all:?}");
+        }
     }
 
     #[test]

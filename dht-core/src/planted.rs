@@ -73,6 +73,11 @@ pub const OPEN: &[(&str, &str)] = &[
     ("never_renewed", "who cannot let go of a slot hears of no deletions"),
     ("former_owner_restamps", "who lost a slot stamps its writes above those of the new owner"),
     ("batch_overtakes", "entries of one key in one batch may overtake each other"),
+    ("alone_blind", "the first of a ring that comes back decides without the others"),
+    ("half_is_whole", "half of a slot's former replicas are enough in a ring that comes back"),
+    ("owner_not_heard", "a new owner stamps before it has heard the clock of the owner before"),
+    ("refused_try_counts", "a try that was refused counts as carried out"),
+    ("misrouted_denies", "who has begun a write says that another node owns the key"),
     ("failure_denied", "a write without a quorum says that nothing was done"),
 ];
 

@@ -240,7 +240,7 @@ impl Remote {
         // The node answers by the deadline that it is told; its answer needs a moment to get here.
         let told = left.mul_f64(0.95).as_millis();
         let deadline_ms = u32::try_from(told).unwrap_or(u32::MAX);
-        let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id, attempt: 0, view: 0 };
+        let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id, attempt: 0, view: 0, clock: 0 };
         self.0.transport.call(&self.0.node, Call { head, body }, deadline).await
     }
 }

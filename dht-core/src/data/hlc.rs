@@ -1,5 +1,9 @@
 //! Hybrid logical clock (Kulkarni et al. 2014): 48 bits of wall milliseconds and a 16-bit counter in one word.
 //!
+//! Nodes tell each other what theirs say. One that is behind goes on ahead of its own wall clock by as much as it was behind,
+//! so that all stamp by the time of the fastest: what a node stamps next is above what any other stamped a moment before,
+//! also where none of it was heard of, because its only copy is with a node that is silent.
+//!
 //! Invariant: two stamps of one clock are never equal and rise, also when the wall clock stands still or steps back, and
 //! whatever others claim: a clock that ran to the end of its numbers would stamp all writes alike.
 
@@ -12,27 +16,55 @@ const OBSERVED_END: u64 = 1 << 63;
 
 /// The clock that stamps versions; shared by all tasks of a node.
 #[derive(Debug, Default)]
-pub(crate) struct Hlc(AtomicU64);
+pub(crate) struct Hlc {
+    last: AtomicU64,
+    /// Milliseconds by which the fastest clock that was heard of is ahead of this node's.
+    ahead_ms: AtomicU64,
+}
 
 impl Hlc {
-    /// A clock whose stamps are all above `stamp`, unless that is beyond all reason.
-    pub(crate) const fn above(stamp: u64) -> Self {
-        Self(AtomicU64::new(if is_reasonable(stamp) { stamp } else { 0 }))
+    /// A clock whose stamps are all above `stamp`, unless that is beyond all reason, and that goes on so far ahead.
+    pub(crate) const fn above(stamp: u64, ahead_ms: u64) -> Self {
+        let last = if is_reasonable(stamp) { stamp } else { 0 };
+        Self { last: AtomicU64::new(last), ahead_ms: AtomicU64::new(ahead_ms) }
     }
 
     /// The next stamp: at least `wall_ms`, above every stamp given or observed before.
     pub(crate) fn stamp(&self, wall_ms: u64) -> u64 {
-        let wall = wall_ms << COUNTER_BITS;
-        let next = |last: u64| Some(wall.max(last.saturating_add(1)));
-        let last = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).unwrap_or_else(|last| last);
-        wall.max(last.saturating_add(1))
+        let time = self.time(wall_ms);
+        let next = |last: u64| Some(time.max(last.saturating_add(1)));
+        let last = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).unwrap_or_else(|last| last);
+        time.max(last.saturating_add(1))
     }
 
     /// The next stamp is above `stamp`, unless that is beyond all reason.
     pub(crate) fn observe(&self, stamp: u64) {
         if is_reasonable(stamp) && !planted!("clock_of_its_own") {
-            self.0.fetch_max(stamp, Ordering::AcqRel);
+            self.last.fetch_max(stamp, Ordering::AcqRel);
         }
+    }
+
+    /// What it says now: no stamp that was given is above.
+    pub(crate) fn reading(&self, wall_ms: u64) -> u64 {
+        self.time(wall_ms).max(self.last.load(Ordering::Acquire))
+    }
+
+    /// Another node's says `reading`. What is ahead by more than `most_ms` is a clock that nobody goes by.
+    pub(crate) fn hear(&self, reading: u64, our_wall_ms: u64, most_ms: u64) {
+        let ahead_ms = wall_ms(reading).saturating_sub(our_wall_ms);
+        if ahead_ms <= most_ms && !planted!("clock_of_its_own") {
+            self.ahead_ms.fetch_max(ahead_ms, Ordering::AcqRel);
+            self.last.fetch_max(reading, Ordering::AcqRel);
+        }
+    }
+
+    /// By how much it goes ahead of the wall clock.
+    pub(crate) fn ahead_ms(&self) -> u64 {
+        self.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    fn time(&self, wall_ms: u64) -> u64 {
+        wall_ms.saturating_add(self.ahead_ms()) << COUNTER_BITS
     }
 }
 
@@ -52,8 +84,22 @@ mod tests {
 
     #[test]
     fn goes_on_from_no_lie() {
-        assert_eq!(Hlc::above(u64::MAX).stamp(5), 5 << COUNTER_BITS);
-        assert_eq!(Hlc::above(7 << COUNTER_BITS).stamp(5), (7 << COUNTER_BITS) + 1);
+        assert_eq!(Hlc::above(u64::MAX, 0).stamp(5), 5 << COUNTER_BITS);
+        assert_eq!(Hlc::above(7 << COUNTER_BITS, 0).stamp(5), (7 << COUNTER_BITS) + 1);
+    }
+
+    #[test]
+    fn goes_by_the_fastest_clock_and_by_no_lie() {
+        let (fast, slow) = (Hlc::default(), Hlc::default());
+        let stamped = fast.stamp(5_000);
+        slow.hear(fast.reading(5_000), 3_000, 2_500);
+        assert!(slow.stamp(3_000) > stamped, "above what the other has stamped");
+        assert_eq!(wall_ms(slow.stamp(3_100)), 5_100, "and goes on beside it");
+        assert_eq!(slow.ahead_ms(), 2_000);
+        slow.hear(u64::MAX, 3_100, 2_500);
+        slow.hear(5_700 << COUNTER_BITS, 3_100, 2_500);
+        assert_eq!(slow.ahead_ms(), 2_000, "that far ahead is nobody");
+        assert_eq!(wall_ms(Hlc::above(0, 2_000).stamp(4_000)), 6_000, "after a restart too");
     }
 
     #[test]

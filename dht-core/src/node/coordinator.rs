@@ -36,9 +36,9 @@ impl Node {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let view = self.view();
         let slots: Slots = operations.iter().map(|operation| self.slot_of(&operation.key)).collect();
-        for (slot, result) in slots.iter().zip(&mut results) {
+        for ((operation, slot), result) in operations.iter().zip(&slots).zip(&mut results) {
             if self.owner_in(&view, *slot) != Some(To::Here) {
-                *result = Some(OpResult::Misrouted);
+                *result = Some(self.misrouted(operation));
             } else if let Err(error) = self.enough_in_sight(&view, *slot) {
                 *result = Some(OpResult::Failed(error));
             }
@@ -58,6 +58,7 @@ impl Node {
             }
         }
         let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
+        self.former_owners_have_ended(mine.iter().map(|&i| slots[i]), deadline).await;
         let (mut pending, mut again) = (mine, false);
         let mut seen: BTreeMap<OpId, Seen> = BTreeMap::new();
         loop {
@@ -69,7 +70,9 @@ impl Node {
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
-            self.hand_back(&operations, &slots, &mut pending, again, &mut results);
+            if again || !Arc::ptr_eq(&view, &self.view()) {
+                self.hand_back(&operations, &slots, &mut pending, again, &mut results);
+            }
             let to_do = ToDo { operations: &operations, slots: &slots, which: &pending, again, attempt, seen: &seen };
             let superseded = self.carry_out(to_do, level, deadline, &mut results).await;
             if superseded.is_empty() {
@@ -94,8 +97,37 @@ impl Node {
         }
     }
 
-    /// While an operation waited, another node may have become its key's owner: what depends on the present value is
-    /// that one's to decide, else both would build on the same.
+    /// Who has just become the owner of a slot leaves it to the owner before to stamp what is written, until that one goes by the
+    /// present list and has told its clock: so everything stamped here is above what was stamped there.
+    async fn former_owners_have_ended(&self, slots: impl Iterator<Item = Slot> + Clone, deadline: Instant) {
+        // Who has caught up has heard of them.
+        while !slots.clone().all(|slot| self.readable.get(slot)) {
+            let seen = self.progress.seen();
+            let until = {
+                let state = self.state();
+                slots.clone().filter_map(|slot| state.table.stamps_at(slot)).max()
+            };
+            let Some(until) = until.map(|until| until.min(deadline)).filter(|until| self.env.now() < *until) else {
+                return;
+            };
+            self.progress.since(seen, until).await;
+        }
+    }
+
+    /// Another node owns the key. What came before as another copy of the same message may have been carried out here: that one's
+    /// answer may be lost, and this one must not say that nothing was done.
+    fn misrouted(&self, operation: &Operation) -> OpResult {
+        match self.recent.applied_as(operation.id).filter(|_| !planted!("misrouted_denies")) {
+            None => OpResult::Misrouted,
+            Some(_) => {
+                let context = "another node owns the key by now, and this one has begun to write it";
+                OpResult::Failed(Error::new(ErrorKind::Timeout, context).unknown_outcome())
+            }
+        }
+    }
+
+    /// While an operation waited, another node may have become its key's owner: then it is that one's to carry out. Else both
+    /// would build on the same, or stamp as if the other did not.
     fn hand_back(
         &self,
         operations: &[Operation],
@@ -106,8 +138,7 @@ impl Node {
     ) {
         let view = self.view();
         pending.retain(|&index| {
-            // So is what met a higher version, which may be the new owner's.
-            let decides = operations[index].action.depends() || again && !planted!("former_owner_restamps");
+            let decides = operations[index].action.depends() || !planted!("former_owner_restamps");
             // What the new owner has built on is done.
             let done = || {
                 let present = self.store.get(slots[index], operations[index].map, &operations[index].key);
@@ -119,7 +150,7 @@ impl Node {
                 // that came before that version.
                 let lost =
                     || OpResult::Failed(undecided("another node owns the key by now, and wrote it at the same time"));
-                results[index] = Some(if again { lost() } else { OpResult::Misrouted });
+                results[index] = Some(if again { lost() } else { self.misrouted(&operations[index]) });
             }
             mine
         });
@@ -169,7 +200,7 @@ impl Node {
         for ((index, kept), mut write) in kept.into_iter().zip(batch) {
             if let Some(by) = write.superseded().filter(|_| self.env.now() < deadline) {
                 // However that ends, until it is written anew.
-                if matches!(kept, Kept::Applied { .. }) {
+                if matches!(kept, Kept::Applied { .. }) && !planted!("refused_try_counts") {
                     self.recent.doubt(operations[index].id);
                 }
                 superseded.push((index, by));
@@ -240,7 +271,7 @@ impl Node {
         }
         let slots = || which.iter().map(|&index| self.slot_of(&operations[index].key));
         // The first of a ring that comes back is alone too, and does not know yet what the others have kept.
-        if self.alone() && slots().all(|slot| self.readable.get(slot)) {
+        if self.alone() && (slots().all(|slot| self.readable.get(slot)) || planted!("alone_blind")) {
             // What is told of what is here has to be there after a restart too.
             let settled = self.settled(slots());
             let failed = settled.wait_until(deadline).await.err();

@@ -12,7 +12,7 @@ use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingConfig;
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId};
-use crate::transport::{Call, Reply, TransportError, call_error};
+use crate::transport::{Reply, TransportError, call_error};
 use crate::wire::message::{Request, Response};
 
 /// Between two tries to join.
@@ -351,7 +351,7 @@ impl Node {
         let record = self.state().members.own().clone();
         let asked_ms = self.env.wall_ms();
         let body = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
-        let call = Call { head: self.head(deadline, 0), body };
+        let call = self.calling(body, deadline, 0);
         let reply = self.transport.call(address, call, deadline).await;
         let Reply { head, body, .. } =
             reply.map_err(|error| Refusal { error: call_error(error), ring: None, sender: 0 })?;
@@ -359,6 +359,7 @@ impl Node {
         match body {
             Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms } => {
                 self.check_clock(address, asked_ms, wall_ms).map_err(refused)?;
+                self.hear_clock(&head);
                 self.check_reachable(address, &records, head.sender, deadline).await.map_err(refused)?;
                 let at = address.clone();
                 // Whoever does not say for how long may mean what this node wrote since.
@@ -384,8 +385,7 @@ impl Node {
     ) -> Result<()> {
         let Some(record) = records.iter().find(|r| r.boot == boot && r.address != *asked) else { return Ok(()) };
         let ping = Request::Ping { boot: 0, records: Vec::new() };
-        let reply =
-            self.transport.call(&record.address, Call { head: self.head(deadline, 0), body: ping }, deadline).await;
+        let reply = self.transport.call(&record.address, self.calling(ping, deadline, 0), deadline).await;
         let reason = match reply {
             Ok(reply) if reply.head.sender == boot => return Ok(()),
             Err(TransportError::Busy { boot: there, .. }) if there == boot => return Ok(()),

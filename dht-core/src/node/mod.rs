@@ -96,6 +96,7 @@ use crate::stats::Stats;
 use crate::store::Store;
 use crate::transport::{Service, Transport};
 use crate::wire::facts::Facts;
+use crate::wire::message::Head;
 
 /// One running instance.
 pub(crate) struct Node {
@@ -219,8 +220,10 @@ impl Node {
             max_key_size: config.max_key_size,
             max_value_size: config.max_value_size,
         };
-        let hlc = Hlc::above(parts.store.highest_stamp());
         let former = remember::recall(&*parts.store)?;
+        // No further than the ring may have been, whatever the file says.
+        let ahead_ms = former.as_ref().map_or(0, |former| former.ahead_ms.min(offset_max_ms(&config)));
+        let hlc = Hlc::above(parts.store.highest_stamp(), ahead_ms);
         let me = NodeRecord {
             node_id: parts.node_id.clone(),
             boot: parts.boot,
@@ -388,6 +391,13 @@ impl Node {
         OpId { origin: self.boot, sequence }
     }
 
+    /// What the sender of a message says of its clock, if it does.
+    pub(crate) fn hear_clock(&self, head: &Head) {
+        if head.clock != 0 {
+            self.hlc.hear(head.clock, self.env.wall_ms(), offset_max_ms(&self.config));
+        }
+    }
+
     fn stamp(&self) -> Version {
         Version { hlc: self.hlc.stamp(self.env.wall_ms()), node: self.node_digest, boot: self.boot }
     }
@@ -493,6 +503,11 @@ const READY_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 /// The error of every call after the end of a node.
 pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Stopped, "this node was stopped or has left; start a new one")
+}
+
+/// Clocks that are further apart are not followed.
+fn offset_max_ms(config: &Config) -> u64 {
+    u64::try_from(config.max_clock_offset.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The error of an operation that nobody gave a result: a defect of ours.

@@ -59,7 +59,7 @@ impl Node {
         let step = self.begin_step(peer, what, begun);
         // Whoever waits for its turn does not measure the way.
         let measures = !matches!(body, Request::Admit { wait: true, .. });
-        let call = Call { head: self.head(deadline, attempt), body };
+        let call = self.calling(body, deadline, attempt);
         let mut result = self.transport.call(&peer.address, call, deadline).await;
         if let Some(step) = step {
             step.answered(self.env.now(), &mut result);
@@ -80,7 +80,7 @@ impl Node {
 
     /// Asks an address of which only the address is known.
     pub(crate) async fn call_address(&self, to: &Address, body: Request, deadline: Instant) -> Result<Reply> {
-        let call = Call { head: self.head(deadline, 0), body };
+        let call = self.calling(body, deadline, 0);
         let reply = self.transport.call(to, call, deadline).await.map_err(call_error)?;
         match reply.body {
             Response::Failure(error) => Err(error),
@@ -90,7 +90,7 @@ impl Node {
 
     /// Asks `peer` for a stream; each item must come within `idle_max`.
     pub(crate) async fn open(&self, peer: &Peer, body: Request, idle_max: Duration) -> Result<Box<dyn Responses>> {
-        let call = Call { head: self.head(self.env.now() + idle_max, 0), body };
+        let call = self.calling(body, self.env.now() + idle_max, 0);
         self.transport.open(&peer.address, call, idle_max).await.map_err(|error| {
             self.blame(peer, &error);
             call_error(error)
@@ -99,8 +99,8 @@ impl Node {
 
     /// Tells `to` without waiting.
     pub(crate) fn tell(&self, to: &Address, body: Request) {
-        let head = self.head(self.env.now() + self.config.request_timeout, 0);
-        self.transport.send(to, Call { head, body });
+        let deadline = self.env.now() + self.config.request_timeout;
+        self.transport.send(to, self.calling(body, deadline, 0));
     }
 
     pub(crate) fn head(&self, deadline: Instant, attempt: u32) -> Head {
@@ -112,7 +112,21 @@ impl Node {
             trace_id: trace_id(),
             attempt,
             view: self.view.load().fingerprint(),
+            clock: 0,
         }
+    }
+
+    /// A call with this body. What keeps the ring together tells our clock, and so do comparisons, after which nobody who has
+    /// adopted our list stamps under another any more.
+    pub(super) fn calling(&self, body: Request, deadline: Instant, attempt: u32) -> Call {
+        let tells = matches!(body, Request::Ping { .. } | Request::Exchange { .. } | Request::Compare { .. });
+        let clock = if tells { self.clock() } else { 0 };
+        Call { head: Head { clock, ..self.head(deadline, attempt) }, body }
+    }
+
+    /// What our clock says, for others; those of clients stamp nothing.
+    pub(super) fn clock(&self) -> u64 {
+        if self.is_client() { 0 } else { self.hlc.reading(self.env.wall_ms()) }
     }
 
     /// How long one attempt at `peer` may take: what its round trips say, but a fair part of what is left at most.
@@ -134,6 +148,7 @@ impl Node {
             let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
             return Err(if refused { error } else { error.unknown_outcome() });
         }
+        self.hear_clock(&reply.head);
         // A refusal that its transport made names none.
         if reply.head.view != 0 {
             self.compare_view(peer.boot, reply.head.view);

@@ -12,7 +12,7 @@ use super::Node;
 use super::peers::Peer;
 use crate::error::ErrorKind;
 use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
-use crate::transport::{Call, Reply, TransportError};
+use crate::transport::{Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
@@ -211,7 +211,7 @@ impl Node {
         };
         let ping = Request::Ping { boot: peer.boot, records };
         let deadline = self.env.now() + patience;
-        let call = Call { head: self.head(deadline, 0), body: ping };
+        let call = self.calling(ping, deadline, 0);
         let answer = self.transport.call(&peer.address, call, deadline).await;
         let alive = match answer {
             Ok(reply) if reply.head.sender == peer.boot => match self.accept_reply(peer, reply) {
@@ -242,7 +242,7 @@ impl Node {
         let mut asked = FuturesUnordered::new();
         for helper in helpers {
             let request = Request::PingFor { address: peer.address.clone(), boot: peer.boot };
-            let call = Call { head: self.head(self.env.now() + patience * 2, 0), body: request };
+            let call = self.calling(request, self.env.now() + patience * 2, 0);
             asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));
         }
         let mut outcome = Indirect { asked: asked.len(), answered: 0, alive: false };
@@ -270,7 +270,7 @@ impl Node {
     pub(super) async fn answers_at(&self, address: &Address, boot: u64, until: Instant) -> bool {
         let deadline = until.min(self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval));
         let ping = Request::Ping { boot, records: Vec::new() };
-        let call = Call { head: self.head(deadline, 0), body: ping };
+        let call = self.calling(ping, deadline, 0);
         let answer = self.transport.call(address, call, deadline).await;
         answered_by(&answer) == Some(boot)
     }

@@ -116,10 +116,7 @@ impl Node {
         };
         for peer in neighbours {
             let until = deadline.min(self.deadline_for_maintenance());
-            let call = crate::transport::Call {
-                head: self.head(until, 0),
-                body: Request::Ping { boot: peer.boot, records: Vec::new() },
-            };
+            let call = self.calling(Request::Ping { boot: peer.boot, records: Vec::new() }, until, 0);
             match self.transport.call(&peer.address, call, until).await {
                 Ok(reply) if reply.head.view == self.view().fingerprint() => {}
                 Ok(reply) => {

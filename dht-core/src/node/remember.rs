@@ -18,6 +18,8 @@ use crate::wire::facts::Facts;
 
 /// Between two writes of what is remembered.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Clocks drift: not every millisecond of it is worth a write.
+const AHEAD_STEP_MS: u64 = 100;
 /// Lives that are remembered, to know an older backup by.
 const BOOTS_MAX: usize = 64;
 
@@ -98,6 +100,7 @@ impl Node {
             own: None,
             others: Vec::new(),
             lagging: Vec::new(),
+            ahead_ms: 0,
         };
         let former = self.former.clone().unwrap_or_else(bare);
         let facts = Facts { boots: self.boots(), ..former };
@@ -121,6 +124,7 @@ impl Node {
             own: Some(state.members.own().clone()),
             others: others.filter(|record| record.node_id != self.node_id).cloned().collect(),
             lagging: state.table.slots_where(|slot| slot.catch_up.is_some()),
+            ahead_ms: self.hlc.ahead_ms().next_multiple_of(AHEAD_STEP_MS),
         })
     }
 

@@ -14,7 +14,7 @@ use super::peers::Peer;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
-use crate::transport::{Call, Reply};
+use crate::transport::Reply;
 use crate::wire::message::{Request, Response};
 
 /// Heartbeat intervals between two looks; an isolated node looks at every one.
@@ -65,7 +65,7 @@ impl Node {
     async fn greet(&self, address: &Address) -> Option<Reply> {
         let deadline = self.env.now() + self.config.request_timeout;
         let ping = Request::Ping { boot: 0, records: Vec::new() };
-        self.transport.call(address, Call { head: self.head(deadline, 0), body: ping }, deadline).await.ok()
+        self.transport.call(address, self.calling(ping, deadline, 0), deadline).await.ok()
     }
 
     async fn look_for_dead(&self, peer: &Peer) {

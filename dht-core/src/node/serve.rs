@@ -20,7 +20,7 @@ use crate::store::{Merged, Ticket};
 use crate::transport::{Answer, BoxFuture, Call, Reply, Responses, TransportError};
 use crate::wire::limits::ITEMS_MAX;
 use crate::wire::message::{
-    CompareItem, CompareResult, FetchItem, FetchResult, PullItem, Request, Response, StoreItem, StoreResult,
+    CompareItem, CompareResult, FetchItem, FetchResult, Head, PullItem, Request, Response, StoreItem, StoreResult,
 };
 
 /// The slots of one message, most often one.
@@ -53,6 +53,7 @@ impl Node {
         if head.ring_id.is_some() && ours.is_some() && head.ring_id != ours {
             return self.serve_stranger(call, deadline);
         }
+        self.hear_clock(&head);
         if head.sender != 0 && head.view != 0 {
             self.compare_view(head.sender, head.view);
         }
@@ -209,7 +210,9 @@ impl Node {
     }
 
     fn reply(&self, body: Response) -> Reply {
-        Reply::new(self.head(self.env.now(), 0), body)
+        let tells = matches!(body, Response::Pong { .. } | Response::Welcome { .. } | Response::Compared { .. });
+        let clock = if tells { self.clock() } else { 0 };
+        Reply::new(Head { clock, ..self.head(self.env.now(), 0) }, body)
     }
 
     fn later<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F + Send + 'static) -> Answer

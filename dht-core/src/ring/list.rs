@@ -237,6 +237,9 @@ impl SlotTable {
             let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.begin_again(&lists.present, &lists.former, switch.now);
+            let is_me = |owner: &&Incarnate| owner.0 == *switch.me;
+            let leads = lists.present.first().as_ref().is_some_and(is_me);
+            catch_up.succeeds(lists.former.first().filter(|owner| leads && !is_me(owner)));
             (Standing::Newcomer, Some(catch_up))
         } else if caught_up && lists.was_listed {
             // Only for the list that it has just lost: what is written after that is not its to know.

@@ -95,8 +95,10 @@ impl Seat {
         self.state().list
     }
 
+    /// It goes by the present list, of course.
     fn merged_from(&mut self, name: &str) -> bool {
         let list = self.list();
+        self.table.adopted_by(SLOT, &source(name));
         self.table.merged_from(SLOT, list, &source(name))
     }
 }
@@ -267,6 +269,28 @@ fn a_list_change_restarts_a_catch_up_and_the_sources_add_up() {
         assert!(sources(seat.state()).len() <= SOURCES_MAX);
     }
     assert_eq!(sources(seat.state()).len(), SOURCES_MAX);
+}
+
+/// The owner before may stamp writes until it goes by the present list: nobody else's word makes up for its clock.
+#[test]
+fn a_new_owner_hears_the_owner_before() {
+    let (a, b, c) = (node("a", 10), node("b", 12), node("c", 13));
+    let list = |seat: &Seat| seat.list();
+    let mut seat = Seat::outside(&[&a, &b, &c], 3);
+    // It comes in front of all others: a owned the slot, and is in its list still.
+    assert_eq!(seat.see(&[&node("me", 5), &a, &b, &c]), Some(Standing::Newcomer));
+    assert!(seat.table.stamps_at(SLOT).is_some());
+    let members = list(&seat);
+    for name in ["b", "c"] {
+        assert!(!seat.table.merged_from(SLOT, members, &source(name)), "a may stamp still");
+    }
+    assert!(!seat.table.adopted_by(SLOT, &(NodeId::new("a"), 2)), "another life of it");
+    assert!(seat.table.adopted_by(SLOT, &source("a")) && seat.table.stamps_at(SLOT).is_none());
+    assert!(seat.table.merged_from(SLOT, members, &source("b")), "then two of three are enough");
+    // Who comes in behind the owner has nothing to stamp.
+    let mut seat = Seat::outside(&[&a, &b, &c], 3);
+    assert_eq!(seat.see(&[&a, &node("me", 11), &b, &c]), Some(Standing::Newcomer));
+    assert!(seat.table.stamps_at(SLOT).is_none());
 }
 
 #[test]

@@ -47,7 +47,8 @@ impl Reunion {
     /// else can say the same.
     pub(crate) fn is_whole(&self, slot: Slot, others: usize) -> bool {
         let len = self.former.replica_list(slot, self.replicas).len();
-        others + usize::from(self.kept(slot)) >= len.min((may_lack(self.replicas) + 1).max(len / 2 + 1))
+        let majority = if planted!("half_is_whole") { 0 } else { len / 2 + 1 };
+        others + usize::from(self.kept(slot)) >= len.min((may_lack(self.replicas) + 1).max(majority))
     }
 }
 

@@ -88,7 +88,7 @@ each_check!(in_turn);
 const USUAL: Bounds = Bounds { buffer_size: 1_024, frame_max: 1 << 20 };
 
 /// Of every answer that a service of ours gives.
-const ANSWER_HEAD: Head = Head { ring_id: None, sender: 2, deadline_ms: 0, trace_id: 3, attempt: 0, view: 4 };
+const ANSWER_HEAD: Head = Head { ring_id: None, sender: 2, deadline_ms: 0, trace_id: 3, attempt: 0, view: 4, clock: 0 };
 
 /// Runs a check on a fresh pair and sees that nothing is left of it.
 async fn with_pair(make: &impl AsyncFn(Bounds) -> Pair, bounds: Bounds, check: impl AsyncFnOnce(&Pair)) {
@@ -121,7 +121,7 @@ impl Pair {
 }
 
 fn ask(word: &str) -> Call {
-    let head = Head { ring_id: None, sender: 1, deadline_ms: 60_000, trace_id: 2, attempt: 0, view: 3 };
+    let head = Head { ring_id: None, sender: 1, deadline_ms: 60_000, trace_id: 2, attempt: 0, view: 3, clock: 0 };
     Call { head, body: Request::Describe { topic: Topic::Locate, key: Bytes::copy_from_slice(word.as_bytes()) } }
 }
 

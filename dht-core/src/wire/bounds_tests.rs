@@ -349,7 +349,7 @@ fn results_and_arrays() {
 #[test]
 fn the_smallest_digest_of_a_node_passes() {
     let digest = message::NodeDigest { node: 0, boot: 1, incarnation: 0, verdict: crate::ring::record::Verdict::Dead };
-    let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+    let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0, clock: 0 };
     let synced = |digests| Response::Synced { differing: Vec::new(), digests, lists: Vec::new() };
     let reply = decode_reply(encode_reply(&Reply::new(head, synced(vec![digest])))).unwrap();
     assert!(matches!(&reply.body, Response::Synced { digests, .. } if *digests == [digest]), "{reply:?}");
@@ -373,6 +373,7 @@ fn golden() -> Vec<(&'static str, Bytes)> {
         trace_id: 0x2222,
         attempt: 1,
         view: 0x3333,
+        clock: 0,
     };
     let answer = Head { deadline_ms: 0, attempt: 0, ..head };
     let list = ListId { counter: 5, members: 0x4444, epoch: 0 };

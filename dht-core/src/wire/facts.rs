@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) others: Vec<NodeRecord>,
     /// Slots that it had in its lists and had not caught up with.
     pub(crate) lagging: Vec<Slot>,
+    /// How far ahead of its wall clock it stamped: see `Hlc`.
+    pub(crate) ahead_ms: u64,
 }
 
 #[derive(prost::Message)]
@@ -55,6 +57,8 @@ struct Shape {
     others: Vec<proto::NodeRecord>,
     #[prost(fixed32, repeated, tag = "11")]
     lagging: Vec<u32>,
+    #[prost(uint64, tag = "12")]
+    ahead_ms: u64,
 }
 
 impl Facts {
@@ -72,6 +76,7 @@ impl Facts {
             own: self.own.as_ref().map(Into::into),
             others: self.others.iter().map(Into::into).collect(),
             lagging: self.lagging.iter().map(|slot| slot.0).collect(),
+            ahead_ms: self.ahead_ms,
         };
         shape.encode_to_vec().into()
     }
@@ -116,6 +121,7 @@ impl Facts {
             own: shape.own.map(TryInto::try_into).transpose()?,
             others,
             lagging: shape.lagging.into_iter().map(Slot).collect(),
+            ahead_ms: shape.ahead_ms,
         })
     }
 }
@@ -145,6 +151,7 @@ mod tests {
             own: Some(test_record("me")),
             others: vec![test_record("a"), test_record("b")],
             lagging: vec![Slot(0), Slot(77)],
+            ahead_ms: 1_200,
         }
     }
 

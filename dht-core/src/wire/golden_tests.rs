@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::hello::{HELLO_LEN_MAX, Hello};
-use super::message::{Request, Response};
+use super::message::{Head, Request, Response};
 use super::*;
 use crate::transport::{Call, Reply};
 
@@ -50,12 +50,13 @@ impl Golden {
 /// What this release makes of the samples, by file name.
 fn made() -> BTreeMap<String, Golden> {
     let requests = samples::requests().into_iter().map(|(name, body)| {
-        let call = Call { head: samples::request_head(), body };
+        let call = Call { head: Head { clock: samples::clock_of(name), ..samples::request_head() }, body };
         let frame = encode_call_framed(&call, FrameKind::Request, REQUEST_ID, LEN_MAX).expect("short");
         (format!("request.{name}"), Golden { frame: frame.to_vec(), meaning: shown(&call) })
     });
     let responses = samples::responses().into_iter().map(|(name, body)| {
-        let reply = Reply { trace: samples::trace_of(name), ..Reply::new(samples::response_head(), body) };
+        let head = Head { clock: samples::clock_of(name), ..samples::response_head() };
+        let reply = Reply { trace: samples::trace_of(name), ..Reply::new(head, body) };
         let frame = encode_reply_framed(&reply, FrameKind::Response, REQUEST_ID, LEN_MAX).expect("short");
         (format!("response.{name}"), Golden { frame: frame.to_vec(), meaning: shown(&reply) })
     });

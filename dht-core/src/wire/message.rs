@@ -16,7 +16,7 @@ use crate::ring::slot::Slot;
 pub(crate) use crate::ring::vnode::Pointer;
 
 /// What every message carries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head {
     /// The sender's ring; `None` while it is in none.
     pub(crate) ring_id: Option<RingId>,
@@ -30,6 +30,8 @@ pub struct Head {
     pub(crate) attempt: u32,
     /// The sender's view fingerprint; 0 for none.
     pub(crate) view: u64,
+    /// What the sender's hybrid logical clock says, in messages that keep the ring together; 0: not told.
+    pub(crate) clock: u64,
 }
 
 impl Head {

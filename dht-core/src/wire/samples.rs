@@ -31,12 +31,17 @@ const LIST: ListId = ListId { counter: 5, members: 0x4444, epoch: 0 };
 
 /// The envelope of every request here: of a node in no ring, so that a node of any ring answers.
 pub(super) fn request_head() -> Head {
-    Head { ring_id: None, sender: 0x1111, deadline_ms: 1_500, trace_id: 0x2222, attempt: 1, view: 0x3333 }
+    Head { ring_id: None, sender: 0x1111, deadline_ms: 1_500, trace_id: 0x2222, attempt: 1, view: 0x3333, clock: 0 }
 }
 
 /// The envelope of every response here.
 pub(super) fn response_head() -> Head {
     Head { ring_id: Some(RING), deadline_ms: 0, attempt: 0, ..request_head() }
+}
+
+/// What the sender of the message of that name tells of its clock.
+pub(super) fn clock_of(message: &str) -> u64 {
+    if message.ends_with(".clock") { 0x019b_76da_0000_0007 } else { 0 }
 }
 
 /// What the response of that name tells of how it was made.
@@ -70,6 +75,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
     vec![
         ("ping", Request::Ping { boot: 0, records: vec![node("a"), left("b")] }),
         ("ping.boot", Request::Ping { boot: 9, records: Vec::new() }),
+        ("ping.clock", Request::Ping { boot: 0, records: Vec::new() }),
         ("ping_for", Request::PingFor { address: Address::new("127.0.0.1:1"), boot: 9 }),
         ("sync", Request::Sync { sums: vec![1, 2, 3, u64::MAX], gone: true, lists: vec![(SLOT, LIST)] }),
         (
@@ -146,6 +152,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
     let digest = NodeDigest { node: 3, boot: 9, incarnation: 2, verdict: Verdict::Suspect };
     vec![
         ("pong", Response::Pong { records: vec![node("a")] }),
+        ("pong.clock", Response::Pong { records: Vec::new() }),
         ("probed", Response::Probed { alive: true }),
         ("synced", Response::Synced { differing: vec![0, 5], digests: vec![digest], lists: vec![(SLOT, LIST)] }),
         ("exchanged", Response::Exchanged { records: vec![node("a"), left("b")] }),

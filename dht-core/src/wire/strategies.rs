@@ -76,14 +76,15 @@ fn span() -> impl Strategy<Value = Span> {
 }
 
 fn head() -> impl Strategy<Value = Head> {
-    let numbers = (any::<u64>(), 0..=DEADLINE_MS_MAX, any::<u64>(), any::<u32>(), any::<u64>());
-    (option::of(ring_id()), numbers).prop_map(|(ring_id, (sender, deadline_ms, trace_id, attempt, view))| Head {
+    let numbers = (any::<u64>(), 0..=DEADLINE_MS_MAX, any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>());
+    (option::of(ring_id()), numbers).prop_map(|(ring_id, (sender, deadline_ms, trace_id, attempt, view, clock))| Head {
         ring_id,
         sender,
         deadline_ms,
         trace_id,
         attempt,
         view,
+        clock,
     })
 }
 

@@ -37,6 +37,8 @@ pub const MS: u64 = 1_000_000;
 pub enum Action {
     /// A read.
     Get,
+    /// A read at level `one`, which may be behind.
+    Peek,
     /// A write; `ttl_ms` 0: for ever.
     Put {
         /// What is to be there.
@@ -152,8 +154,13 @@ impl Operation {
         match self.outcome {
             Outcome::Done(told) => told.changed,
             Outcome::Rejected => false,
-            Outcome::Unknown => self.action != Action::Get,
+            Outcome::Unknown => self.action != Action::Get && !self.peeks(),
         }
+    }
+
+    /// It may tell of any time.
+    pub fn peeks(&self) -> bool {
+        self.action == Action::Peek
     }
 
     /// The value that it would leave; `None` for what leaves none, or one that depends on what was there.
@@ -303,6 +310,16 @@ impl History {
     /// Per key.
     pub fn keys(&self) -> &[KeyHistory] {
         &self.keys
+    }
+
+    /// What was begun at that time or later, and what of the time before may take effect still.
+    pub fn since(&self, now_ns: u64) -> Self {
+        let late = |o: &&Operation| o.begin >= now_ns || o.outcome == Outcome::Unknown;
+        let keys = self.keys.iter().map(|key| {
+            let operations = key.operations.iter().filter(late).copied().collect();
+            KeyHistory { name: key.name.clone(), kind: key.kind, operations }
+        });
+        Self { keys: keys.collect(), index: FixedMap::default(), instant: self.instant }
     }
 
     /// How many operations there were, and how many of unknown outcome.

@@ -48,7 +48,7 @@ fn effects(operations: &[Operation], writers: &FixedMap<i64, u32>, report: &mut 
             report(Rule::Honest, format!("{seen:?} sees {value}, whose write changed nothing: {write:?}"));
         } else if write.begin > seen.end || writer as usize == at {
             report(Rule::Causal, format!("{seen:?} sees {value} before it was asked for: {write:?}"));
-        } else {
+        } else if !seen.peeks() {
             let effect = &mut effects[writer as usize];
             *effect = (*effect).min(seen.end);
         }
@@ -82,13 +82,18 @@ fn fresh(
             gone.push((operation.begin, effects[at]));
         }
         if let Some(ttl) = operation.ttl() {
-            // At the millisecond that this is the end of, it may be gone already.
+            // At the millisecond that this is the end of, it may be gone already; and it stays so until the next write, which is
+            // none that was asked for before that.
             let expires = operation.begin / MS * MS + ttl.saturating_sub(skew_ms * MS);
-            gone.push((expires.saturating_sub(1), NEVER));
+            let expired = match operation.told() {
+                Some(_) => operation.end.saturating_add(ttl).saturating_add(2 * skew_ms * MS),
+                None => NEVER,
+            };
+            gone.push((expires.saturating_sub(1), expired));
         }
     }
     let gone = Highest::of(gone);
-    for operation in operations {
+    for operation in operations.iter().filter(|o| !o.peeks()) {
         let Some(told) = operation.told() else { continue };
         let (begun, by) = latest.before(operation.begin).unwrap_or((0, INITIAL));
         match told.sight {
@@ -125,7 +130,7 @@ fn replaced(operations: &[Operation], writers: &FixedMap<i64, u32>, report: &mut
     if next.is_empty() {
         return;
     }
-    for (_, operation, value) in sights(operations) {
+    for (_, operation, value) in sights(operations).filter(|(_, o, _)| !o.peeks()) {
         if let Some(by) = next.get(&value).map(|by| &operations[*by as usize])
             && by.end < operation.begin
         {
@@ -155,12 +160,12 @@ fn replaced(operations: &[Operation], writers: &FixedMap<i64, u32>, report: &mut
 
 fn versions(operations: &[Operation], report: &mut dyn FnMut(Rule, String)) {
     let known = |o: &Operation| Some((o.end, o.told()?.version?));
-    let highest = Highest::of(operations.iter().filter_map(known).collect());
+    let highest = Highest::of(operations.iter().filter(|o| !o.peeks()).filter_map(known).collect());
     let mut seen: Vec<(Version, Option<i64>, u32)> = Vec::with_capacity(operations.len());
     for (at, operation) in operations.iter().enumerate() {
         let Some(told) = operation.told() else { continue };
         let Some(version) = told.version else { continue };
-        let floor = highest.before(operation.begin);
+        let floor = highest.before(operation.begin).filter(|_| !operation.peeks());
         if floor.is_some_and(|floor| version < floor || told.changed && version == floor) {
             let floor = floor.unwrap_or_default();
             report(Rule::Rising, format!("{operation:?} has {version}, but {floor} was known before it began"));

@@ -38,7 +38,8 @@ struct Search<'a> {
 
 /// Searches with at most `steps_max` steps. `operations` are those of one key without expiry, in the order of the begins.
 pub fn linearizable(operations: &[Operation], steps_max: u64) -> Verdict {
-    let useful: Vec<Operation> = operations.iter().filter(|o| o.outcome != Outcome::Rejected).copied().collect();
+    let useful: Vec<Operation> =
+        operations.iter().filter(|o| o.outcome != Outcome::Rejected && !o.peeks()).copied().collect();
     let useful = without_the_unseen(useful);
     let mut search = Search {
         operations: &useful,
@@ -165,7 +166,7 @@ fn apply(operation: &Operation, state: Option<i64>) -> Option<Option<i64>> {
     }
     let changes = known.is_none_or(|told| told.changed);
     let after = match operation.action {
-        Action::Get | Action::Expire { .. } => state,
+        Action::Get | Action::Peek | Action::Expire { .. } => state,
         Action::Put { value, .. } | Action::GetAndPut { value } => Some(value),
         Action::Delete | Action::GetAndDelete => None,
         Action::Increment { by } => Some(state.unwrap_or(0) + by),

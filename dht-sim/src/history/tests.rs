@@ -274,10 +274,33 @@ fn expiry_is_allowed_for_and_checked() {
     assert_eq!(immortal(&[], 13), [Rule::Expiry]);
     assert_eq!(immortal(&[(5, 6)], 13), [], "it may live for ever since then");
     assert_eq!(immortal(&[(14, 15)], 13), [Rule::Expiry], "that came too late");
+    // What expired before another write was asked for does not explain that nothing is there after it.
+    let rewritten = || history().wrote(1, (20 * MS, 21 * MS), Action::Put { value: 2, ttl_ms: 60_000 }, 6);
+    assert_eq!(rewritten().missed(2, (30 * MS, 31 * MS)).rules(Kind::Expiring), [Rule::Present]);
+    assert_eq!(
+        history().wrote(1, (12 * MS, 13 * MS), PUT(2), 6).missed(2, (30 * MS, 31 * MS)).rules(Kind::Expiring),
+        []
+    );
     // A longer life does not hide the value.
     let expire = Action::Expire { ttl_ms: 100 };
     let longer = history().told(2, (3 * MS, 4 * MS), expire, Sight::Live, true, None);
     assert_eq!(longer.read(3, (5 * MS, 6 * MS), 1, 6).rules(Kind::Expiring), []);
+}
+
+/// At level `one` anything that was once there may be told, but nothing else.
+#[test]
+fn reads_of_one_replica_may_be_behind() {
+    let peek = |sight: Sight, version| (Action::Peek, sight, false, Some(version));
+    let history = || key().wrote(1, (1, 2), PUT(1), 5).wrote(1, (3, 4), PUT(2), 6);
+    let told =
+        |history: Key, (action, sight, changed, version)| history.told(2, (10, 11), action, sight, changed, version);
+    told(history(), peek(Sight::Value(1), 5)).good(Register);
+    told(history(), (Action::Peek, Sight::Absent, false, None)).good(Register);
+    let rules = |history: Key| history.rules(Register);
+    assert_eq!(rules(told(history(), peek(Sight::Value(7), 5))), [Rule::Written, Rule::OneValue]);
+    assert_eq!(rules(told(history(), peek(Sight::Value(2), 5))), [Rule::OneValue]);
+    let rejected = history().with(3, (5, 6), PUT(3), Outcome::Rejected);
+    assert_eq!(rules(told(rejected, peek(Sight::Value(3), 7))), [Rule::Honest]);
 }
 
 /// Of register and search, the former must never say more than the latter: random histories of a key that is not

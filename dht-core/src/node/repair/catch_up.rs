@@ -142,6 +142,9 @@ impl Node {
                 needs.list.counter = theirs.list.counter;
             }
             needs.unheard.remove(&peer.boot);
+            if state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot)) {
+                self.progress.step();
+            }
             match theirs.standing {
                 Standing::CaughtUp => {
                     needs.caught_up.insert(peer.boot);

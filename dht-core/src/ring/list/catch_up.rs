@@ -15,6 +15,9 @@ use crate::ring::slot::Slot;
 /// is dropped, which can only make the catch-up slower.
 pub(super) const SOURCES_MAX: usize = 8;
 
+/// An owner before that has not answered for so long is silent, and may be dead.
+const OWNER_MAX: Duration = Duration::from_secs(1);
+
 /// After so long with busy sources only, a newcomer holds up no joins: whoever joins may be the help that is needed.
 const BUSY_MAX: Duration = Duration::from_secs(60);
 
@@ -43,6 +46,9 @@ pub(crate) struct CatchUp {
     pub(crate) reunited: SmallVec<[NodeId; 2]>,
     /// The whole ring returns: who is not there yet may still come.
     pub(crate) returns: bool,
+    /// Owners before this node, in the present list, that have not said yet that they go by it: until then they may stamp writes
+    /// of their own.
+    owners: SmallVec<[Incarnate; 1]>,
 }
 
 impl CatchUp {
@@ -59,7 +65,22 @@ impl CatchUp {
             gathered: SmallVec::new(),
             reunited: SmallVec::new(),
             returns,
+            owners: SmallVec::new(),
         }
+    }
+
+    /// This node owns the slot now, and `owner` did before; in other lists than `present` nobody stamps who is heard of.
+    pub(super) fn succeeds(&mut self, owner: Option<&Incarnate>) {
+        let present = &self.present;
+        self.owners.retain(|owner| present.contains(owner));
+        let heard = planted!("owner_not_heard");
+        self.owners.extend(owner.filter(|owner| present.contains(owner) && !heard).cloned());
+        self.owners.dedup();
+    }
+
+    /// Until when this node leaves the stamping to the owner before it; `None`: it need not.
+    fn stamps_at(&self) -> Option<Instant> {
+        (!self.owners.is_empty()).then(|| self.since + OWNER_MAX)
     }
 
     /// The list is another now: `present` instead of `former`.
@@ -89,6 +110,21 @@ impl CatchUp {
 }
 
 impl SlotTable {
+    /// Notes that a node goes by the present list of the slot, and has told its clock since.
+    pub(crate) fn adopted_by(&mut self, slot: Slot, node: &Incarnate) -> bool {
+        let catch_up = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut());
+        catch_up.is_some_and(|catch_up| {
+            let waiting = catch_up.owners.len();
+            catch_up.owners.retain(|owner| owner != node);
+            catch_up.owners.len() < waiting
+        })
+    }
+
+    /// Until when this node leaves it to the former owner to stamp what is written in the slot; `None`: it need not.
+    pub(crate) fn stamps_at(&self, slot: Slot) -> Option<Instant> {
+        self.states.get(&slot)?.catch_up.as_ref()?.stamps_at()
+    }
+
     /// Notes that a caught-up source of the slot answered.
     pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
         if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
@@ -139,7 +175,7 @@ impl SlotTable {
         }
         let merged = &catch_up.merged;
         let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
-        let enough = catch_up.sources.iter().any(met) || met(&catch_up.present);
+        let enough = (catch_up.sources.iter().any(met) || met(&catch_up.present)) && catch_up.owners.is_empty();
         if enough {
             state.promote();
         }
@@ -201,7 +237,7 @@ impl SlotTable {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
         let Some(catch_up) = state.catch_up.as_ref().filter(|c| c.returns) else { return false };
         let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
-        let all = !caught_up.is_empty() && caught_up.iter().all(merged);
+        let all = !caught_up.is_empty() && caught_up.iter().all(merged) && catch_up.owners.is_empty();
         if all {
             state.promote();
         }

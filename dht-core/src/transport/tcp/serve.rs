@@ -85,6 +85,7 @@ impl Requests {
                 trace_id: 0,
                 attempt: 0,
                 view: 0,
+                clock: 0,
             },
             len_max: self.shared.frame_max,
         };

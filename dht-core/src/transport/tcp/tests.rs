@@ -107,7 +107,7 @@ impl Service for Echo {
 }
 
 pub(super) fn ask(text: &str) -> Call {
-    let head = Head { ring_id: None, sender: 1, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+    let head = Head { ring_id: None, sender: 1, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0, clock: 0 };
     Call { head, body: Request::Describe { topic: Topic::Node, key: Bytes::copy_from_slice(text.as_bytes()) } }
 }
 

@@ -332,7 +332,7 @@ impl Shared {
 
 impl Ticket {
     fn new(shared: &Arc<Shared>, from: Link, header: Header) -> Self {
-        let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+        let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0, clock: 0 };
         Self { shared: shared.clone(), from, header, head, done: false }
     }
 
@@ -400,6 +400,7 @@ fn answered_by(request: &Head, boot: u64, body: Response) -> Reply {
         trace_id: request.trace_id,
         attempt: request.attempt,
         view: 0,
+        clock: 0,
     };
     Reply::new(head, body)
 }

@@ -211,7 +211,7 @@ impl Shared {
     async fn seal_key(&self, to: &Address, known: u64) -> Result<(u64, Option<SealingKey>), TransportError> {
         let deadline = self.env.now() + self.connect_timeout;
         let deadline_ms = u32::try_from(self.connect_timeout.as_millis()).unwrap_or(u32::MAX);
-        let head = Head { ring_id: None, sender: self.boot, deadline_ms, trace_id: 0, attempt: 0, view: 0 };
+        let head = Head { ring_id: None, sender: self.boot, deadline_ms, trace_id: 0, attempt: 0, view: 0, clock: 0 };
         let reply = self.tcp.call(to, Call { head, body: Request::SealKey { known } }, deadline).await?;
         match reply.body {
             Response::SealKey { id, key } => Ok((id, key)),

@@ -24,7 +24,7 @@ fn small(len: usize) -> Answered {
 }
 
 fn large(len: usize) -> Answered {
-    let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0 };
+    let head = Head { ring_id: None, sender: 0, deadline_ms: 0, trace_id: 0, attempt: 0, view: 0, clock: 0 };
     Answered::Large(Box::new(Reply::new(head, Response::Described { json: String::new() })), len)
 }
 

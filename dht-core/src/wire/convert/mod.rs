@@ -27,9 +27,9 @@ impl From<&Call> for proto::Call {
     fn from(call: &Call) -> Self {
         let (head, body) = (&call.head, Some((&call.body).into()));
         let (ring_high, ring_low) = ring_id_halves(head.ring_id);
-        let (sender, view, trace_id) = (head.sender, head.view, head.trace_id);
+        let (sender, view, trace_id, clock) = (head.sender, head.view, head.trace_id, head.clock);
         let (deadline_ms, attempt) = (head.deadline_ms, head.attempt);
-        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, body }
+        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, clock, body }
     }
 }
 
@@ -37,27 +37,27 @@ impl From<&Reply> for proto::Reply {
     fn from(reply: &Reply) -> Self {
         let (head, body) = (&reply.head, Some((&reply.body).into()));
         let (ring_high, ring_low) = ring_id_halves(head.ring_id);
-        let (sender, view, trace_id) = (head.sender, head.view, head.trace_id);
+        let (sender, view, trace_id, clock) = (head.sender, head.view, head.trace_id, head.clock);
         let (deadline_ms, attempt) = (head.deadline_ms, head.attempt);
         let trace = reply.trace.as_deref().map(trace::spans_bytes);
-        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, trace, body }
+        Self { ring_high, ring_low, sender, deadline_ms, trace_id, attempt, view, clock, trace, body }
     }
 }
 
 /// The envelope of a call.
 pub(super) fn call_head(call: &proto::Call) -> Result<Head> {
-    let (sender, view, trace_id) = (call.sender, call.view, call.trace_id);
+    let (sender, view, trace_id, clock) = (call.sender, call.view, call.trace_id, call.clock);
     let (deadline_ms, attempt) = (call.deadline_ms.min(DEADLINE_MS_MAX), call.attempt);
     let ring_id = ring_id(call.ring_high, call.ring_low)?;
-    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
+    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view, clock })
 }
 
 /// The envelope of a reply.
 pub(super) fn reply_head(reply: &proto::Reply) -> Result<Head> {
-    let (sender, view, trace_id) = (reply.sender, reply.view, reply.trace_id);
+    let (sender, view, trace_id, clock) = (reply.sender, reply.view, reply.trace_id, reply.clock);
     let (deadline_ms, attempt) = (reply.deadline_ms, reply.attempt);
     let ring_id = ring_id(reply.ring_high, reply.ring_low)?;
-    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view })
+    Ok(Head { ring_id, sender, deadline_ms, trace_id, attempt, view, clock })
 }
 
 /// What a reply tells of how it was made; `None` of a call that was not traced, or of an older node.

@@ -31,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
+    #[prost(fixed64, tag = "9")]
+    pub(crate) clock: u64,
     #[prost(
         oneof = "Request",
         tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 42, 43"
@@ -55,6 +57,8 @@ pub(crate) struct Reply {
     pub(crate) attempt: u32,
     #[prost(fixed64, tag = "7")]
     pub(crate) view: u64,
+    #[prost(fixed64, tag = "9")]
+    pub(crate) clock: u64,
     /// [`Spans`], of an answer to a traced call.
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub(crate) trace: Option<Bytes>,

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dht_core::{Dht, Env, Error, Expected as Wanted, GetOptions, Number, PutOptions, Swap, Value, Version, Versioned};
+use dht_core::{
+    Consistency, Dht, Env, Error, Expected as Wanted, GetOptions, Number, PutOptions, Swap, Value, Version, Versioned,
+};
 
 use super::mix::{Mix, Work};
 use crate::history::{Action, Expected, History, Kind, Outcome, Sight, Token, Told};
@@ -19,11 +21,30 @@ const VALUES: i64 = 1_000_000;
 pub(super) struct Book {
     world: World,
     history: Arc<Mutex<History>>,
+    /// What took longer than it may.
+    late: Arc<Mutex<Vec<(String, Duration)>>>,
 }
+
+/// A call that is begun: what is noted of it, since when it lasts.
+struct Begun(Token, u64);
+
+/// No call lasts longer than the nodes' default for them, and what the paused clock rounds up to; processes that stand still make
+/// calls late by that.
+const CALL_MAX: Duration = Duration::from_millis(2_005);
 
 impl Book {
     pub(super) fn new(world: World) -> Self {
-        Self { world, history: Arc::default() }
+        Self { world, history: Arc::default(), late: Arc::default() }
+    }
+
+    /// # Errors
+    /// Which calls ended later than `paused` after they should have.
+    pub(super) fn in_time(&self, paused: Duration) -> Result<(), String> {
+        let late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        match late.iter().filter(|(_, took)| *took > CALL_MAX + paused).max_by_key(|(_, took)| *took) {
+            Some((what, took)) => Err(format!("a call took {took:?}: {what}")),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
@@ -34,16 +55,28 @@ impl Book {
         self.world.now().as_nanos() as u64
     }
 
-    fn begin(&self, client: u32, key: &str, action: Action) -> Token {
+    fn begin(&self, client: u32, key: &str, action: Action) -> Begun {
         let kind = match key.split('/').next() {
             Some("count") => Kind::Counter,
             Some("expiring") => Kind::Expiring,
             _ => Kind::Register,
         };
-        self.history().begin(self.now_ns(), client, key, kind, action)
+        let now_ns = self.now_ns();
+        Begun(self.history().begin(now_ns, client, key, kind, action), now_ns)
     }
 
-    fn end<T>(&self, token: Token, result: Result<T, Error>, told: impl FnOnce(&T) -> Told) -> Option<T> {
+    fn end<T>(
+        &self,
+        Begun(token, since_ns): Begun,
+        result: Result<T, Error>,
+        told: impl FnOnce(&T) -> Told,
+    ) -> Option<T> {
+        let took = Duration::from_nanos(self.now_ns() - since_ns);
+        if took > CALL_MAX {
+            let ended = result.as_ref().map_or_else(ToString::to_string, |_| "carried out".to_owned());
+            let what = format!("begun at {:?}, {ended}", Duration::from_nanos(since_ns));
+            self.late.lock().unwrap_or_else(PoisonError::into_inner).push((what, took));
+        }
         let outcome = match &result {
             Ok(result) => Outcome::Done(told(result)),
             Err(error) if error.maybe_applied() => Outcome::Unknown,
@@ -91,6 +124,7 @@ impl Client {
                     1 => self.get_and_delete(&key).await,
                     2 => self.get_and_put(&key, value).await,
                     3..7 => self.put(&key, value, 0).await,
+                    7 => self.peek(&key).await,
                     _ => drop(self.get(&key, GetOptions::default()).await),
                 }
             }
@@ -118,6 +152,7 @@ impl Client {
                     3 => self.expire(&key, 0).await,
                     4 => self.put(&key, value, 0).await,
                     5..8 => self.put(&key, value, ttl_ms).await,
+                    8 => self.peek(&key).await,
                     _ => drop(self.get(&key, GetOptions::default()).await),
                 }
             }
@@ -142,6 +177,13 @@ impl Client {
         let token = self.book.begin(self.number, key, Action::Get);
         let found = self.book.end(token, self.dht.get_versioned(key, options).await, read)?;
         found.map(|found| (number(&found.value), found.version))
+    }
+
+    /// Asks one replica.
+    async fn peek(&self, key: &str) {
+        let token = self.book.begin(self.number, key, Action::Peek);
+        let one = GetOptions { consistency: Some(Consistency::One), timeout: None };
+        self.book.end(token, self.dht.get_versioned(key, one).await, read);
     }
 
     async fn put(&self, key: &str, value: i64, ttl_ms: u64) {
@@ -212,7 +254,7 @@ impl Client {
         let first = self.env.random_below(self.mix.keys);
         let count = 3.min(self.mix.keys);
         let keys: Vec<String> = (0..count).map(|n| format!("register/{}", (first + n) % self.mix.keys)).collect();
-        let begin = |client: &Self, actions: &[Action]| -> Vec<Token> {
+        let begin = |client: &Self, actions: &[Action]| -> Vec<Begun> {
             keys.iter().zip(actions).map(|(key, action)| client.book.begin(client.number, key, *action)).collect()
         };
         match dice {

@@ -1,7 +1,7 @@
 //! Everything that `small_rings` draws, under clients whose history is kept: splits, skewed clocks, long pauses, mass
 //! losses, restarts without memory. What must hold then: one version has one value, nothing is seen that was not written or
 //! was rejected, nothing long after its expiry; and what was acknowledged is there in the end, or a higher version, unless
-//! more copies were lost at once than the level outlives.
+//! more copies were lost at once than the level outlives. Once it has healed, operations are in order again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +28,12 @@ pub const SCENARIO: Scenario = Scenario {
 
 /// Clocks are wrong by so much at most: see `plan.rs`.
 const OFFSET_MS: u64 = 2_200;
+/// All slots are fully replicated again.
+const SETTLED_BY: Duration = Duration::from_secs(120);
+/// Replicas that differ have been compared.
+const MET: Duration = Duration::from_secs(10);
+/// The clients go on for so long.
+const AFTERWARDS: Duration = Duration::from_secs(5);
 /// What was acknowledged so long before has reached all replicas of a ring that is whole.
 const SPREAD_NS: u64 = 10_000_000_000;
 
@@ -47,13 +53,22 @@ struct Loss {
     whole: bool,
 }
 
+/// Processes that stood still.
+#[derive(Clone, Copy, Default)]
+struct Pauses {
+    /// When the last of them goes on.
+    until: Option<Instant>,
+    /// All together.
+    sum: Duration,
+}
+
 /// The clients, and what they cannot hold the ring to.
 struct Trouble {
     world: World,
     clients: Clients,
     replicas: usize,
     losses: Arc<Mutex<Vec<Loss>>>,
-    pauses: Mutex<Option<Instant>>,
+    pauses: Mutex<Pauses>,
 }
 
 impl Trouble {
@@ -87,11 +102,11 @@ impl Load for Trouble {
     fn paused(&self, _: usize, duration: Duration) {
         let until = self.world.env().now() + duration;
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
-        *pauses = pauses.max(Some(until));
+        *pauses = Pauses { until: pauses.until.max(Some(until)), sum: pauses.sum + duration };
     }
 
     fn stand_still_until(&self) -> Option<Instant> {
-        *self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).until
     }
 
     fn losing(&self, many: usize, whole: bool) {
@@ -112,16 +127,32 @@ impl Load for Trouble {
     }
 
     async fn finish(&mut self, nodes: &Nodes) -> Result<(), String> {
+        // What was written on different sides has met by then.
+        nodes.settled(SETTLED_BY).await?;
+        tokio::time::sleep(MET).await;
+        let healed_ns = self.clients.book().now_ns();
+        tokio::time::sleep(AFTERWARDS).await;
         self.clients.stop().await?;
-        tokio::time::sleep(rest::SWEPT).await;
-        let left = self.clients.last(&nodes.running()).await?;
-        tokio::time::sleep(rest::SWEPT).await;
+        self.clients.book().in_time(self.pauses.lock().unwrap_or_else(PoisonError::into_inner).sum)?;
+        // Before anything is read, which would mend it.
+        tokio::time::sleep(rest::COMPARED).await;
         rest::check(nodes, self.replicas, false)?;
+        let left = self.clients.last(&nodes.running()).await?;
         let history = self.clients.book().history();
         let mut found = history.check(2 * OFFSET_MS, WALL_START_MS);
         super::search(&self.world, &history, &mut found);
         found.extend(last::check(&history, &left, OFFSET_MS, WALL_START_MS, |write| self.excused(write)));
         super::count(&self.world, &history, &found);
+        // Not by a search: what a key had before is not for these operations to tell.
+        let told_by = |anomaly: &Anomaly| match anomaly.rule {
+            Rule::Written | Rule::Present | Rule::Causal => false,
+            Rule::Sum => !anomaly.what.contains("were asked for"),
+            _ => true,
+        };
+        let afterwards = history.since(healed_ns);
+        self.world.count("operations when healed", afterwards.counts().0 as u64);
+        let after: Vec<Anomaly> = afterwards.check(2 * OFFSET_MS, WALL_START_MS).into_iter().filter(told_by).collect();
+        super::told(&afterwards, &after).map_err(|broken| format!("when it had healed: {broken}"))?;
         let all = history.keys().iter().flat_map(|key| &key.operations).filter(|o| o.told().is_some_and(|t| t.changed));
         let (kept, excused): (Vec<&Operation>, Vec<&Operation>) = all.partition(|write| !self.excused(write));
         self.world.count("writes that must be kept", kept.len() as u64);

@@ -17,7 +17,7 @@ use self::plan::{Event, Plan};
 use self::probers::Probers;
 use super::{Body, Scenario};
 use crate::checker::{Checker, Ideal, Rules};
-use crate::network::NetworkConfig;
+use crate::network::{Crash, NetworkConfig};
 use crate::nodes::{Nodes, Registry};
 use crate::world::World;
 
@@ -72,6 +72,8 @@ pub(super) struct Run<L> {
     starting: JoinSet<(usize, Result<Dht, Error>)>,
     /// Somebody is cut off.
     severed: bool,
+    /// Whose disks take nothing any more.
+    failed: BTreeSet<usize>,
 }
 
 impl<L: Load> Run<L> {
@@ -97,10 +99,13 @@ impl<L: Load> Run<L> {
             slot_bits: SLOT_BITS,
             within_assumptions: plan.within_assumptions,
         };
-        let nodes = Nodes::new(world.clone(), config);
+        let mut nodes = Nodes::new(world.clone(), config);
+        if let Some(durability) = plan.durability {
+            nodes.keep_on_disk(durability);
+        }
         let checker = Checker::new(world.clone(), nodes.registry(), rules);
         let load = load(world.clone(), nodes.registry(), plan.replicas);
-        (Self { load, world, nodes, plan, starting: JoinSet::new(), severed: false }, checker)
+        (Self { load, world, nodes, plan, starting: JoinSet::new(), severed: false, failed: BTreeSet::new() }, checker)
     }
 
     /// From the first node to the healed ring.
@@ -129,6 +134,7 @@ impl<L: Load> Run<L> {
             sleep_until(until).await;
         }
         self.world.note("faults have stopped");
+        self.mend_disks(&mut wanted, checker).await?;
         self.all_in(&wanted).await?;
         self.take_in_the_lost().await?;
         self.take_in_the_apart().await;
@@ -138,6 +144,19 @@ impl<L: Load> Run<L> {
         self.finds().await?;
         self.serves().await?;
         self.nodes.stop().await;
+        Ok(())
+    }
+
+    /// Nodes whose disks have failed are started anew, with what their disks had before.
+    async fn mend_disks(&mut self, wanted: &mut BTreeSet<usize>, checker: &Checker) -> Result<(), String> {
+        for number in std::mem::take(&mut self.failed) {
+            let Some(disk) = self.nodes.disk(number) else { continue };
+            disk.set_failing(false);
+            if self.nodes.registry().get(number).is_some() {
+                self.apply(Event::Crash(vec![number], Crash::Process), wanted, checker).await?;
+                wanted.insert(number);
+            }
+        }
         Ok(())
     }
 
@@ -276,7 +295,10 @@ impl<L: Load> Run<L> {
             Event::Start(numbers) => {
                 wanted.extend(&numbers);
                 // What is still leaving or starting comes in at the end.
-                let free = numbers.into_iter().filter(|number| self.is_free(*number)).collect();
+                let free: Vec<usize> = numbers.into_iter().filter(|number| self.is_free(*number)).collect();
+                for number in free.iter().filter(|number| self.plan.wiped.contains(number)) {
+                    self.nodes.wipe(*number);
+                }
                 self.launch(free);
             }
             Event::Apart(numbers) => {
@@ -342,6 +364,12 @@ impl<L: Load> Run<L> {
             Event::Heal => {
                 self.severed = false;
                 self.world.network().heal();
+            }
+            Event::DiskFails(number) => {
+                if let Some(disk) = self.nodes.disk(number).filter(|_| runs(&self.nodes, number)) {
+                    disk.set_failing(true);
+                    self.failed.insert(number);
+                }
             }
         }
         Ok(())

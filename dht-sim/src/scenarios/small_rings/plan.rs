@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dht_core::Env;
+use dht_core::{Durability, Env};
 
 use crate::network::{Crash, Latency, NetworkConfig};
 use crate::nodes::Clock;
@@ -29,6 +29,10 @@ pub struct Plan {
     pub network: NetworkConfig,
     /// Of each node.
     pub clocks: Vec<Clock>,
+    /// Nodes keep what they have on disks; `None`: in memory.
+    pub durability: Option<Durability>,
+    /// These have an empty disk when they are started again.
+    pub wiped: BTreeSet<usize>,
     /// What happens when, counted from when the ring has formed.
     pub events: Vec<(Duration, Event)>,
 }
@@ -54,6 +58,8 @@ pub enum Event {
     Cut(usize, usize),
     /// Ends splits and cuts.
     Heal,
+    /// The disk of a node takes nothing any more.
+    DiskFails(usize),
 }
 
 impl Event {
@@ -126,6 +132,8 @@ impl Plan {
             within_assumptions,
             network,
             clocks: Vec::new(),
+            durability: None,
+            wiped: BTreeSet::new(),
             events: Vec::new(),
         };
         let wrong = dice.percent(30);
@@ -138,6 +146,13 @@ impl Plan {
             })
             .collect();
         plan.draw_events(&dice);
+        plan.durability = dice.one_of(&[None, None, Some(Durability::Interval), Some(Durability::Always)]);
+        plan.wiped = (0..NUMBERS).filter(|_| dice.percent(30)).collect();
+        if plan.durability.is_some() && !within_assumptions && dice.percent(30) {
+            let end = plan.events.last().map_or(0, |(at, _)| at.as_millis() as usize);
+            plan.events.push((dice.ms(0, end), Event::DiskFails(dice.below(plan.nodes))));
+            plan.events.sort_by_key(|(at, _)| *at);
+        }
         plan
     }
 
@@ -294,6 +309,7 @@ mod tests {
         let bridge = |groups: &[Vec<usize>]| groups.iter().map(Vec::len).sum::<usize>() > NUMBERS;
         assert!(any(&|e| matches!(e, Event::Split(groups) if bridge(groups))), "a bridge");
         assert!(any(&|e| matches!(e, Event::Cut(..))), "a one-way cut");
+        assert!(any(&|e| matches!(e, Event::DiskFails(_))), "a disk that fails");
         let restart = |plan: &Plan| {
             let mut dead = BTreeSet::new();
             plan.events.iter().any(|(_, event)| match event {
@@ -301,10 +317,14 @@ mod tests {
                     dead.extend(gone.iter().copied());
                     false
                 }
-                Event::Start(starts) => starts.iter().any(|number| dead.contains(number)),
+                Event::Start(starts) => {
+                    starts.iter().any(|number| dead.contains(number) && !plan.wiped.contains(number))
+                }
                 _ => false,
             })
         };
-        assert!(plans.iter().any(restart), "a restart");
+        let kept = |plan: &Plan| plan.durability.is_some();
+        assert!(plans.iter().any(|plan| restart(plan) && kept(plan)), "a restart from a disk");
+        assert!(plans.iter().any(|plan| restart(plan) && !kept(plan)), "a restart without memory");
     }
 }

@@ -7,11 +7,11 @@ mod plan;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dht_core::{Dht, Error};
+use dht_core::{Dht, Error, PutOptions, Value};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use self::plan::{Event, NODES_MIN, OFFSET_MS, Plan};
+use self::plan::{BALLAST_LEN, Event, NODES_MIN, OFFSET_MS, Plan};
 use super::{Clients, rest};
 use crate::checker::{Checker, Rules};
 use crate::history::{KeyHistory, Kind, Operation, last};
@@ -70,6 +70,7 @@ struct Run {
 impl Run {
     async fn all(mut self) -> Result<(), String> {
         self.form().await?;
+        self.fill().await?;
         for (number, dht) in self.nodes.running() {
             self.clients.start(number, &dht);
         }
@@ -84,12 +85,18 @@ impl Run {
             tokio::time::sleep(pause).await;
         }
         self.clients.stop().await?;
+        let pauses = self.plan.events.iter().filter_map(|event| match event {
+            Event::Pause(duration) => Some(*duration),
+            _ => None,
+        });
+        self.clients.book().in_time(pauses.max().unwrap_or_default())?;
         self.world.network().configure(|config| *config = NetworkConfig::default());
         self.checker.rest(PATIENCE, Duration::ZERO).await?;
-        let mut left = self.clients.last(&self.nodes.running()).await?;
-        tokio::time::sleep(rest::SWEPT).await;
+        // Before anything is read, which would mend it.
         let forgetful = self.plan.tombstone_grace.is_some();
+        tokio::time::sleep(rest::COMPARED).await;
         rest::check(&self.nodes, self.plan.replicas, forgetful)?;
+        let mut left = self.clients.last(&self.nodes.running()).await?;
         let history = self.clients.book().history();
         if forgetful {
             // No version is left of what was deleted, or expired, long enough ago.
@@ -117,6 +124,14 @@ impl Run {
         self.nodes.start(0, &[]).await.map_err(text)?;
         self.nodes.start_together(1..self.plan.nodes, &[0]).await.map_err(text)?;
         self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+    }
+
+    async fn fill(&self) -> Result<(), String> {
+        let value = Value::from_bytes(vec![7; BALLAST_LEN]);
+        let entries = (0..self.plan.ballast).map(|n| (format!("ballast/{n}"), value.clone()));
+        let results = self.nodes.node(0).put_many(entries, PutOptions::default()).await;
+        let results = results.map_err(|error| format!("nothing can be put: {error}"))?;
+        results.into_iter().try_for_each(|result| result.map(drop).map_err(|error| format!("not all is put: {error}")))
     }
 
     /// The number of a node that was not there before.

@@ -15,6 +15,11 @@ pub(super) const OFFSET_MS: u64 = 2_200;
 /// `tombstone_grace` of some runs, so short that what is promised after a multiple of it is reached.
 const SHORT_GRACE: Duration = Duration::from_secs(2);
 
+/// Bytes of a value that is only there to be copied.
+pub(super) const BALLAST_LEN: usize = 4 << 10;
+/// `repair_rate` of runs with such values: a node copies for seconds.
+const SLOW: u64 = 1 << 16;
+
 /// One run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -31,6 +36,8 @@ pub(super) struct Plan {
     pub(super) zones: usize,
     /// Clocks are wrong.
     pub(super) skewed: bool,
+    /// Values of [`BALLAST_LEN`] that nobody changes, and that copies take their time for; 0: none.
+    pub(super) ballast: usize,
     pub(super) events: Vec<Event>,
 }
 
@@ -135,6 +142,7 @@ impl Plan {
             tombstone_grace: (dice.percent(30) && !skewed).then_some(SHORT_GRACE),
             zones: dice.one_of(&[0, 0, 3]),
             skewed,
+            ballast: dice.one_of(&[0, 0, 0, 150]),
             events: Vec::new(),
         };
         // There the successor list decides who keeps what.
@@ -170,6 +178,7 @@ impl Plan {
             replication_factor: self.replicas,
             routing: self.routing,
             tombstone_grace: self.tombstone_grace.unwrap_or(config.tombstone_grace),
+            repair_rate: if self.ballast > 0 { SLOW } else { config.repair_rate },
             ..config
         }
     }
@@ -190,6 +199,7 @@ mod tests {
         let long = |down: &Duration| *down > 21 * SHORT_GRACE;
         assert!(any(&|_, e| matches!(e, Event::Restart(_, down) if long(down))), "longer than deletions are kept");
         assert!(any(&|p, _| p.routing == Routing::Chord && p.replicas == 5) && any(&|p, _| p.zones > 0));
+        assert!(any(&|p, e| p.ballast > 0 && matches!(e, Event::Crash(_))), "a slow copy");
         assert!(plans.iter().all(|p| !p.skewed || p.tombstone_grace.is_none()));
     }
 }

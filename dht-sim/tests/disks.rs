@@ -9,19 +9,25 @@ mod common;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A ring of so many that has kept a few values, all of whose nodes have died since.
-async fn died(world: &World, count: usize) -> Nodes {
-    let mut nodes = Nodes::new(world.clone(), Config { slot_bits: 6, ..Config::default() });
+/// A ring of so many that keeps everything it acknowledges on disks.
+async fn formed(world: &World, config: Config, count: usize) -> Nodes {
+    let mut nodes = Nodes::new(world.clone(), Config { slot_bits: 6, ..config });
     nodes.keep_on_disk(Durability::Always);
     nodes.start(0, &[]).await.expect("it founds");
     nodes.start_together(1..count, &[0]).await.expect("they join");
     nodes.settled(60 * SECOND).await.expect("it comes to rest");
+    // What they remember of each other is written by then.
+    tokio::time::sleep(3 * SECOND).await;
+    nodes
+}
+
+/// A ring of so many that has kept a few values, all of whose nodes have died since.
+async fn died(world: &World, count: usize) -> Nodes {
+    let mut nodes = formed(world, Config::default(), count).await;
     for _ in 0..3 {
         nodes.node(0).increment("count", 1).await.expect("it serves");
     }
     nodes.node(0).put("value", &"there").await.expect("it serves");
-    // What they remember of each other is written by then.
-    tokio::time::sleep(3 * SECOND).await;
     for number in 0..count {
         nodes.crash(number, Crash::Machine).await;
     }
@@ -70,6 +76,104 @@ fn the_ring_is_formed_again_once() {
         }
         nodes.settled(60 * SECOND).await.expect("one ring");
         assert_eq!(nodes.node(2).increment("count", 1).await.expect("it serves"), 4);
+        nodes.stop().await;
+    });
+}
+
+/// A node with an empty disk knows nothing of what the ring kept: it does not make up for one that has not come yet.
+#[test]
+fn who_comes_with_nothing_makes_up_for_nobody() {
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config::default(), 3).await;
+        // One of them misses what the others acknowledge; then all die.
+        world.network().partition(&[&[world.address(0)], &[world.address(1), world.address(2)]]);
+        nodes.node(1).put("value", &"late").await.expect("two of three are a quorum");
+        for number in 0..3 {
+            nodes.crash(number, Crash::Machine).await;
+        }
+        world.network().heal();
+        nodes.wipe(2);
+        let first = nodes.start(0, &[]).await.expect("it forms the ring again");
+        let second = nodes.start(2, &[0]).await.expect("it joins");
+        for node in [&first, &second] {
+            let error = node.get::<String>("value").await.expect_err("only who is not there yet has it");
+            assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+        }
+        nodes.start(1, &[0]).await.expect("it comes back");
+        nodes.settled(60 * SECOND).await.expect("one ring");
+        assert_eq!(second.get::<String>("value").await.expect("it serves").as_deref(), Some("late"));
+        nodes.stop().await;
+    });
+}
+
+/// The other of two is dead for good, and is the only seed.
+#[test]
+fn a_sole_survivor_goes_on_without_its_seeds() {
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config::default(), 2).await;
+        nodes.node(0).put("value", &"there").await.expect("it serves");
+        nodes.crash(0, Crash::Machine).await;
+        while nodes.node(1).ring().expect("it runs").nodes.len() > 1 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        tokio::time::sleep(3 * SECOND).await;
+        nodes.crash(1, Crash::Machine).await;
+        let survivor = nodes.start(1, &[0]).await.expect("it starts");
+        tokio::time::sleep(3 * SECOND).await;
+        assert_eq!(survivor.get::<String>("value").await.expect("it serves").as_deref(), Some("there"));
+        // Whom it has given up before it is still looked for.
+        nodes.start(0, &[]).await.expect("it is there again");
+        nodes.settled(60 * SECOND).await.expect("one ring");
+        assert_eq!(survivor.ring().expect("it runs").nodes.len(), 2);
+        nodes.stop().await;
+    });
+}
+
+/// With one replica each slot has all that there is where it was kept: nobody else is waited for.
+#[test]
+fn a_ring_with_one_replica_comes_back_at_once() {
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config { replication_factor: 1, ..Config::default() }, 3).await;
+        for n in 0..30 {
+            nodes.node(0).put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        for number in 0..3 {
+            nodes.crash(number, Crash::Machine).await;
+        }
+        let mut starts = tokio::task::JoinSet::new();
+        (0..3).for_each(|number| drop(starts.spawn(nodes.launch(number, &[]))));
+        starts.join_all().await.into_iter().for_each(|started| drop(started.expect("it comes back")));
+        let took = nodes.settled(60 * SECOND).await.expect("one ring");
+        assert!(took < 5 * SECOND, "{took:?}");
+        for n in 0..30 {
+            assert_eq!(nodes.node(n % 3).get::<usize>(format!("key-{n}")).await.expect("it serves"), Some(n));
+        }
+        nodes.stop().await;
+    });
+}
+
+/// The first of the seeds comes with an empty disk: the others are on their way back, and their ring is the one.
+#[test]
+fn a_seed_that_lost_its_disk_founds_no_second_ring() {
+    common::calm(|world| async move {
+        let mut nodes = died(&world, 3).await;
+        nodes.wipe(0);
+        let mut starts = tokio::task::JoinSet::new();
+        for number in [2, 1] {
+            starts.spawn(nodes.launch(number, &[0, 1, 2]));
+            tokio::time::sleep(SECOND / 20).await;
+        }
+        let blank = nodes.start(0, &[0, 1, 2]).await.expect("it starts");
+        if let Ok(found) = blank.get::<String>("value").await {
+            assert_eq!(found.as_deref(), Some("there"), "it knows of nothing, and says nothing");
+        }
+        starts.join_all().await.into_iter().for_each(|started| drop(started.expect("it starts")));
+        nodes.settled(60 * SECOND).await.expect("one ring");
+        for number in 0..3 {
+            let node = nodes.node(number);
+            assert_eq!(node.get::<String>("value").await.expect("it serves").as_deref(), Some("there"));
+        }
+        assert_eq!(nodes.node(0).increment("count", 1).await.expect("it serves"), 4);
         nodes.stop().await;
     });
 }

@@ -1,8 +1,11 @@
 //! Hybrid logical clock (Kulkarni et al. 2014): 48 bits of wall milliseconds and a 16-bit counter in one word.
 //!
-//! Nodes tell each other what theirs say. One that is behind goes on ahead of its own wall clock by as much as it was behind,
-//! so that all stamp by the time of the fastest: what a node stamps next is above what any other stamped a moment before,
-//! also where none of it was heard of, because its only copy is with a node that is silent.
+//! Nodes tell each other what theirs say. One that is behind goes on ahead of its own wall clock by as much as it was at least
+//! behind, so that all stamp by the time of the fastest, but for milliseconds: what a node stamps next is above what any other
+//! stamped a moment before, also where none of it was heard of, because its only copy is with a node that is silent.
+//!
+//! By how much it goes ahead is a lower bound of a difference, never rounded up: else two nodes that hear each other would drive
+//! each other on for ever. It is forgotten slowly, so that a clock that was wrong and is right again, or gone, is too.
 //!
 //! Invariant: two stamps of one clock are never equal and rise, also when the wall clock stands still or steps back, and
 //! whatever others claim: a clock that ran to the end of its numbers would stamp all writes alike.
@@ -10,6 +13,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const COUNTER_BITS: u32 = 16;
+const COUNTER_MASK: u64 = (1 << COUNTER_BITS) - 1;
 
 /// Stamps from here on, the year 6429, are lies: believed, a few would use up the numbers.
 const OBSERVED_END: u64 = 1 << 63;
@@ -49,13 +53,23 @@ impl Hlc {
         self.time(wall_ms).max(self.last.load(Ordering::Acquire))
     }
 
-    /// Another node's says `reading`. What is ahead by more than `most_ms` is a clock that nobody goes by.
+    /// Another node's says `reading`; it is followed as far as `most_ms` ahead of the wall clock.
     pub(crate) fn hear(&self, reading: u64, our_wall_ms: u64, most_ms: u64) {
-        let ahead_ms = wall_ms(reading).saturating_sub(our_wall_ms);
-        if ahead_ms <= most_ms && !planted!("clock_of_its_own") {
-            self.ahead_ms.fetch_max(ahead_ms, Ordering::AcqRel);
-            self.last.fetch_max(reading, Ordering::AcqRel);
+        if planted!("clock_of_its_own") {
+            return;
         }
+        let most = our_wall_ms.saturating_add(most_ms).min(wall_ms(u64::MAX));
+        // Both are cut to whole milliseconds: ours may be almost one more.
+        let ahead_ms = wall_ms(reading).min(most).saturating_sub(our_wall_ms.saturating_add(1));
+        self.ahead_ms.fetch_max(ahead_ms, Ordering::AcqRel);
+        self.last.fetch_max(reading.min(most << COUNTER_BITS | COUNTER_MASK), Ordering::AcqRel);
+    }
+
+    /// Once in a while: what is not heard again is forgotten.
+    pub(crate) fn relax(&self, by_ms: u64) {
+        let less = |ahead: u64| Some(ahead.saturating_sub(by_ms));
+        // It always gives one.
+        let _ = self.ahead_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// By how much it goes ahead of the wall clock.
@@ -94,12 +108,27 @@ mod tests {
         let stamped = fast.stamp(5_000);
         slow.hear(fast.reading(5_000), 3_000, 2_500);
         assert!(slow.stamp(3_000) > stamped, "above what the other has stamped");
-        assert_eq!(wall_ms(slow.stamp(3_100)), 5_100, "and goes on beside it");
-        assert_eq!(slow.ahead_ms(), 2_000);
+        assert_eq!(wall_ms(slow.stamp(3_100)), 5_099, "and goes on beside it");
+        assert_eq!(slow.ahead_ms(), 1_999);
         slow.hear(u64::MAX, 3_100, 2_500);
-        slow.hear(5_700 << COUNTER_BITS, 3_100, 2_500);
-        assert_eq!(slow.ahead_ms(), 2_000, "that far ahead is nobody");
+        assert_eq!(slow.ahead_ms(), 2_499, "no further than that");
+        assert!(wall_ms(slow.stamp(3_100)) <= 5_601);
+        slow.relax(2_000);
+        assert_eq!(slow.ahead_ms(), 499, "what is not heard again is forgotten");
         assert_eq!(wall_ms(Hlc::above(0, 2_000).stamp(4_000)), 6_000, "after a restart too");
+    }
+
+    /// Clocks half a millisecond apart, messages that take a tenth of one: whoever rounds up is driven on by the other.
+    #[test]
+    fn nodes_that_hear_each_other_do_not_run_away() {
+        let (a, b) = (Hlc::default(), Hlc::default());
+        for tenths in 0..100_000_u64 {
+            let (sent_a, got_b) = (tenths / 10, (tenths + 1).saturating_sub(5) / 10);
+            b.hear(a.reading(sent_a), got_b, 5_000);
+            let (sent_b, got_a) = (tenths.saturating_sub(5) / 10, (tenths + 1) / 10);
+            a.hear(b.reading(sent_b), got_a, 5_000);
+        }
+        assert!(a.ahead_ms() + b.ahead_ms() <= 1, "{} {}", a.ahead_ms(), b.ahead_ms());
     }
 
     #[test]

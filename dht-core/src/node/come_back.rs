@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::join::{Refusal, Welcome, final_for_join};
-use super::{Node, Phase, Ring};
+use super::{Node, Phase, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
@@ -126,14 +126,14 @@ impl Node {
                 Err(Refusal { error, .. }) if matches!(error.kind(), ErrorKind::NodeIdInUse | ErrorKind::ClockSkew) => {
                     heard.not_let_in.get_or_insert(error);
                 }
+                Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => {
+                    heard.returning.insert(address.clone());
+                }
                 // In a ring, if only on its way in, or too busy to say: that ring is there.
                 Err(Refusal { error, ring, .. })
                     if ring.is_some() || final_for_join(error.kind()) || error.kind() == ErrorKind::Overloaded =>
                 {
                     heard.refusal.get_or_insert(error);
-                }
-                Err(Refusal { error, .. }) if error.kind() == ErrorKind::NotJoined => {
-                    heard.returning.insert(address.clone());
                 }
                 Err(_) => {}
             }
@@ -159,13 +159,7 @@ impl Node {
             let now = self.env.now();
             let mut state = self.state();
             self.ring.store(Arc::new(Ring { id: Some(id), config }));
-            for record in &former.others {
-                // To be looked for, as after a split.
-                let verdict = if record.present() { Verdict::Dead } else { record.verdict };
-                state.members.merge(&NodeRecord { verdict, ..record.clone() }, now);
-            }
-            // They were in lists, but of the last life.
-            drop(state.members.take_missed());
+            self.remember_the_gone(&mut state);
             state.members.declare(|me| me.state = NodeState::Active, now);
             let view = Arc::new(state.members.view());
             let present = [(self.node_id.clone(), self.boot)];
@@ -177,6 +171,17 @@ impl Node {
         self.life.enter(Phase::Active);
         self.progress.step();
         self.repair_wanted.notify_one();
+    }
+
+    /// Those of the last life are gone until they are met, and looked for as after a split.
+    pub(super) fn remember_the_gone(&self, state: &mut State) {
+        let now = self.env.now();
+        for record in self.former.iter().flat_map(|former| &former.others) {
+            let verdict = if record.present() { Verdict::Dead } else { record.verdict };
+            state.members.merge(&NodeRecord { verdict, ..record.clone() }, now);
+        }
+        // They were in lists, but of the last life.
+        drop(state.members.take_missed());
     }
 
     /// What this node remembers of the ring's last life.

@@ -70,10 +70,19 @@ impl Node {
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
-            if again || !Arc::ptr_eq(&view, &self.view()) {
-                self.hand_back(&operations, &slots, &mut pending, again, &mut results);
+            let now = self.view();
+            if again || !Arc::ptr_eq(&view, &now) {
+                self.hand_back(&now, &operations, &slots, &mut pending, again, &mut results);
             }
-            let to_do = ToDo { operations: &operations, slots: &slots, which: &pending, again, attempt, seen: &seen };
+            let to_do = ToDo {
+                operations: &operations,
+                slots: &slots,
+                which: &pending,
+                again,
+                attempt,
+                seen: &seen,
+                view: &now,
+            };
             let superseded = self.carry_out(to_do, level, deadline, &mut results).await;
             if superseded.is_empty() {
                 return finish(results);
@@ -130,13 +139,13 @@ impl Node {
     /// would build on the same, or stamp as if the other did not.
     fn hand_back(
         &self,
+        view: &RingView,
         operations: &[Operation],
         slots: &[Slot],
         pending: &mut Vec<usize>,
         again: bool,
         results: &mut [Option<OpResult>],
     ) {
-        let view = self.view();
         pending.retain(|&index| {
             let decides = operations[index].action.depends() || !planted!("former_owner_restamps");
             // What the new owner has built on is done.
@@ -144,7 +153,7 @@ impl Node {
                 let present = self.store.get(slots[index], operations[index].map, &operations[index].key);
                 present.is_ok_and(|record| record.is_some_and(|r| r.operations.contains(&operations[index].id)))
             };
-            let mine = !decides || self.owns(&view, slots[index]) || again && done();
+            let mine = !decides || self.owns(view, slots[index]) || again && done();
             if !mine {
                 // What was written before and met a higher version is somewhere still: the new owner would take it for one
                 // that came before that version.
@@ -166,7 +175,7 @@ impl Node {
     /// decided once more, on what that one wrote.
     async fn carry_out(
         self: &Arc<Self>,
-        ToDo { operations, slots, which, again, attempt, seen }: ToDo<'_>,
+        ToDo { operations, slots, which, again, attempt, seen, view }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
@@ -174,6 +183,11 @@ impl Node {
         let (mut kept, mut batch) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
         for &index in which {
             let (operation, slot) = (&operations[index], slots[index]);
+            // A large batch takes its time, and a slot may be handed over meanwhile.
+            if !again && !Arc::ptr_eq(view, &self.view.load()) && !self.owns(&self.view(), slot) {
+                results[index] = Some(self.misrouted(operation));
+                continue;
+            }
             match self.prepare(operation, slot, again, attempt > 0, seen.get(&operation.id)) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     let noted = replayed.unwrap_or(record.version);
@@ -305,7 +319,9 @@ impl Node {
     /// Brings here what the refusing replicas have: a quorum need not have it yet.
     async fn bring_refusing(&self, superseded: &[(usize, Superseded)], deadline: Instant) -> Vec<Result<()>> {
         let mut by_peer: BTreeMap<Arc<Peer>, Vec<(usize, Slot, KeyDigest)>> = BTreeMap::new();
-        for (at, (_, Superseded { by, slot, wrote })) in superseded.iter().enumerate() {
+        // What this node itself has is here.
+        let elsewhere = superseded.iter().enumerate().filter(|(_, (_, superseded))| superseded.by.boot != self.boot);
+        for (at, (_, Superseded { by, slot, wrote })) in elsewhere {
             by_peer.entry(by.clone()).or_default().push((at, *slot, wrote.digest()));
         }
         let mut brought: Vec<Result<()>> = superseded.iter().map(|_| Ok(())).collect();
@@ -413,6 +429,8 @@ struct ToDo<'a> {
     /// Of the caller.
     attempt: u32,
     seen: &'a BTreeMap<OpId, Seen>,
+    /// In which this node owned all of them.
+    view: &'a Arc<RingView>,
 }
 
 /// What is told when the record that was sent to the replicas is there.

@@ -54,9 +54,14 @@ impl Node {
     /// Founds a ring of one, which serves at once.
     pub(crate) fn found(&self) {
         let fresh = || Ring { id: Some(RingId(self.env.random_u128())), config: self.ring().config };
-        let ring = self.former_solitude().unwrap_or_else(fresh);
+        let solitude = self.former_solitude();
+        let ring = solitude.unwrap_or_else(fresh);
         {
             let mut state = self.state();
+            if solitude.is_some() {
+                // Whoever was given up then may come back, with what was deleted meanwhile.
+                self.remember_the_gone(&mut state);
+            }
             self.ring.store(Arc::new(ring));
             if !self.keeps_positions() {
                 self.choose_positions(&mut state);
@@ -131,7 +136,9 @@ impl Node {
             Err(Refusal { error, ring, .. }) => {
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 // A ring that does not take this node is there nevertheless.
-                if silent && ring.is_none() && !self.is_client() && self.is_first_of(seeds, &addresses).await {
+                let alone = self.former_solitude().is_some();
+                let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &addresses).await;
+                if silent && ring.is_none() && goes_on {
                     let _way_in = self.first_way_in()?;
                     self.found();
                     return Ok(());

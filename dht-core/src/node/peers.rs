@@ -148,7 +148,9 @@ impl Node {
             let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
             return Err(if refused { error } else { error.unknown_outcome() });
         }
-        self.hear_clock(&reply.head);
+        if reply.head.ring_id.is_some() {
+            self.hear_clock(&reply.head);
+        }
         // A refusal that its transport made names none.
         if reply.head.view != 0 {
             self.compare_view(peer.boot, reply.head.view);

@@ -18,8 +18,8 @@ use crate::wire::facts::Facts;
 
 /// Between two writes of what is remembered.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Clocks drift: not every millisecond of it is worth a write.
-const AHEAD_STEP_MS: u64 = 100;
+/// Clocks drift: not every millisecond of it is worth a write. Rounded down, or every start would drive the ring on.
+const AHEAD_STEP_MS: u64 = 50;
 /// Lives that are remembered, to know an older backup by.
 const BOOTS_MAX: usize = 64;
 
@@ -124,7 +124,7 @@ impl Node {
             own: Some(state.members.own().clone()),
             others: others.filter(|record| record.node_id != self.node_id).cloned().collect(),
             lagging: state.table.slots_where(|slot| slot.catch_up.is_some()),
-            ahead_ms: self.hlc.ahead_ms().next_multiple_of(AHEAD_STEP_MS),
+            ahead_ms: self.hlc.ahead_ms() / AHEAD_STEP_MS * AHEAD_STEP_MS,
         })
     }
 
@@ -159,7 +159,7 @@ impl Node {
             |r: &&NodeRecord| r.node_id == self.node_id && r.boot != self.boot && !former.boots.contains(&r.boot);
         if records.iter().any(|r| later(&r)) && !self.outdated.swap(true, Relaxed) {
             log!(self, warn, "data_dir is older than this node's last life: it is treated as new and catches up");
-            self.state().table.end_reunion();
+            self.state().table.forget_last_life();
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Write {
     decided: Option<Result<()>>,
     /// It depends on the present value, and is only for the owner to write.
     depends: bool,
+    /// It was sent while this node had not caught up with the slot: a higher version may have come here since.
+    unread: bool,
     /// Who has a higher version, which it was not decided upon.
     superseded: Option<Superseded>,
 }
@@ -77,8 +79,18 @@ impl Write {
             refusal: None,
             decided: None,
             depends,
+            unread: false,
             superseded: None,
         }
+    }
+
+    /// That one has a higher version, under which nobody is told that this one is kept.
+    fn supersede(&mut self, by: Arc<Peer>) {
+        // Who wrote that may have seen this one, and have built on it or told of it: to stamp it anew without a look would
+        // carry it out twice.
+        let context = "another owner wrote at the same time, and the time did not suffice to decide again";
+        self.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
+        self.superseded = Some(Superseded { by, slot: self.slot, wrote: self.record.clone() });
     }
 
     /// It ended because a replica has a higher version.
@@ -195,6 +207,11 @@ impl Node {
             write.set_size = members.len();
             write.wanted = if planted!("ack_early") { 1 } else { wanted(level, members.len()) };
             write.degraded = members.len() < replicas;
+            write.unread |= !counts;
+            if counts && write.unread && self.has_newer(&write.record, write.slot) {
+                write.supersede(Arc::new(self.as_peer()));
+                continue;
+            }
             if counts {
                 let ticket = self.store.ticket(write.slot);
                 if ticket.is_ready() {
@@ -242,6 +259,13 @@ impl Node {
         answers
     }
 
+    /// What is here by now is above `record`, and not built on it as far as it tells.
+    fn has_newer(&self, record: &Record, slot: Slot) -> bool {
+        let present = self.store.get(slot, record.map, &record.key).ok().flatten();
+        let newest = record.operations.last();
+        present.is_some_and(|p| p.version > record.version && newest.is_none_or(|id| !p.operations.contains(id)))
+    }
+
     /// This node's own acknowledgement of what it keeps, once that is durable.
     fn acknowledge_own(self: &Arc<Self>, ticket: Ticket, parcel: Parcel, deadline: Instant) {
         let node = self.clone();
@@ -284,13 +308,8 @@ impl Node {
                 }
                 StoreResult::Stored { .. } => {}
                 StoreResult::Refused { present } if write.decided.is_none() => {
-                    // Who wrote it may have seen this one, and have built on it or told of it: to stamp it anew without a
-                    // look would carry it out twice.
                     self.hlc.observe(present.hlc);
-                    let context = "another owner wrote at the same time, and the time did not suffice to decide again";
-                    write.decided = Some(Err(Error::new(ErrorKind::Quorum, context).unknown_outcome()));
-                    let wrote = write.record.clone();
-                    write.superseded = Some(Superseded { by: peer.clone(), slot: write.slot, wrote });
+                    write.supersede(peer.clone());
                 }
                 StoreResult::Refused { .. } => {}
                 StoreResult::Stale { .. } => {

@@ -53,7 +53,9 @@ impl Node {
         if head.ring_id.is_some() && ours.is_some() && head.ring_id != ours {
             return self.serve_stranger(call, deadline);
         }
-        self.hear_clock(&head);
+        if head.ring_id.is_some() {
+            self.hear_clock(&head);
+        }
         if head.sender != 0 && head.view != 0 {
             self.compare_view(head.sender, head.view);
         }
@@ -212,7 +214,12 @@ impl Node {
     fn reply(&self, body: Response) -> Reply {
         let tells = matches!(body, Response::Pong { .. } | Response::Welcome { .. } | Response::Compared { .. });
         let clock = if tells { self.clock() } else { 0 };
-        Reply::new(Head { clock, ..self.head(self.env.now(), 0) }, body)
+        let head = self.head(self.env.now(), 0);
+        // A node on its way back is in no ring, but one is: whoever asks is not to found another.
+        let not_joined = matches!(&body, Response::Failure(error) if error.kind() == ErrorKind::NotJoined);
+        let former = || self.former_company().filter(|_| not_joined).and_then(|former| former.ring);
+        let ring_id = head.ring_id.or_else(|| former().map(|(id, _)| id));
+        Reply::new(Head { clock, ring_id, ..head }, body)
     }
 
     fn later<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F + Send + 'static) -> Answer

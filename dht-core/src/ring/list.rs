@@ -89,7 +89,10 @@ pub(crate) enum Agreement {
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
     states: FixedMap<Slot, SlotState>,
+    /// What this node kept of the ring's last life, if that counts.
     reunion: Option<Reunion>,
+    /// The ring comes back as a whole, whether or not this node was in it.
+    returns: bool,
 }
 
 /// A list change as one node sees it.
@@ -156,6 +159,7 @@ impl SlotTable {
     /// Remembers the ring's last life; `holds`: the ring is that one, come back.
     pub(crate) fn reunite(&mut self, reunion: Option<Reunion>, holds: bool) {
         self.reunion = reunion;
+        self.returns = holds;
         if let Some(reunion) = &mut self.reunion {
             reunion.holds = holds;
         }
@@ -164,11 +168,17 @@ impl SlotTable {
     /// The last life is over for good.
     pub(crate) fn end_reunion(&mut self) {
         self.reunion = None;
+        self.returns = false;
+    }
+
+    /// What this node kept of the last life counts for nothing; it waits for others as before.
+    pub(crate) fn forget_last_life(&mut self) {
+        self.reunion = None;
     }
 
     /// The ring comes back as a whole, and this node is not caught up with all its slots yet.
     pub(crate) fn reunites(&self) -> bool {
-        self.reunion.as_ref().is_some_and(|reunion| reunion.holds)
+        self.returns
     }
 
     /// What others are told of this node's part in a slot.
@@ -232,14 +242,17 @@ impl SlotTable {
         let (standing, catch_up) = if stays || lists.listed && planted!("joiner_forgotten") {
             (Standing::CaughtUp, None)
         } else if lists.listed {
-            let returns = self.reunion.as_ref().is_some_and(|reunion| reunion.holds);
+            let returns = self.returns;
             let replicas = switch.replicas.max(switch.replicas_before);
             let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.begin_again(&lists.present, &lists.former, switch.now);
-            let is_me = |owner: &&Incarnate| owner.0 == *switch.me;
-            let leads = lists.present.first().as_ref().is_some_and(is_me);
-            catch_up.succeeds(lists.former.first().filter(|owner| leads && !is_me(owner)));
+            // Where this node led before and was put out meanwhile, who came behind it has.
+            let before = lists.former.iter().find(|owner| owner.0 != *switch.me);
+            match lists.present.first().filter(|first| first.0 == *switch.me) {
+                Some(_) => before.into_iter().for_each(|owner| catch_up.succeeds(owner.clone(), switch.now)),
+                None => catch_up.follows(),
+            }
             (Standing::Newcomer, Some(catch_up))
         } else if caught_up && lists.was_listed {
             // Only for the list that it has just lost: what is written after that is not its to know.

@@ -109,7 +109,7 @@ struct Peer {
 
 impl Clone for Peer {
     fn clone(&self) -> Self {
-        let table = SlotTable { states: self.table.states.clone(), reunion: None };
+        let table = SlotTable { states: self.table.states.clone(), ..SlotTable::default() };
         let members = self.members.copy();
         Self { alive: self.alive, view: members.view(), members, table, has: self.has }
     }

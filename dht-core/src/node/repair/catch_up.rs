@@ -37,12 +37,18 @@ pub(super) struct Needs {
     /// caught up. While there may be one, what the last life left does not count.
     unheard: BTreeSet<u64>,
     pub(super) caught_up: BTreeSet<u64>,
+    /// Somebody returned with what it kept of the last life of the ring: that is for its rule to judge.
+    pub(super) returning: bool,
 }
 
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
-        self.postpone_waiting(&mut self.state());
+        {
+            let mut state = self.state();
+            self.postpone_waiting(&mut state);
+            state.table.stop_waiting_for_owners(self.env.now());
+        }
         let (plan, mut needs) = self.catch_up_plan();
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;
@@ -63,6 +69,7 @@ impl Node {
             uncounted.push((peer.clone(), std::mem::take(&mut offers.uncounted)));
         }
         self.bring(&offers, &mut needs).await;
+        self.go_on_with_what_is_kept(&needs);
         self.gather(uncounted, &needs).await;
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
@@ -105,7 +112,8 @@ impl Node {
                 }
             }
             let (list, switches) = (held.list, held.switches);
-            needs.insert(slot, Needs { list, switches, pushed_out, unheard, caught_up: BTreeSet::new() });
+            let (caught_up, returning) = (BTreeSet::new(), false);
+            needs.insert(slot, Needs { list, switches, pushed_out, unheard, caught_up, returning });
         }
         (plan, needs)
     }
@@ -128,6 +136,10 @@ impl Node {
             if theirs.list.members == 0 {
                 // It holds no part of the slot and knows no list of it.
                 needs.pushed_out.remove(&peer.boot);
+                let mut state = self.state();
+                if !self.switched_since(&state, slot, needs) {
+                    self.note_adoption(&mut state, slot, peer);
+                }
                 offers.uncounted.push(slot);
                 continue;
             }
@@ -142,9 +154,10 @@ impl Node {
                 needs.list.counter = theirs.list.counter;
             }
             needs.unheard.remove(&peer.boot);
-            if state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot)) {
-                self.progress.step();
+            if !self.switched_since(&state, slot, needs) {
+                self.note_adoption(&mut state, slot, peer);
             }
+            needs.returning |= theirs.standing == Standing::Returned;
             match theirs.standing {
                 Standing::CaughtUp => {
                     needs.caught_up.insert(peer.boot);
@@ -173,6 +186,12 @@ impl Node {
         offers
     }
 
+    fn note_adoption(&self, state: &mut State, slot: Slot, peer: &Peer) {
+        if state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot)) {
+            self.progress.step();
+        }
+    }
+
     /// Notes what was merged from `peer`; slots that are caught up thereby answer reads from now on.
     pub(super) fn merged(&self, peer: &Peer, slots: &[Slot], returned: &BTreeSet<Slot>, needs: &BTreeMap<Slot, Needs>) {
         let mut state = self.state();
@@ -195,6 +214,23 @@ impl Node {
         }
         drop(state);
         self.progress.step();
+    }
+
+    /// Slots of a ring that comes back of which this node alone has kept enough: there is nobody to merge them from.
+    fn go_on_with_what_is_kept(&self, needs: &BTreeMap<Slot, Needs>) {
+        let mut state = self.state();
+        let mut some = false;
+        for (&slot, needs) in needs {
+            let nobody = needs.caught_up.is_empty() && needs.unheard.is_empty() && needs.pushed_out.is_empty();
+            if nobody && !self.switched_since(&state, slot, needs) && state.table.kept_enough(slot, needs.list) {
+                self.readable.set(slot, state.table.get(slot).is_some_and(SlotState::readable));
+                some = true;
+            }
+        }
+        drop(state);
+        if some {
+            self.progress.step();
+        }
     }
 
     /// The slot's list changed since the pass began: a source may have acknowledged under the list before meanwhile.

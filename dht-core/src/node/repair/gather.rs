@@ -49,7 +49,10 @@ impl Node {
         let stuck = |slot: &Slot, needs: &Needs| {
             let catch_up = state.table.get(*slot).and_then(|s| s.catch_up.as_ref())?;
             let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
-            let waits = !catch_up.returns && needs.pushed_out.is_empty() && needs.caught_up.iter().all(merged);
+            let waits = !catch_up.returns
+                && !needs.returning
+                && needs.pushed_out.is_empty()
+                && needs.caught_up.iter().all(merged);
             (waits && !self.switched_since(&state, *slot, needs)).then_some(*slot)
         };
         needs.iter().filter_map(|(slot, needs)| stuck(slot, needs)).collect()

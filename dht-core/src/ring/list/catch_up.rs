@@ -46,9 +46,11 @@ pub(crate) struct CatchUp {
     pub(crate) reunited: SmallVec<[NodeId; 2]>,
     /// The whole ring returns: who is not there yet may still come.
     pub(crate) returns: bool,
-    /// Owners before this node, in the present list, that have not said yet that they go by it: until then they may stamp writes
-    /// of their own.
+    /// Owners before this node that have not said yet that they go by the present list: until then they may stamp writes of their
+    /// own.
     owners: SmallVec<[Incarnate; 1]>,
+    /// Until when they are waited for.
+    owners_until: Option<Instant>,
 }
 
 impl CatchUp {
@@ -66,21 +68,31 @@ impl CatchUp {
             reunited: SmallVec::new(),
             returns,
             owners: SmallVec::new(),
+            owners_until: None,
         }
     }
 
-    /// This node owns the slot now, and `owner` did before; in other lists than `present` nobody stamps who is heard of.
-    pub(super) fn succeeds(&mut self, owner: Option<&Incarnate>) {
-        let present = &self.present;
-        self.owners.retain(|owner| present.contains(owner));
-        let heard = planted!("owner_not_heard");
-        self.owners.extend(owner.filter(|owner| present.contains(owner) && !heard).cloned());
-        self.owners.dedup();
+    /// This node owns the slot now, and `owner` did before.
+    pub(super) fn succeeds(&mut self, owner: Incarnate, now: Instant) {
+        if planted!("owner_not_heard") {
+            return;
+        }
+        self.owners.retain(|before| *before != owner);
+        if self.owners.len() == SOURCES_MAX {
+            self.owners.remove(0);
+        }
+        self.owners.push(owner);
+        self.owners_until = Some(now + OWNER_MAX);
     }
 
-    /// Until when this node leaves the stamping to the owner before it; `None`: it need not.
+    /// Another node owns the slot now.
+    pub(super) fn follows(&mut self) {
+        self.owners.clear();
+    }
+
+    /// Until when this node leaves the stamping to the owners before it; `None`: it need not.
     fn stamps_at(&self) -> Option<Instant> {
-        (!self.owners.is_empty()).then(|| self.since + OWNER_MAX)
+        self.owners_until.filter(|_| !self.owners.is_empty())
     }
 
     /// The list is another now: `present` instead of `former`.
@@ -110,7 +122,8 @@ impl CatchUp {
 }
 
 impl SlotTable {
-    /// Notes that a node goes by the present list of the slot, and has told its clock since.
+    /// Notes that a node goes by the present list of the slot, or has no part in it any more, and has told its clock since. True
+    /// if that was waited for.
     pub(crate) fn adopted_by(&mut self, slot: Slot, node: &Incarnate) -> bool {
         let catch_up = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut());
         catch_up.is_some_and(|catch_up| {
@@ -118,6 +131,15 @@ impl SlotTable {
             catch_up.owners.retain(|owner| owner != node);
             catch_up.owners.len() < waiting
         })
+    }
+
+    /// Former owners that were waited for long enough may be dead, and hold up nothing any more.
+    pub(crate) fn stop_waiting_for_owners(&mut self, now: Instant) {
+        for catch_up in self.states.values_mut().filter_map(|state| state.catch_up.as_mut()) {
+            if catch_up.stamps_at().is_some_and(|until| now >= until) {
+                catch_up.owners.clear();
+            }
+        }
     }
 
     /// Until when this node leaves it to the former owner to stamp what is written in the slot; `None`: it need not.
@@ -229,6 +251,18 @@ impl SlotTable {
             state.promote();
         }
         whole
+    }
+
+    /// In a ring that comes back: what this node has kept, with what it merged already, is enough. True if that makes it caught
+    /// up.
+    pub(crate) fn kept_enough(&mut self, slot: Slot, list: ListId) -> bool {
+        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.kept(slot)) else { return false };
+        let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
+        let enough = state.catch_up.as_ref().is_some_and(|c| reunion.is_whole(slot, c.reunited.len()));
+        if enough {
+            state.promote();
+        }
+        enough
     }
 
     /// A newcomer of a ring that comes back has merged the slot from every member that is caught up (by boot), and all have

@@ -73,6 +73,8 @@ pub const OPEN: &[(&str, &str)] = &[
     ("never_renewed", "who cannot let go of a slot hears of no deletions"),
     ("former_owner_restamps", "who lost a slot stamps its writes above those of the new owner"),
     ("batch_overtakes", "entries of one key in one batch may overtake each other"),
+    ("let_go_early", "a slot is let go before it is on the disks of others"),
+    ("last_life_trusted", "what is kept counts although the ring went on without it"),
     ("alone_blind", "the first of a ring that comes back decides without the others"),
     ("half_is_whole", "half of a slot's former replicas are enough in a ring that comes back"),
     ("owner_not_heard", "a new owner stamps before it has heard the clock of the owner before"),

@@ -82,6 +82,7 @@ fn wanted(name: &str) -> &'static str {
         // It is meant for another one: the node has another boot.
         "ping.boot" => "Unreachable",
         "ping_for" => "probed",
+        "last_life" => "last_life",
         "sync" => "synced",
         "exchange" => "exchanged",
         // Nobody answers at the address that it says, and a node that is no client must.

@@ -8,6 +8,7 @@ use dht_sim::{Crash, Nodes, World};
 mod common;
 
 const SECOND: Duration = Duration::from_secs(1);
+const KEYS: usize = 60;
 
 /// A ring of so many that keeps everything it acknowledges on disks.
 async fn formed(world: &World, config: Config, count: usize) -> Nodes {
@@ -174,6 +175,72 @@ fn a_seed_that_lost_its_disk_founds_no_second_ring() {
             assert_eq!(node.get::<String>("value").await.expect("it serves").as_deref(), Some("there"));
         }
         assert_eq!(nodes.node(0).increment("count", 1).await.expect("it serves"), 4);
+        nodes.stop().await;
+    });
+}
+
+/// Nodes are stopped one after the other while the others go on. Of those that come back first none knows what was written
+/// last, and who has it.
+#[test]
+fn who_was_stopped_first_does_not_speak_for_all() {
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config::default(), 4).await;
+        nodes.node(3).put("value", &"early").await.expect("it serves");
+        for first in [0, 1] {
+            nodes.crash(first, Crash::Process).await;
+            while nodes.node(3).ring().expect("it runs").nodes.len() > 3 - first {
+                tokio::time::sleep(SECOND / 10).await;
+            }
+            nodes.settled(60 * SECOND).await.expect("the others go on");
+            tokio::time::sleep(3 * SECOND).await;
+        }
+        nodes.node(3).put("value", &"late").await.expect("two are left");
+        for last in [2, 3] {
+            nodes.crash(last, Crash::Process).await;
+        }
+        let first = nodes.start(0, &[]).await.expect("it forms the ring again");
+        let second = nodes.start(1, &[0]).await.expect("it joins");
+        for node in [&first, &second] {
+            let error = node.get::<String>("value").await.expect_err("it was written without them");
+            assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+        }
+        nodes.start(2, &[0]).await.expect("it comes back");
+        nodes.start(3, &[0]).await.expect("it comes back");
+        nodes.settled(60 * SECOND).await.expect("one ring");
+        assert_eq!(first.get::<String>("value").await.expect("it serves").as_deref(), Some("late"));
+        nodes.stop().await;
+    });
+}
+
+/// The only copies go from one node to another, which dies as soon as the first has let go of some.
+#[test]
+fn a_slot_is_let_go_when_it_is_on_the_other_disk() {
+    common::calm(|world| async move {
+        let mut nodes = Nodes::new(world.clone(), Config { slot_bits: 6, replication_factor: 1, ..Config::default() });
+        nodes.keep_on_disk(Durability::Interval);
+        let first = nodes.start(0, &[]).await.expect("it founds");
+        for n in 0..KEYS {
+            first.put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        // All of it is on the disk.
+        tokio::time::sleep(SECOND).await;
+        let store = nodes.registry().stores()[0].1.clone();
+        let before = store.usage().live;
+        nodes.start(1, &[0]).await.expect("it joins");
+        while store.usage().live == before {
+            tokio::time::sleep(SECOND / 1_000).await;
+        }
+        nodes.crash(1, Crash::Process).await;
+        tokio::time::sleep(SECOND).await;
+        let mut started = nodes.start(1, &[0]).await;
+        while started.is_err() {
+            tokio::time::sleep(SECOND).await;
+            started = nodes.start(1, &[0]).await;
+        }
+        nodes.settled(120 * SECOND).await.expect("one ring");
+        for n in 0..KEYS {
+            assert_eq!(first.get::<usize>(format!("key-{n}")).await.expect("it serves"), Some(n));
+        }
         nodes.stop().await;
     });
 }

@@ -44,9 +44,6 @@ impl Node {
             self.drop_records()?;
         }
         let reunion = if ours && !forgotten { self.reunion() } else { None };
-        if reunion.is_some() && welcome.reunites {
-            self.tell_of_last_life(&welcome.records).await;
-        }
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }

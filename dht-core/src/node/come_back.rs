@@ -12,14 +12,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::join::{Refusal, Welcome, final_for_join};
-use super::{Node, Phase, Ring, State};
+use super::peers::Peer;
+use super::{Known, Node, Phase, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
 use crate::ring::view::{RingView, positions_of};
 use crate::wire::facts::Facts;
-use crate::wire::message::Request;
+use crate::wire::message::{Request, Response};
 
+/// Members that are asked at a time what they found on their disks.
+const LIVES_MAX: usize = 64;
 /// How long a node waits for one with a smaller node_id, which returns too, to form the ring.
 const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
 
@@ -186,7 +189,9 @@ impl Node {
 
     /// What this node remembers of the ring's last life.
     pub(super) fn reunion(&self) -> Option<Reunion> {
-        let former = self.former_company()?;
+        // Whom the ring has gone on without knows neither what there is nor who has it. Who was the last one, all others gone,
+        // knows it for all.
+        let former = self.former.as_ref().filter(|_| !self.is_client() && !self.is_outlived())?;
         let (_, config) = former.ring?;
         let own = former.own.as_ref()?;
         let member = |record: &NodeRecord| {
@@ -200,17 +205,40 @@ impl Node {
         Some(Reunion::new(self.node_id.clone(), view, usize::from(config.replication_factor), lagging))
     }
 
-    /// Tells those of the ring what this node knew of them in the last life: an older backup shows by it.
-    pub(super) async fn tell_of_last_life(&self, records: &[NodeRecord]) {
-        let deadline = self.env.now() + self.config.request_timeout / 4;
-        let known = records.iter().filter(|r| r.present());
-        let told = known.filter_map(|r| Some((r, self.former_record(&r.node_id)?))).filter(|(r, f)| r.boot != f.boot);
-        let tell = |(record, former): (&NodeRecord, &NodeRecord)| {
-            let (to, ping) = (record.address.clone(), Request::Ping { boot: 0, records: vec![former.clone()] });
-            // Whoever does not answer hears of it from others, or takes part in nothing.
-            async move { self.call_address(&to, ping, deadline).await.map(|_| ()) }
+    /// In a ring that comes back nobody judges what is left before all that are there have told each other what they have on
+    /// their disks of each other: older backups show by it, and nodes without which the ring went on. Returns those (by boot)
+    /// that did not answer.
+    pub(super) async fn compare_last_lives(&self) -> BTreeSet<u64> {
+        let others: Vec<NodeRecord> = {
+            let state = self.state();
+            let fresh = |r: &&NodeRecord| r.present() && !state.lives_compared.contains(&r.boot);
+            state.members.others().map(Known::record).filter(fresh).take(LIVES_MAX).cloned().collect()
         };
-        futures_util::future::join_all(told.map(tell)).await;
+        let own = self.former.as_ref().and_then(|former| former.own.as_ref());
+        let deadline = self.env.now() + self.config.request_timeout / 4;
+        let tell = |record: NodeRecord| async move {
+            let known = self.former_record(&record.node_id).into_iter().chain(own).cloned().collect();
+            let tell = Request::LastLife { records: known };
+            (record.boot, self.call(&Peer::from(&record), tell, deadline, 0).await)
+        };
+        let mut silent = BTreeSet::new();
+        for (boot, answer) in futures_util::future::join_all(others.into_iter().map(tell)).await {
+            match answer {
+                Ok(Response::LastLife { records }) => {
+                    self.look_for_later_life(&records);
+                    self.judge_last_life(&records);
+                    self.state().lives_compared.insert(boot);
+                }
+                // A release that does not know the question has nothing to say.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    self.state().lives_compared.insert(boot);
+                }
+                _ => {
+                    silent.insert(boot);
+                }
+            }
+        }
+        silent
     }
 }
 

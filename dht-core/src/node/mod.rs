@@ -114,6 +114,8 @@ pub(crate) struct Node {
     former: Option<Facts>,
     /// That is not its last life: see `look_for_later_life`.
     outdated: AtomicBool,
+    /// The ring went on without it: see `judge_last_life`.
+    outlived: AtomicBool,
     /// Others that a next life finds again; `usize::MAX`: nothing was written yet.
     remembered_others: AtomicUsize,
     node_digest: u64,
@@ -181,6 +183,8 @@ struct State {
     renewed: BTreeMap<Slot, (Instant, usize)>,
     /// What others should hold, and who is known to have it.
     offers: BTreeMap<Slot, repair::Offer>,
+    /// Members (by boot) that have told, in a ring that comes back, what they found on their disks.
+    lives_compared: BTreeSet<u64>,
     /// Nodes with a probe under way.
     probing: BTreeSet<NodeId>,
     /// "host:port" texts that were joined through, configured or explicit.
@@ -260,6 +264,7 @@ impl Node {
             graves: repair::Graves::default(),
             renewed: BTreeMap::new(),
             offers: BTreeMap::new(),
+            lives_compared: BTreeSet::new(),
             probing: BTreeSet::new(),
             seeds: config.seeds.clone(),
         };
@@ -280,6 +285,7 @@ impl Node {
             node_id: parts.node_id,
             former,
             outdated: AtomicBool::new(false),
+            outlived: AtomicBool::new(false),
             remembered_others: AtomicUsize::new(usize::MAX),
             boot: parts.boot,
             address: parts.address,

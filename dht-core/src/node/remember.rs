@@ -15,6 +15,7 @@ use crate::ring::params::RingParams;
 use crate::ring::record::{NodeId, NodeRecord};
 use crate::store::Store;
 use crate::wire::facts::Facts;
+use crate::wire::message::Response;
 
 /// Between two writes of what is remembered.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -161,6 +162,32 @@ impl Node {
             log!(self, warn, "data_dir is older than this node's last life: it is treated as new and catches up");
             self.state().table.forget_last_life();
         }
+    }
+
+    /// Others have found `records` on their disks: what they tell of this node's last life. If the ring has gone on without it,
+    /// or with a later life of it, what it kept is not all that there is.
+    pub(crate) fn judge_last_life(&self, records: &[NodeRecord]) {
+        let Some(own) = self.former.as_ref().and_then(|former| former.own.as_ref()) else { return };
+        let went_on = |r: &&NodeRecord| {
+            r.node_id == self.node_id && (r.boot != own.boot || !r.present() && r.incarnation >= own.incarnation)
+        };
+        let told = records.iter().any(|r| went_on(&r)) && !planted!("last_life_trusted");
+        if told && !self.outlived.swap(true, Relaxed) {
+            log!(self, info, "the ring has gone on without this node before it was stopped: it catches up");
+            self.state().table.forget_last_life();
+        }
+    }
+
+    /// Answers `LastLife`.
+    pub(crate) fn serve_last_life(&self, records: &[NodeRecord]) -> Response {
+        self.judge_last_life(records);
+        let known = records.iter().filter_map(|r| self.former_record(&r.node_id));
+        Response::LastLife { records: known.cloned().collect() }
+    }
+
+    /// What this node kept counts for nothing when the ring comes back.
+    pub(super) fn is_outlived(&self) -> bool {
+        self.outlived.load(Relaxed)
     }
 
     /// The positions that this node had in the ring that it is in now, which it keeps.

@@ -103,12 +103,18 @@ impl Node {
                 let found = self.serve_fetch(&items);
                 self.once(self.settled(items.iter().map(|item| item.slot)), found)
             }
-            Request::Compare { items, catching_up } => {
+            Request::LastLife { records } => {
+                self.look_for_later_life(&records);
+                self.now(self.serve_last_life(&records))
+            }
+            Request::Compare { items, catching_up, durable } => {
                 if catching_up {
                     self.state().graves.somebody_catches_up(self.env.now());
                 }
                 let compared = self.serve_compare(&items);
-                self.once(self.settled(items.iter().map(|item| item.slot)), compared)
+                let slots = items.iter().map(|item| item.slot);
+                let ticket = if durable { self.durable(slots) } else { self.settled(slots) };
+                self.once(ticket, compared)
             }
             Request::CompareSums { part_len, parts, sums } => {
                 self.now(self.serve_compare_sums(head.sender, part_len, &parts, &sums))
@@ -173,6 +179,11 @@ impl Node {
     /// Good when what was merged into `slots` may be acknowledged.
     fn kept(&self, slots: &Slots) -> Ticket {
         slots.iter().fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.ticket(*slot)))
+    }
+
+    /// Good when what `slots` hold outlives a crash.
+    fn durable(&self, slots: impl Iterator<Item = Slot>) -> Ticket {
+        slots.fold(Ticket::ready(), |ticket, slot| ticket.and(self.store.durable(slot)))
     }
 
     /// Good when what `slots` hold may be told.

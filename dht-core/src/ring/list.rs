@@ -247,11 +247,20 @@ impl SlotTable {
             let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.begin_again(&lists.present, &lists.former, switch.now);
-            // Where this node led before and was put out meanwhile, who came behind it has.
-            let before = lists.former.iter().find(|owner| owner.0 != *switch.me);
-            match lists.present.first().filter(|first| first.0 == *switch.me) {
-                Some(_) => before.into_iter().for_each(|owner| catch_up.succeeds(owner.clone(), switch.now)),
-                None => catch_up.follows(),
+            let is_me = |node: &Incarnate| node.0 == *switch.me;
+            if lists.present.first().is_some_and(is_me) {
+                let stayed = lists.was_listed && lists.listed_between;
+                // Where this node led before and was put out meanwhile, who came behind it has.
+                let before = match lists.former.first() {
+                    Some(first) if is_me(first) && stayed => None,
+                    _ => lists.former.iter().find(|node| !is_me(node)),
+                };
+                let lives = |node: &Incarnate| {
+                    switch.after.member_index(&node.0).is_some_and(|index| switch.after.member(index).boot == node.1)
+                };
+                catch_up.succeeds(before, lives, switch.now);
+            } else {
+                catch_up.follows();
             }
             (Standing::Newcomer, Some(catch_up))
         } else if caught_up && lists.was_listed {

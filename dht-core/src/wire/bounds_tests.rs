@@ -313,6 +313,7 @@ fn results_and_arrays() {
             fingerprints,
             catching_up: false,
             more: Bytes::new(),
+            durable: false,
         }))
     };
     assert_eq!(compare(2, 1, 2), "list counters: 1 bytes or elements, must be 2");
@@ -408,7 +409,7 @@ fn golden() -> Vec<(&'static str, Bytes)> {
                 items: vec![FetchItem { slot: Slot(7), list, map: 0, key: record.key.clone(), operation: None }],
             }),
         ),
-        ("compare", call(Request::Compare { items: vec![item(1), item(300)], catching_up: false })),
+        ("compare", call(Request::Compare { items: vec![item(1), item(300)], catching_up: false, durable: false })),
         (
             "fetched",
             reply(Response::Fetched {

@@ -25,6 +25,7 @@ impl Request {
             | Self::Exchange { .. }
             | Self::Join { .. }
             | Self::Admit { .. }
+            | Self::LastLife { .. }
             | Self::Merge { .. }
             | Self::Stabilize { .. }
             | Self::Notify { .. }

@@ -81,8 +81,10 @@ fn every_bit_flip_of_a_full_message_is_survived() {
         list: ListId { counter: u64::from(n), members: 7, epoch: 0 },
         fingerprint: crate::data::fingerprint::Fingerprint(u128::from(n)),
     };
-    let call =
-        Call { head: empty_head(), body: Request::Compare { items: (0..20).map(item).collect(), catching_up: false } };
+    let call = Call {
+        head: empty_head(),
+        body: Request::Compare { items: (0..20).map(item).collect(), catching_up: false, durable: false },
+    };
     let bytes = encode_call(&call);
     for bit in 0..bytes.len() * 8 {
         let mut damaged = bytes.to_vec();
@@ -203,7 +205,10 @@ fn a_full_comparison_passes_and_one_more_slot_does_not() {
             list: ListId { counter: 1, members: u64::MAX, epoch: 0 },
             fingerprint: crate::data::fingerprint::Fingerprint(u128::MAX),
         };
-        Call { head: empty_head(), body: Request::Compare { items: vec![item; count], catching_up: false } }
+        Call {
+            head: empty_head(),
+            body: Request::Compare { items: vec![item; count], catching_up: false, durable: false },
+        }
     };
     let full = encode_call(&items(SLOTS_MAX));
     assert!(full.len() < 36 * SLOTS_MAX + 64, "{} bytes", full.len());
@@ -223,7 +228,7 @@ fn slots_that_are_alike_are_compared_in_few_bytes() {
     };
     let call = |last: u32| {
         let items = (1..=last).filter(|n| *n != 200).map(item).collect();
-        Call { head: empty_head(), body: Request::Compare { items, catching_up: true } }
+        Call { head: empty_head(), body: Request::Compare { items, catching_up: true, durable: false } }
     };
     let bytes = encode_call(&call(600));
     assert!(bytes.len() < 5 * 38 + 64, "five runs take {} bytes", bytes.len());

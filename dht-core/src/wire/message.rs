@@ -302,6 +302,8 @@ pub enum Request {
     /// May I become active in the slots that we are going to share? Or: I am done (`release`). With `wait` the answer may
     /// take as long as the asker waits.
     Admit { node_id: NodeId, boot: u64, release: bool, wait: bool },
+    /// What I found on my disk of you, and of myself; answered with what you found of the nodes that are named.
+    LastLife { records: Vec<NodeRecord> },
     /// Your ring is part of another one from now on.
     Merge { ring_id: RingId, records: Vec<NodeRecord> },
     /// Chord stabilize: the neighbours of these positions of yours. `known`, if not empty, has the hash of each one's
@@ -320,8 +322,9 @@ pub enum Request {
     Fetch { items: Vec<FetchItem> },
     /// Compare the contents of slots.
     ///
-    /// `catching_up`: the sender may hold what was deleted while it heard of no deletions.
-    Compare { items: Vec<CompareItem>, catching_up: bool },
+    /// `catching_up`: the sender may hold what was deleted while it heard of no deletions. `durable`: answered when what was
+    /// merged into these slots by now outlives a crash, whatever durability was promised.
+    Compare { items: Vec<CompareItem>, catching_up: bool, durable: bool },
     /// Compare sums over parts of the key space: part n is the `part_len` slots from n × `part_len` on, and of those the
     /// ones that the sender is first for and the receiver holds too.
     CompareSums { part_len: u32, parts: Vec<u32>, sums: Vec<Fingerprint> },
@@ -389,6 +392,8 @@ pub enum Response {
     Synced { differing: Vec<u32>, digests: Vec<NodeDigest>, lists: Vec<(Slot, ListId)> },
     /// The records that were wanted, and those that are newer here than what was told.
     Exchanged { records: Vec<NodeRecord> },
+    /// What I found on my disk of the nodes that were named.
+    LastLife { records: Vec<NodeRecord> },
     /// You are known to this ring now. `forgotten`: it may have forgotten deletions of what you still hold.
     Welcome {
         ring_id: RingId,

@@ -86,6 +86,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("join.client", Request::Join { record: node("a"), params: params(), wall_ms: 1, client: true }),
         ("admit", Request::Admit { node_id: NodeId::new("a"), boot: 9, release: true, wait: false }),
         ("admit.wait", Request::Admit { node_id: NodeId::new("a"), boot: 9, release: false, wait: true }),
+        ("last_life", Request::LastLife { records: vec![node("a")] }),
         ("merge", Request::Merge { ring_id: RingId(7), records: vec![node("a")] }),
         ("stabilize", Request::Stabilize { positions: vec![id(1), id(300)], known: vec![5, 0] }),
         ("notify", Request::Notify { pointers: vec![(pointer(2), id(0))] }),
@@ -114,8 +115,9 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
                 }],
             },
         ),
-        ("compare", Request::Compare { items: vec![compare(1), compare(300)], catching_up: false }),
-        ("compare.catching_up", Request::Compare { items: vec![compare(1)], catching_up: true }),
+        ("compare", Request::Compare { items: vec![compare(1), compare(300)], catching_up: false, durable: false }),
+        ("compare.catching_up", Request::Compare { items: vec![compare(1)], catching_up: true, durable: false }),
+        ("compare.durable", Request::Compare { items: vec![compare(1)], catching_up: false, durable: true }),
         (
             "compare_sums",
             Request::CompareSums {
@@ -153,6 +155,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
     vec![
         ("pong", Response::Pong { records: vec![node("a")] }),
         ("pong.clock", Response::Pong { records: Vec::new() }),
+        ("last_life", Response::LastLife { records: vec![left("b")] }),
         ("probed", Response::Probed { alive: true }),
         ("synced", Response::Synced { differing: vec![0, 5], digests: vec![digest], lists: vec![(SLOT, LIST)] }),
         ("exchanged", Response::Exchanged { records: vec![node("a"), left("b")] }),

@@ -88,7 +88,7 @@ const fn items(field: u32) -> Repeated {
 pub(super) fn request_bounds(tag: u32) -> &'static [Repeated] {
     match tag {
         16 => const { &[records(2)] },
-        33 => const { &[records(1)] },
+        33 | 36 => const { &[records(1)] },
         21 => const { &[records(3)] },
         23 => const { &[pointers(1)] },
         25 | 26 | 27 | 30 => const { &[items(1)] },
@@ -103,7 +103,7 @@ pub(super) fn response_bounds(tag: u32) -> &'static [Repeated] {
     match tag {
         16 => const { &[records(2)] },
         18 => &[DIGESTS],
-        33 => const { &[records(1)] },
+        33 | 36 => const { &[records(1)] },
         19 => const { &[records(4)] },
         22 => const { &[pointers(1), records(4)] },
         24 => const { &[pointers(2), records(3), few_pointers(4), few_pointers(5)] },

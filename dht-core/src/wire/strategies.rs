@@ -107,6 +107,7 @@ fn request() -> BoxedStrategy<Request> {
         (node_id(), 1..=u64::MAX, any::<bool>(), any::<bool>())
             .prop_map(|(node_id, boot, release, wait)| { Request::Admit { node_id, boot, release, wait } }),
         (ring_id(), nodes()).prop_map(|(ring_id, records)| Request::Merge { ring_id, records }),
+        nodes().prop_map(|records| Request::LastLife { records }),
         (vec((id(), any::<u64>()), 0..4), any::<bool>()).prop_map(|(asked, knows)| {
             let (positions, known): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
             Request::Stabilize { positions, known: if knows { known } else { Vec::new() } }
@@ -121,7 +122,11 @@ fn request() -> BoxedStrategy<Request> {
             .prop_map(|(operations, level, relay)| Request::Apply { operations, level, relay }),
         (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
         vec(fetch_item(), 0..4).prop_map(|items| Request::Fetch { items }),
-        (vec(compare, 0..4), any::<bool>()).prop_map(|(items, catching_up)| Request::Compare { items, catching_up }),
+        (vec(compare, 0..4), any::<bool>()).prop_map(|(items, flag)| Request::Compare {
+            items,
+            catching_up: flag,
+            durable: !flag
+        }),
         (0_u32..=1 << 31, vec((any::<u32>(), fingerprint()), 0..4)).prop_map(|(part_len, asked)| {
             let (parts, sums) = asked.into_iter().unzip();
             Request::CompareSums { part_len, parts, sums }
@@ -161,6 +166,7 @@ fn response() -> BoxedStrategy<Response> {
         .prop_map(|(predecessor, successors)| Neighbours { predecessor, successors });
     prop_oneof![
         nodes().prop_map(|records| Response::Pong { records }),
+        nodes().prop_map(|records| Response::LastLife { records }),
         any::<bool>().prop_map(|alive| Response::Probed { alive }),
         synced.prop_map(|(differing, digests, lists)| Response::Synced { differing, digests, lists }),
         nodes().prop_map(|records| Response::Exchanged { records }),

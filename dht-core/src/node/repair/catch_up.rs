@@ -49,7 +49,11 @@ impl Node {
             self.postpone_waiting(&mut state);
             state.table.stop_waiting_for_owners(self.env.now());
         }
-        let (plan, mut needs) = self.catch_up_plan();
+        let returns = self.state().table.reunites();
+        let silent = if returns { self.compare_last_lives().await } else { BTreeSet::new() };
+        let (mut plan, mut needs) = self.catch_up_plan();
+        // They count as not heard.
+        plan.retain(|peer, _| !silent.contains(&peer.boot));
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;
             (peer, slots, compared)
@@ -75,7 +79,9 @@ impl Node {
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
         if !left && self.life.phase() == Phase::Active {
-            self.state().table.end_reunion();
+            let mut state = self.state();
+            state.table.end_reunion();
+            state.lives_compared.clear();
         }
         if !left && self.was_joining() {
             self.release_admissions();

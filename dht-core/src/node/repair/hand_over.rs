@@ -151,6 +151,14 @@ impl Node {
                 has_all.push((slot, *ours));
             }
         }
+        // What is on this disk is let go when it is on that one, not only on its way there.
+        if self.store.persistent() && !has_all.is_empty() && !planted!("let_go_early") {
+            let slots: Vec<Slot> = has_all.iter().map(|(slot, _)| *slot).collect();
+            if let Err(error) = self.durable_at(peer, &slots).await {
+                log!(self, debug, peer = %peer.node_id, %error, "does not say yet that it keeps what it was brought");
+                return Vec::new();
+            }
+        }
         has_all
     }
 

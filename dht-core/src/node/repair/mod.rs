@@ -77,7 +77,7 @@ pub(crate) async fn tell_sources(node: Arc<Node>) {
     loop {
         tokio::time::sleep(node.env.jittered(SIGN_PERIOD)).await;
         for peer in node.sources() {
-            node.tell(&peer.address, Request::Compare { items: Vec::new(), catching_up: true });
+            node.tell(&peer.address, Request::Compare { items: Vec::new(), catching_up: true, durable: false });
         }
     }
 }

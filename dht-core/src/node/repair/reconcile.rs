@@ -66,7 +66,7 @@ impl Node {
             let ours: Vec<Fingerprint> = items.iter().map(|i| i.fingerprint).collect();
             // A lost message costs a moment, not a whole call's time: the next pass asks again.
             let until = self.attempt_deadline(peer, self.env.now() + self.config.request_timeout);
-            let request = Request::Compare { items, catching_up: self.catches_up(chunk) };
+            let request = Request::Compare { items, catching_up: self.catches_up(chunk), durable: false };
             let Response::Compared { results } = self.call(peer, request, until, 0).await? else {
                 return Err(crate::node::serve::unexpected(peer));
             };
@@ -77,6 +77,22 @@ impl Node {
             compared.extend(sides.map(|((&slot, ours), theirs)| Compared { slot, ours, theirs }));
         }
         Ok(compared)
+    }
+
+    /// Waits until what was merged into `slots` at `peer` by now outlives a crash there.
+    ///
+    /// # Errors
+    /// As of any call.
+    pub(super) async fn durable_at(&self, peer: &Peer, slots: &[Slot]) -> Result<()> {
+        for chunk in slots.chunks(SLOTS_MAX) {
+            let item =
+                |slot: &Slot| CompareItem { slot: *slot, list: ListId::UNKNOWN, fingerprint: Fingerprint::EMPTY };
+            let items = chunk.iter().map(item).collect();
+            // A disk may take its time.
+            let until = self.env.now() + self.config.request_timeout;
+            self.call(peer, Request::Compare { items, catching_up: false, durable: true }, until, 0).await?;
+        }
+        Ok(())
     }
 
     /// This node may hold what was deleted while it did not hear of it, until it has caught up with these slots.

@@ -72,16 +72,15 @@ impl CatchUp {
         }
     }
 
-    /// This node owns the slot now, and `owner` did before.
-    pub(super) fn succeeds(&mut self, owner: Incarnate, now: Instant) {
-        if planted!("owner_not_heard") {
-            return;
-        }
-        self.owners.retain(|before| *before != owner);
+    /// This node owns the slot now, and `owner` did before, if anybody. Who does not live stamps nothing.
+    pub(super) fn succeeds(&mut self, owner: Option<&Incarnate>, lives: impl Fn(&Incarnate) -> bool, now: Instant) {
+        self.owners.retain(|owner| lives(owner));
+        let Some(owner) = owner.filter(|owner| lives(owner) && !planted!("owner_not_heard")) else { return };
+        self.owners.retain(|before| before != owner);
         if self.owners.len() == SOURCES_MAX {
             self.owners.remove(0);
         }
-        self.owners.push(owner);
+        self.owners.push(owner.clone());
         self.owners_until = Some(now + OWNER_MAX);
     }
 

@@ -284,6 +284,14 @@ impl Store for DiskStore {
         }
     }
 
+    fn durable(&self, slot: Slot) -> Ticket {
+        let ticket = self.shared.last_ticket(slot);
+        if !ticket.is_ready() {
+            self.shared.work.hurry();
+        }
+        ticket
+    }
+
     fn healthy(&self) -> bool {
         self.shared.commits.failure().is_none()
     }

@@ -65,7 +65,8 @@ impl From<&Request> for proto::Request {
             }
             Request::Store { items, repair } => Self::Store(proto::Store { items: all(items), repair: *repair }),
             Request::Fetch { items } => Self::Fetch(proto::Fetch { items: all(items) }),
-            Request::Compare { items, catching_up } => {
+            Request::LastLife { records } => Self::LastLife(proto::LastLife { records: all(records) }),
+            Request::Compare { items, catching_up, durable } => {
                 let alike = |a: &CompareItem, b: &CompareItem| {
                     b.slot.0 == a.slot.0.wrapping_add(1) && a.list == b.list && a.fingerprint == b.fingerprint
                 };
@@ -75,6 +76,7 @@ impl From<&Request> for proto::Request {
                     lists: lists_message(runs.iter().map(|(item, _)| &item.list)),
                     fingerprints: fingerprints_bytes(runs.iter().map(|(item, _)| item.fingerprint)),
                     catching_up: *catching_up,
+                    durable: *durable,
                     more: more_bytes(&runs),
                 })
             }
@@ -140,6 +142,7 @@ impl TryFrom<proto::Request> for Request {
                 let proto::Admit { release, wait, .. } = admit;
                 Self::Admit { node_id: node_id(&admit.node_id)?, boot: boot(admit.boot)?, release, wait }
             }
+            proto::Request::LastLife(life) => Self::LastLife { records: each(life.records)? },
             proto::Request::Merge(merge) => Self::Merge {
                 ring_id: required("ring_id", ring_id(merge.ring_high, merge.ring_low)?)?,
                 records: each(merge.records)?,
@@ -167,7 +170,8 @@ impl TryFrom<proto::Request> for Request {
             proto::Request::Store(store) => Self::Store { items: each(store.items)?, repair: store.repair },
             proto::Request::Fetch(fetch) => Self::Fetch { items: each(fetch.items)? },
             proto::Request::Compare(compare) => {
-                Self::Compare { items: compare_items(&compare)?, catching_up: compare.catching_up }
+                let (catching_up, durable) = (compare.catching_up, compare.durable);
+                Self::Compare { items: compare_items(&compare)?, catching_up, durable }
             }
             proto::Request::CompareSums(compare) => {
                 at_most("part_len", compare.part_len.into(), 1 << 31, "at most 2^31")?;

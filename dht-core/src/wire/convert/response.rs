@@ -20,6 +20,7 @@ use crate::wire::proto;
 impl From<&Response> for proto::Response {
     fn from(response: &Response) -> Self {
         match response {
+            Response::LastLife { records } => Self::LastLife(proto::LastLife { records: all(records) }),
             Response::Pong { records } => Self::Pong(proto::Pong { records: all(records) }),
             Response::Probed { alive } => Self::Probed(proto::Probed { alive: *alive }),
             Response::Synced { differing, digests, lists } => Self::Synced(proto::Synced {
@@ -128,6 +129,7 @@ impl TryFrom<proto::Response> for Response {
     fn try_from(response: proto::Response) -> Result<Self> {
         Ok(match response {
             proto::Response::Pong(pong) => Self::Pong { records: each(pong.records)? },
+            proto::Response::LastLife(life) => Self::LastLife { records: each(life.records)? },
             proto::Response::Probed(probed) => Self::Probed { alive: probed.alive },
             proto::Response::Synced(synced) => Self::Synced {
                 differing: parts(&synced.differing)?,

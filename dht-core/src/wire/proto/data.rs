@@ -215,6 +215,8 @@ pub(crate) struct Compare {
     /// Packed fixed16: how many slots more, each after the one before, each element stands for; left out while all are 0.
     #[prost(bytes = "bytes", tag = "5")]
     pub(crate) more: Bytes,
+    #[prost(bool, tag = "6")]
+    pub(crate) durable: bool,
 }
 
 /// Arrays of equal length: one element per slot asked.

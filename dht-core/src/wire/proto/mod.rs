@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) clock: u64,
     #[prost(
         oneof = "Request",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 42, 43"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 34, 35, 36, 42, 43"
     )]
     pub(crate) body: Option<Request>,
 }
@@ -62,7 +62,10 @@ pub(crate) struct Reply {
     /// [`Spans`], of an answer to a traced call.
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub(crate) trace: Option<Bytes>,
-    #[prost(oneof = "Response", tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 43")]
+    #[prost(
+        oneof = "Response",
+        tags = "16, 17, 18, 19, 20, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 43"
+    )]
     pub(crate) body: Option<Response>,
 }
 
@@ -107,6 +110,8 @@ pub(crate) enum Request {
     CompareSums(CompareSums),
     #[prost(message, tag = "35")]
     Scan(Scan),
+    #[prost(message, tag = "36")]
+    LastLife(LastLife),
     #[prost(message, tag = "42")]
     Collect(Collect),
     #[prost(message, tag = "43")]
@@ -152,6 +157,8 @@ pub(crate) enum Response {
     ComparedSums(ComparedSums),
     #[prost(message, tag = "35")]
     Scanned(Scanned),
+    #[prost(message, tag = "36")]
+    LastLife(LastLife),
     #[prost(message, tag = "43")]
     SealKey(SealKeyAnswer),
 }

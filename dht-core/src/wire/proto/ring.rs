@@ -128,6 +128,13 @@ pub(crate) struct Admitted {
     pub(crate) granted: bool,
 }
 
+/// What somebody remembers of nodes from before it was started.
+#[derive(prost::Message)]
+pub(crate) struct LastLife {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) records: Vec<NodeRecord>,
+}
+
 #[derive(prost::Message)]
 pub(crate) struct Merge {
     #[prost(fixed64, optional, tag = "1")]

@@ -179,6 +179,16 @@ impl Run {
                 stops.join_all().await;
                 self.come_back(all, down).await?;
             }
+            Event::InTurn(down) => {
+                let all: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+                for number in &all {
+                    self.clients.abandon(*number);
+                    self.nodes.take(*number).stop().await;
+                    self.given_up(*number).await;
+                    self.nodes.settled(PATIENCE).await?;
+                }
+                self.come_back(all, down).await?;
+            }
             Event::DiskFails(down) => {
                 let Some(number) = self.victim() else { return Ok(()) };
                 let disk = self.nodes.disk(number).ok_or("it has a disk")?.clone();
@@ -199,12 +209,19 @@ impl Run {
         let number = self.victim()?;
         self.clients.abandon(number);
         self.nodes.crash(number, crash).await;
-        let gone = crate::nodes::name(number);
-        let knows = |dht: &Dht| !dht.inspect().members.iter().any(|(name, _)| name.as_str() == gone);
-        while known && !self.nodes.running().iter().all(|(_, dht)| knows(dht)) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if known {
+            self.given_up(number).await;
         }
         Some(number)
+    }
+
+    /// The others have found out that the node is gone.
+    async fn given_up(&self, number: usize) {
+        let gone = crate::nodes::name(number);
+        let knows = |dht: &Dht| !dht.inspect().members.iter().any(|(name, _)| name.as_str() == gone);
+        while !self.nodes.running().iter().all(|(_, dht)| knows(dht)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn restart(&mut self, crash: Crash, down: Duration, wiped: bool) -> Result<(), String> {

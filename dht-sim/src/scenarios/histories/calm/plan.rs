@@ -64,6 +64,8 @@ pub(super) enum Event {
     Blackout(Crash, Duration),
     /// All are stopped at once, and started again within that time.
     Stop(Duration),
+    /// One after the other is stopped, each when the others have made up for the one before; all start again within that time.
+    InTurn(Duration),
     /// The disk of one node takes nothing any more; later it is mended, and the node started anew.
     DiskFails(Duration),
 }
@@ -109,6 +111,7 @@ impl Dice<'_> {
             (7 | 8, _) => Event::Pause(self.ms(20, 350)),
             (9, _) => Event::JoinAndCrash(self.crash()),
             (10, Some(Durability::Always)) => Event::Blackout(self.crash(), self.ms(0, 4_000)),
+            (11, Some(_)) if self.percent(50) => Event::InTurn(self.ms(0, 4_000)),
             (11, Some(_)) => Event::Stop(self.ms(0, 4_000)),
             (12, Some(_)) => Event::DiskFails(self.ms(100, 5_000)),
             (13, Some(_)) => Event::Wiped(self.crash(), self.down(plan)),
@@ -196,6 +199,7 @@ mod tests {
         assert!(any(&|p, e| p.durability.is_some() && matches!(e, Event::Restart(..))), "restart from a disk");
         assert!(any(&|p, e| p.skewed && matches!(e, Event::Blackout(..))), "all die");
         assert!(any(&|_, e| matches!(e, Event::Stop(_))) && any(&|_, e| matches!(e, Event::DiskFails(_))));
+        assert!(any(&|_, e| matches!(e, Event::InTurn(_))));
         let long = |down: &Duration| *down > 21 * SHORT_GRACE;
         assert!(any(&|_, e| matches!(e, Event::Restart(_, down) if long(down))), "longer than deletions are kept");
         assert!(any(&|p, _| p.routing == Routing::Chord && p.replicas == 5) && any(&|p, _| p.zones > 0));

@@ -2,7 +2,7 @@
 //! from, all from one seed. A failure tells the seed, the last lines of the trace, and the command that repeats it.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use dht_core::{Address, Env};
-use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::network::{NetworkConfig, SimNetwork};
@@ -198,8 +197,9 @@ where
     let runtime = runtime.expect("a runtime with a clock alone");
     let world = {
         let _inside = runtime.enter();
-        BEGUN.set(Some(Instant::now()));
-        World::new(seed, network, Trace::new(tail_max))
+        let world = World::new(seed, network, Trace::new(tail_max));
+        CLOCK.set(Some(world.env.clone()));
+        world
     };
     let body = Box::pin(scenario(world.clone()));
     let guarded = async {
@@ -221,7 +221,7 @@ where
         let _inside = runtime.enter();
         drop(world);
     }
-    BEGUN.set(None);
+    CLOCK.set(None);
     drop(runtime);
     // Last, for a task may panic when it is dropped.
     if result.is_ok() && PANICS.get() != panics_before {
@@ -236,13 +236,13 @@ where
 thread_local! {
     /// Panics of this thread. A run has its own thread, and tokio hides the panics of tasks that nobody awaits.
     static PANICS: Cell<u64> = const { Cell::new(0) };
-    /// When the run of this thread began.
-    static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Of the run of this thread.
+    static CLOCK: RefCell<Option<Env>> = const { RefCell::new(None) };
 }
 
 /// Since the run of this thread began; `None` outside of one.
 pub fn virtual_time() -> Option<Duration> {
-    BEGUN.get().map(|begun| begun.elapsed())
+    CLOCK.with_borrow(|clock| clock.as_ref().map(Env::uptime))
 }
 
 fn count_panics() {

@@ -22,10 +22,12 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
     ("joiner_forgotten", "histories_full", 4),
-    ("retry_forgotten", "histories_calm", 41),
-    ("former_owner_decides", "histories_calm", 109),
+    ("ack_early", "histories_calm", 66),
+    ("retry_forgotten", "histories_calm", 24),
+    ("former_owner_decides", "histories_calm", 69),
     ("ttl_forgotten", "histories_calm", 288),
-    ("copy_short", "histories_calm", 32),
+    ("ttl_renewed", "histories_calm", 27),
+    ("hand_over_blind", "histories_full", 1),
 ];
 
 fn main() -> ExitCode {

@@ -244,3 +244,39 @@ fn a_slot_is_let_go_when_it_is_on_the_other_disk() {
         nodes.stop().await;
     });
 }
+
+/// A node that was away while the others were started anew remembers their lives before: that says nothing of the later ones.
+#[test]
+fn an_old_memory_of_others_counts_for_nothing() {
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config::default(), 3).await;
+        nodes.crash(2, Crash::Process).await;
+        for number in [0, 1] {
+            let other = 1 - number;
+            while nodes.node(other).ring().expect("it runs").nodes.len() > 2 {
+                tokio::time::sleep(SECOND / 10).await;
+            }
+            nodes.crash(number, Crash::Process).await;
+            let mut started = nodes.start(number, &[other]).await;
+            while started.is_err() {
+                tokio::time::sleep(SECOND).await;
+                started = nodes.start(number, &[other]).await;
+            }
+            nodes.settled(60 * SECOND).await.expect("two go on");
+            tokio::time::sleep(3 * SECOND).await;
+        }
+        nodes.node(0).put("value", &"late").await.expect("it serves");
+        for number in [0, 1] {
+            nodes.crash(number, Crash::Process).await;
+        }
+        let mut starts = tokio::task::JoinSet::new();
+        (0..3).for_each(|number| drop(starts.spawn(nodes.launch(number, &[]))));
+        starts.join_all().await.into_iter().for_each(|started| drop(started.expect("it comes back")));
+        let took = nodes.settled(60 * SECOND).await.expect("one ring");
+        assert!(took < 8 * SECOND, "{took:?}");
+        for (_, node) in nodes.running() {
+            assert_eq!(node.get::<String>("value").await.expect("it serves").as_deref(), Some("late"));
+        }
+        nodes.stop().await;
+    });
+}

@@ -52,7 +52,8 @@ impl Node {
             self.readable.clear();
             state.forget_others();
             state.table.clear();
-            state.table.reunite(reunion, welcome.reunites);
+            // A client keeps nothing, and waits for nobody.
+            state.table.reunite(reunion, welcome.reunites && !self.is_client());
             state.members.declare(|me| me.state = NodeState::Joining, self.env.now());
             self.view.store(Arc::new(state.members.view()));
             self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));

@@ -211,7 +211,8 @@ impl Node {
     pub(super) async fn compare_last_lives(&self) -> BTreeSet<u64> {
         let others: Vec<NodeRecord> = {
             let state = self.state();
-            let fresh = |r: &&NodeRecord| r.present() && !state.lives_compared.contains(&r.boot);
+            let there = |r: &&NodeRecord| r.present() && r.verdict == Verdict::Alive;
+            let fresh = |r: &&NodeRecord| there(r) && !state.lives_compared.contains(&r.boot);
             state.members.others().map(Known::record).filter(fresh).take(LIVES_MAX).cloned().collect()
         };
         let own = self.former.as_ref().and_then(|former| former.own.as_ref());
@@ -219,18 +220,23 @@ impl Node {
         let tell = |record: NodeRecord| async move {
             let known = self.former_record(&record.node_id).into_iter().chain(own).cloned().collect();
             let tell = Request::LastLife { records: known };
-            (record.boot, self.call(&Peer::from(&record), tell, deadline, 0).await)
+            let answer = self.call(&Peer::from(&record), tell, deadline, 0).await;
+            (record, answer)
         };
         let mut silent = BTreeSet::new();
-        for (boot, answer) in futures_util::future::join_all(others.into_iter().map(tell)).await {
+        for (NodeRecord { boot, node_id, address, .. }, answer) in
+            futures_util::future::join_all(others.into_iter().map(tell)).await
+        {
             match answer {
                 Ok(Response::LastLife { records }) => {
                     self.look_for_later_life(&records);
                     self.judge_last_life(&records);
                     self.state().lives_compared.insert(boot);
                 }
-                // A release that does not know the question has nothing to say.
+                // A release that does not know the question has nothing to say; it hears what would show an older backup.
                 Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    let records = self.former_record(&node_id).cloned().into_iter().collect();
+                    self.tell(&address, Request::Ping { boot: 0, records });
                     self.state().lives_compared.insert(boot);
                 }
                 _ => {
@@ -239,6 +245,18 @@ impl Node {
             }
         }
         silent
+    }
+}
+
+impl Node {
+    /// All that were there when this node's last life ended have come back and told what they have of it. Else what this node
+    /// alone has kept is not known to be all.
+    pub(super) fn company_has_told(&self, state: &State) -> bool {
+        let told = |record: &NodeRecord| {
+            let now = state.members.get(&record.node_id).map(|known| known.record().boot);
+            now.is_some_and(|boot| state.lives_compared.contains(&boot))
+        };
+        self.former.iter().flat_map(|former| &former.others).filter(|r| r.present()).all(told)
     }
 }
 

@@ -19,6 +19,8 @@ use crate::wire::message::{Request, Response};
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// Others asked to try, before a silent node is suspected.
 const INDIRECT: usize = 3;
+/// How often what is known of the clocks of others is forgotten a little.
+const RELAX_PERIOD: Duration = Duration::from_secs(1);
 /// Heartbeat intervals that a suspect whose address refuses has to come back: a restart takes another boot.
 const REFUSED_PERIODS: u32 = 1;
 /// Heartbeat intervals that a silent suspect has, in a ring of ten; times log10 of the nodes beyond.
@@ -36,11 +38,16 @@ const SUSPECTS_MAX: usize = 3;
 pub(crate) async fn heartbeats(node: Arc<Node>) {
     let period = node.config.heartbeat_interval;
     let mut round = Vec::new();
+    let mut relaxed_at = node.env.now();
     let mut passed_over = 0;
     loop {
         tokio::time::sleep(node.env.jittered(period)).await;
         // A thousandth of the time.
-        node.hlc.relax(u64::try_from(period.as_millis() / 1000).unwrap_or(1).max(1));
+        let passed = node.env.now() - relaxed_at;
+        if passed >= RELAX_PERIOD {
+            relaxed_at = node.env.now();
+            node.hlc.relax(u64::try_from(passed.as_millis() / 1000).unwrap_or(u64::MAX));
+        }
         let patience = node.state().local_health.score();
         passed_over += 1;
         if passed_over > patience {

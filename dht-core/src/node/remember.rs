@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingParams;
-use crate::ring::record::{NodeId, NodeRecord};
+use crate::ring::record::{NodeId, NodeRecord, NodeState};
 use crate::store::Store;
 use crate::wire::facts::Facts;
 use crate::wire::message::Response;
@@ -68,7 +68,9 @@ pub(crate) async fn remember(node: Arc<Node>) {
     let mut written = None;
     loop {
         let seen = node.progress.seen();
-        if let Some(facts) = node.facts().filter(|facts| written.as_ref() != Some(facts)) {
+        if let Some(facts) =
+            node.facts().map(|facts| steady(facts, written.as_ref())).filter(|f| written.as_ref() != Some(f))
+        {
             if let Err(error) = node.store.remember(facts.encode()).wait().await {
                 // The store has told of it in its own words, and takes nothing any more.
                 log!(node, warn, %error, "what this node remembers stays as it was");
@@ -81,6 +83,12 @@ pub(crate) async fn remember(node: Arc<Node>) {
         tokio::time::sleep(node.env.jittered(PAUSE)).await;
         node.progress.since(seen, node.env.now() + node.config.heartbeat_interval.max(PAUSE)).await;
     }
+}
+
+/// The same clock as was written, where it has moved by no more than a step.
+fn steady(facts: Facts, written: Option<&Facts>) -> Facts {
+    let before = written.map(|written| written.ahead_ms).filter(|b| b.abs_diff(facts.ahead_ms) <= AHEAD_STEP_MS);
+    Facts { ahead_ms: before.unwrap_or(facts.ahead_ms), ..facts }
 }
 
 impl Node {
@@ -112,7 +120,8 @@ impl Node {
     pub(crate) fn facts(&self) -> Option<Facts> {
         let Ring { id, config } = self.ring();
         let state = self.state();
-        if !matches!(self.life.phase(), Phase::Active | Phase::Leaving) || self.is_client() || state.table.reunites() {
+        let on_its_way = state.table.reunites() && state.members.own().state == NodeState::Active;
+        if !matches!(self.life.phase(), Phase::Active | Phase::Leaving) || self.is_client() || on_its_way {
             return None;
         }
         let others = state.members.iter().map(|known| known.record());
@@ -168,9 +177,13 @@ impl Node {
     /// or with a later life of it, what it kept is not all that there is.
     pub(crate) fn judge_last_life(&self, records: &[NodeRecord]) {
         let Some(own) = self.former.as_ref().and_then(|former| former.own.as_ref()) else { return };
-        let went_on = |r: &&NodeRecord| {
-            r.node_id == self.node_id && (r.boot != own.boot || !r.present() && r.incarnation >= own.incarnation)
+        // What somebody remembers of an earlier life says nothing; a suspicion may have been refuted where nobody heard it, a
+        // death may not.
+        let went_on = |r: &&NodeRecord| match r.boot == own.boot {
+            true => !r.present() && r.incarnation >= own.placed_at,
+            false => r.incarnation > own.incarnation,
         };
+        let went_on = |r: &&NodeRecord| r.node_id == self.node_id && went_on(r);
         let told = records.iter().any(|r| went_on(&r)) && !planted!("last_life_trusted");
         if told && !self.outlived.swap(true, Relaxed) {
             log!(self, info, "the ring has gone on without this node before it was stopped: it catches up");

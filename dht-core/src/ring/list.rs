@@ -183,8 +183,13 @@ impl SlotTable {
 
     /// What others are told of this node's part in a slot.
     pub(crate) fn told(&self, slot: Slot) -> (ListId, Standing) {
-        let Some(state) = self.states.get(&slot) else { return (ListId::UNKNOWN, Standing::Outsider) };
-        let returned = state.standing == Standing::Newcomer && self.reunion.as_ref().is_some_and(|r| r.kept(slot));
+        let kept = || self.reunion.as_ref().is_some_and(|r| r.kept(slot));
+        let Some(state) = self.states.get(&slot) else {
+            // Others are in the list now, and what this node kept of it counts for them.
+            let standing = if self.returns && kept() { Standing::Returned } else { Standing::Outsider };
+            return (ListId::UNKNOWN, standing);
+        };
+        let returned = state.standing == Standing::Newcomer && kept();
         (state.list, if returned { Standing::Returned } else { state.standing })
     }
 

@@ -37,6 +37,11 @@ impl Reunion {
         !lags && self.was_in(slot, &self.me)
     }
 
+    /// Those of the slot's former list.
+    pub(crate) fn former_list(&self, slot: Slot) -> impl Iterator<Item = &NodeId> {
+        self.former.replica_list(slot, self.replicas).into_iter().map(|m| &self.former.member(m).node_id)
+    }
+
     /// That node was in the slot's former list.
     pub(crate) fn was_in(&self, slot: Slot, node_id: &NodeId) -> bool {
         let list = self.former.replica_list(slot, self.replicas);

@@ -10,9 +10,11 @@ use super::catch_up::Needs;
 use super::pace::SLICE;
 use super::reconcile::{Differing, Direction};
 use super::share::share_out;
+use crate::data::fingerprint::Fingerprint;
 use crate::node::Node;
 use crate::node::peers::Peer;
 use crate::ring::slot::Slot;
+use crate::wire::message::CompareResult;
 
 /// The slots of one peer that can be caught up from it, by what that takes.
 #[derive(Default)]
@@ -28,6 +30,15 @@ pub(super) struct Offers {
 }
 
 impl Offers {
+    /// Where the slot belongs by what `theirs` has of it, and this side `ours`.
+    pub(super) fn sort(&mut self, slot: Slot, ours: Fingerprint, theirs: &CompareResult) {
+        match theirs.fingerprint {
+            theirs if ours == theirs => self.equal.push(slot),
+            _ if ours == Fingerprint::EMPTY => self.empty.push(slot),
+            _ => self.differing.push((slot, theirs.evicted_before_s)),
+        }
+    }
+
     /// Slots of which something has to be brought over.
     fn lacking(&self) -> impl Iterator<Item = Slot> {
         self.empty.iter().copied().chain(self.differing.iter().map(|(slot, _)| *slot))

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::bring::Offers;
 use super::reconcile::Compared;
-use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
 use crate::node::{Node, Phase, State};
 use crate::ring::list::{Incarnate, ListId, SlotState, Standing};
@@ -54,6 +53,7 @@ impl Node {
         let (mut plan, mut needs) = self.catch_up_plan();
         // They count as not heard.
         plan.retain(|peer, _| !silent.contains(&peer.boot));
+        needs.values_mut().for_each(|needs| needs.unheard.extend(&silent));
         let ask = |(peer, slots): (Peer, Vec<Slot>)| async move {
             let compared = self.compare(&peer, &slots).await;
             (peer, slots, compared)
@@ -78,7 +78,7 @@ impl Node {
         self.give_up_on_the_dead();
         let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
-        if !left && self.life.phase() == Phase::Active {
+        if !left && matches!(self.life.phase(), Phase::Active | Phase::Leaving) {
             let mut state = self.state();
             state.table.end_reunion();
             state.lives_compared.clear();
@@ -103,6 +103,15 @@ impl Node {
             let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
             let asked: BTreeSet<Incarnate> =
                 catch_up.sources.iter().flat_map(|list| list.iter().cloned()).chain(near).collect();
+            // Where a whole ring comes back: who kept it need not be near.
+            for node_id in state.table.former_list(slot).filter(|node_id| !asked.iter().any(|(id, _)| id == *node_id)) {
+                let known = state.members.get(node_id).map(|k| k.record());
+                if let Some(record) =
+                    known.filter(|r| r.present() && r.verdict == Verdict::Alive && r.boot != self.boot)
+                {
+                    plan.entry(Peer::from(record)).or_default().push(slot);
+                }
+            }
             let (mut pushed_out, mut unheard) = (BTreeSet::new(), BTreeSet::new());
             for (node_id, boot) in asked {
                 let known = state.members.get(&node_id).map(|k| k.record());
@@ -146,7 +155,14 @@ impl Node {
                 if !self.switched_since(&state, slot, needs) {
                     self.note_adoption(&mut state, slot, peer);
                 }
-                offers.uncounted.push(slot);
+                // But it may have kept what it held of it in the last life of the ring.
+                needs.returning |= theirs.standing == Standing::Returned;
+                if theirs.standing != Standing::Returned || !state.table.wants_reunion_with(slot, &peer.node_id) {
+                    offers.uncounted.push(slot);
+                    continue;
+                }
+                offers.returned.insert(slot);
+                offers.sort(slot, ours, &theirs);
                 continue;
             }
             if theirs.list.members != needs.list.members && !planted!("source_of_old_list") {
@@ -177,13 +193,11 @@ impl Node {
                     continue;
                 }
             }
-            state.table.saw_source(slot, self.env.now());
-            let evicted = theirs.evicted_before_s;
-            match theirs.fingerprint {
-                theirs if ours == theirs => offers.equal.push(slot),
-                _ if ours == Fingerprint::EMPTY => offers.empty.push(slot),
-                _ => offers.differing.push((slot, evicted)),
+            // What returned is waited for no longer because it is there: it may never be enough.
+            if theirs.standing == Standing::CaughtUp {
+                state.table.saw_source(slot, self.env.now());
             }
+            offers.sort(slot, ours, &theirs);
         }
         if !strangers.is_empty() {
             // Whether or not they agree now: the next pass finds out.
@@ -225,6 +239,9 @@ impl Node {
     /// Slots of a ring that comes back of which this node alone has kept enough: there is nobody to merge them from.
     fn go_on_with_what_is_kept(&self, needs: &BTreeMap<Slot, Needs>) {
         let mut state = self.state();
+        if !self.company_has_told(&state) {
+            return;
+        }
         let mut some = false;
         for (&slot, needs) in needs {
             let nobody = needs.caught_up.is_empty() && needs.unheard.is_empty() && needs.pushed_out.is_empty();

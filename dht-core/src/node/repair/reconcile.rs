@@ -27,6 +27,9 @@ const VERSION_LEN: usize = 40;
 /// A bulk stream without an item for this long is broken.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(5);
 
+/// A disk may take its time.
+const DISK_MAX: Duration = Duration::from_secs(5);
+
 /// Which way records go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Direction {
@@ -88,8 +91,7 @@ impl Node {
             let item =
                 |slot: &Slot| CompareItem { slot: *slot, list: ListId::UNKNOWN, fingerprint: Fingerprint::EMPTY };
             let items = chunk.iter().map(item).collect();
-            // A disk may take its time.
-            let until = self.env.now() + self.config.request_timeout;
+            let until = self.env.now() + self.config.request_timeout.max(DISK_MAX);
             self.call(peer, Request::Compare { items, catching_up: false, durable: true }, until, 0).await?;
         }
         Ok(())

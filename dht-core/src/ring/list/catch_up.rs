@@ -229,6 +229,11 @@ impl SlotTable {
         all
     }
 
+    /// In a ring that comes back: those of the slot's former list.
+    pub(crate) fn former_list(&self, slot: Slot) -> impl Iterator<Item = &NodeId> {
+        self.reunion.iter().filter(|r| r.holds).flat_map(move |r| r.former_list(slot))
+    }
+
     /// In a ring that comes back: what that member of the former list kept has not been merged yet.
     pub(crate) fn wants_reunion_with(&self, slot: Slot, source: &NodeId) -> bool {
         let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());

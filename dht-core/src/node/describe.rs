@@ -165,7 +165,7 @@ impl Node {
         let uptime = self.env.uptime().as_secs_f64();
         let answered = stats.heartbeats_answered.get();
         Statistics {
-            start_time: self.env.wall_ms() as f64 / 1000.0 - uptime,
+            start_time: self.started_ms as f64 / 1000.0,
             uptime,
             messages_sent: traffic.messages_sent,
             messages_received: traffic.messages_received,

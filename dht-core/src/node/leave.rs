@@ -11,6 +11,9 @@ use super::{Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{NodeRecord, NodeState};
 
+/// A goodbye takes that much longer than was allowed: without one, others would have to find out.
+const GOODBYE_MIN: Duration = Duration::from_millis(200);
+
 impl Node {
     /// Hands over, says goodbye, ends. Idempotent; the node has left in any case. A join that is under way is given up.
     ///
@@ -36,11 +39,14 @@ impl Node {
                 log!(self, warn, "leaves before the one that is to take over has joined");
             }
             let leaving = self.declare(NodeState::Leaving);
-            self.announce(&leaving, &self.everybody()).await;
+            // Whoever does not answer hears of it from others; most of the time is for handing over.
+            let told = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 4;
+            let _ = tokio::time::timeout_at(told, self.announce(&leaving, &self.everybody())).await;
             self.spread(leaving);
             handed_over = tokio::time::timeout_at(deadline, self.nothing_left()).await.unwrap_or(false);
             let left = self.declare(NodeState::Left);
-            self.announce(&left, &self.everybody()).await;
+            let told = deadline.max(self.env.now() + GOODBYE_MIN);
+            let _ = tokio::time::timeout_at(told, self.announce(&left, &self.everybody())).await;
         }
         let phase = self.life.phase();
         if !phase.ended() {

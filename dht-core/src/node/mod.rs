@@ -120,6 +120,8 @@ pub(crate) struct Node {
     remembered_others: AtomicUsize,
     node_digest: u64,
     pub(crate) boot: u64,
+    /// Unix time of the start.
+    started_ms: u64,
     pub(crate) address: Address,
     hlc: Hlc,
     sequence: AtomicU64,
@@ -224,6 +226,7 @@ impl Node {
             max_key_size: config.max_key_size,
             max_value_size: config.max_value_size,
         };
+        let started_ms = parts.env.wall_ms();
         let former = remember::recall(&*parts.store)?;
         // No further than the ring may have been, whatever the file says.
         let ahead_ms = former.as_ref().map_or(0, |former| former.ahead_ms.min(offset_max_ms(&config)));
@@ -288,6 +291,7 @@ impl Node {
             outlived: AtomicBool::new(false),
             remembered_others: AtomicUsize::new(usize::MAX),
             boot: parts.boot,
+            started_ms,
             address: parts.address,
             hlc,
             sequence: AtomicU64::new(1),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::calls::Calls;
 use super::follow::{What, outcome_of_all};
 use super::parts::parts;
-use super::peers::Peer;
+use super::peers::{LARGE_LEN, Peer};
 use super::prepare::applied_before;
 use super::{Node, no_result};
 use crate::config::Consistency;
@@ -221,7 +221,7 @@ impl Node {
         let now = self.env.now();
         let tries_left = self.config.max_retries.saturating_sub(tries.attempt) + 1;
         let share = deadline.saturating_duration_since(now) / tries_left;
-        let until = if bytes > 64 << 10 { deadline } else { now + share };
+        let until = if bytes > LARGE_LEN { deadline } else { now + share };
         let what = What { kind: request.kind(), attempt: tries.attempt, hedged: false };
         match self.call_as(peer, request, until, tries.told, what).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {

@@ -138,6 +138,12 @@ impl Node {
         now + patient.max(ATTEMPT_MIN).min(left)
     }
 
+    /// The same for a message that carries so many bytes: what is long takes its time on the way, which small messages say
+    /// nothing of; only what is short is worth an early second try.
+    pub(super) fn attempt_deadline_of(&self, bytes: usize, peer: &Peer, deadline: Instant) -> Instant {
+        if bytes > LARGE_LEN { deadline } else { self.attempt_deadline(peer, deadline) }
+    }
+
     pub(super) fn accept_reply(&self, peer: &Peer, reply: Reply) -> Result<Response> {
         let ours = self.ring().id;
         if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
@@ -193,6 +199,8 @@ impl Node {
     }
 }
 
+/// From here on a message takes longer than a round trip says.
+pub(super) const LARGE_LEN: usize = 64 << 10;
 /// An attempt is not given up sooner: a garbage collection or a slow disk takes that long on a healthy machine.
 const ATTEMPT_MIN: Duration = Duration::from_millis(250);
 

@@ -258,6 +258,7 @@ impl Node {
             messages.into_iter().map(move |message| (peer.clone(), message))
         };
         for (peer, message) in batches.into_iter().flat_map(cut) {
+            let slow = message.iter().any(|(_, index)| readings[*index].slow);
             let (items, indices): (Vec<FetchItem>, Vec<usize>) = message.into_iter().unzip();
             let node = self.clone();
             let what = What { kind: "fetch", attempt: 0, hedged };
@@ -272,7 +273,10 @@ impl Node {
                         node.step_here(what, outcome_of, fetched).await
                     }
                     Some(peer) => {
-                        let until = node.attempt_deadline(peer, deadline);
+                        let until = match slow {
+                            true => node.env.now() + deadline.saturating_duration_since(node.env.now()) / 2,
+                            false => node.attempt_deadline(peer, deadline),
+                        };
                         node.call_as(peer, Request::Fetch { items }, until, 0, what).await
                     }
                 };
@@ -300,8 +304,11 @@ impl Node {
                 indices.iter().map(|_| FetchResult::Failed(unexpected.clone())).collect()
             }
             Err(error) => {
-                let refused = error.kind() == ErrorKind::Overloaded;
-                indices.iter().for_each(|&index| readings[index].refused |= refused);
+                let (refused, slow) = (error.kind() == ErrorKind::Overloaded, error.kind() == ErrorKind::Timeout);
+                for &index in indices {
+                    readings[index].refused |= refused;
+                    readings[index].slow |= slow;
+                }
                 indices.iter().map(|_| FetchResult::Failed(error.clone())).collect()
             }
         };

@@ -248,8 +248,10 @@ impl Node {
         }
         for (member, items) in batches {
             let peer = Arc::new(Peer::from(view.member(member)));
-            let until = self.attempt_deadline(&peer, deadline).max(deadline.min(self.env.now() + PAUSE));
             for message in parts(items, |(item, _)| item.record.payload_len()) {
+                let bytes = message.iter().map(|(item, _)| item.record.payload_len()).sum();
+                let soon = deadline.min(self.env.now() + PAUSE);
+                let until = self.attempt_deadline_of(bytes, &peer, deadline).max(soon);
                 let sent = message.iter().map(|(item, index)| (*index, item.slot, item.record.version, item.list));
                 let parcel = answers.expect(peer.clone(), sent.collect());
                 let items = message.into_iter().map(|(item, _)| item).collect();

@@ -48,6 +48,8 @@ pub(super) struct Reading {
     pub(super) failure: Option<Error>,
     /// A replica has more to do than it can.
     pub(super) refused: bool,
+    /// A replica did not answer within its attempt: the value may be long, so the next attempts take longer.
+    pub(super) slow: bool,
     /// Replicas that lack the newest version and could not be brought to it, and why the first of them; others may have it.
     pub(super) unfit: SmallVec<[u64; 2]>,
     pub(super) not_mended: Option<Error>,
@@ -75,6 +77,7 @@ impl Reading {
             stage: Stage::Asking,
             failure: None,
             refused: false,
+            slow: false,
             unfit: SmallVec::new(),
             not_mended: None,
             fit: 0,

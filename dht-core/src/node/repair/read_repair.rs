@@ -44,7 +44,7 @@ impl Node {
             };
         } else {
             // A lost message is no reason to wait for the whole call's time: another replica may have it.
-            let until = self.attempt_deadline(peer, deadline);
+            let until = self.attempt_deadline_of(item.record.payload_len(), peer, deadline);
             self.call(peer, Request::Store { items: vec![item], repair: true }, until, 0).await
         };
         match answer {

@@ -202,9 +202,8 @@ impl Node {
     /// Keeps records here, or lets `peer` keep them.
     async fn give(self: &Arc<Self>, peer: &Peer, items: Vec<StoreItem>, deadline: Instant) -> Result<Vec<StoreResult>> {
         if peer.boot != self.boot {
-            // What is long takes its time on the way; only what is short is worth an early second try.
-            let bytes: usize = items.iter().map(|item| item.record.payload_len()).sum();
-            let until = if bytes > 64 << 10 { deadline } else { self.attempt_deadline(peer, deadline) };
+            let bytes = items.iter().map(|item| item.record.payload_len()).sum();
+            let until = self.attempt_deadline_of(bytes, peer, deadline);
             return match self.call(peer, Request::Store { items, repair: true }, until, 0).await? {
                 Response::Stored { results } => Ok(results),
                 _ => Err(crate::node::serve::unexpected(peer)),

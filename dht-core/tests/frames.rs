@@ -95,7 +95,7 @@ fn wanted(name: &str) -> &'static str {
         "apply" | "apply.owner" | "apply.atomic" => "applied",
         "store" | "store.repair" => "stored",
         "fetch" | "fetch.retry" => "fetched",
-        "compare" | "compare.catching_up" => "compared",
+        "compare" | "compare.catching_up" | "compare.durable" => "compared",
         "compare_sums" => "compared_sums",
         "scan" | "scan.relay" => "scanned",
         "describe" | "describe.locate" => "described",

@@ -26,7 +26,6 @@ const SEEN: &[(&str, &str, u64)] = &[
     ("retry_forgotten", "histories_calm", 24),
     ("former_owner_decides", "histories_calm", 69),
     ("ttl_forgotten", "histories_calm", 288),
-    ("ttl_renewed", "histories_calm", 27),
     ("hand_over_blind", "histories_full", 1),
 ];
 

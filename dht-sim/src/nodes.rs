@@ -244,9 +244,8 @@ impl Nodes {
                 Keeps::Memory(Arc::new(store))
             }
             Some(durability) => {
-                let slot_count = 1 << self.config.slot_bits;
-                let disk = self.disks.entry(number).or_insert_with(|| Disk::new(slot_count));
-                Keeps::Disk(Arc::new(disk.open(slot_count, durability, &env).expect("it keeps what can be read")))
+                let disk = self.disks.entry(number).or_insert_with(|| Disk::new(1 << self.config.slot_bits));
+                Keeps::Disk(Arc::new(disk.open(durability, &env).expect("it keeps what can be read")))
             }
         };
         let foundation = Foundation {

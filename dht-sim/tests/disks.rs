@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Durability, ErrorKind};
+use dht_core::{Config, Durability, Error, ErrorKind};
 use dht_sim::{Crash, Nodes, World};
 
 mod common;
@@ -35,6 +35,25 @@ async fn died(world: &World, count: usize) -> Nodes {
     nodes
 }
 
+/// Nobody knows enough yet to answer.
+fn is_no_answer(error: &Error) {
+    assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+}
+
+/// Waits until node `number` sees so few.
+async fn sees(nodes: &Nodes, number: usize, count: usize) {
+    while nodes.node(number).ring().expect("it runs").nodes.len() > count {
+        tokio::time::sleep(SECOND / 10).await;
+    }
+}
+
+/// Starts a node as a service manager does: its former self may not be known as dead yet.
+async fn start_again(nodes: &mut Nodes, number: usize, seed: usize) {
+    while nodes.start(number, &[seed]).await.is_err() {
+        tokio::time::sleep(SECOND).await;
+    }
+}
+
 #[test]
 fn the_first_to_come_back_decides_nothing_alone() {
     common::calm(|world| async move {
@@ -42,9 +61,9 @@ fn the_first_to_come_back_decides_nothing_alone() {
         let first = nodes.start(0, &[]).await.expect("it forms the ring again");
         assert_eq!(first.ring().expect("it runs").nodes.len(), 1);
         let error = first.increment("count", 1).await.expect_err("nobody knows what the others have kept");
-        assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+        is_no_answer(&error);
         let error = first.get_and_delete::<String>("value").await.expect_err("nor here");
-        assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+        is_no_answer(&error);
         nodes.start(1, &[0]).await.expect("it comes back");
         nodes.settled(60 * SECOND).await.expect("two of three have all that was acknowledged");
         assert_eq!(first.increment("count", 1).await.expect("it serves"), 4);
@@ -98,7 +117,7 @@ fn who_comes_with_nothing_makes_up_for_nobody() {
         let second = nodes.start(2, &[0]).await.expect("it joins");
         for node in [&first, &second] {
             let error = node.get::<String>("value").await.expect_err("only who is not there yet has it");
-            assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+            is_no_answer(&error);
         }
         nodes.start(1, &[0]).await.expect("it comes back");
         nodes.settled(60 * SECOND).await.expect("one ring");
@@ -114,9 +133,7 @@ fn a_sole_survivor_goes_on_without_its_seeds() {
         let mut nodes = formed(&world, Config::default(), 2).await;
         nodes.node(0).put("value", &"there").await.expect("it serves");
         nodes.crash(0, Crash::Machine).await;
-        while nodes.node(1).ring().expect("it runs").nodes.len() > 1 {
-            tokio::time::sleep(SECOND / 10).await;
-        }
+        sees(&nodes, 1, 1).await;
         tokio::time::sleep(3 * SECOND).await;
         nodes.crash(1, Crash::Machine).await;
         let survivor = nodes.start(1, &[0]).await.expect("it starts");
@@ -141,9 +158,7 @@ fn a_ring_with_one_replica_comes_back_at_once() {
         for number in 0..3 {
             nodes.crash(number, Crash::Machine).await;
         }
-        let mut starts = tokio::task::JoinSet::new();
-        (0..3).for_each(|number| drop(starts.spawn(nodes.launch(number, &[]))));
-        starts.join_all().await.into_iter().for_each(|started| drop(started.expect("it comes back")));
+        nodes.start_together(0..3, &[]).await.expect("they come back");
         let took = nodes.settled(60 * SECOND).await.expect("one ring");
         assert!(took < 5 * SECOND, "{took:?}");
         for n in 0..30 {
@@ -188,9 +203,7 @@ fn who_was_stopped_first_does_not_speak_for_all() {
         nodes.node(3).put("value", &"early").await.expect("it serves");
         for first in [0, 1] {
             nodes.crash(first, Crash::Process).await;
-            while nodes.node(3).ring().expect("it runs").nodes.len() > 3 - first {
-                tokio::time::sleep(SECOND / 10).await;
-            }
+            sees(&nodes, 3, 3 - first).await;
             nodes.settled(60 * SECOND).await.expect("the others go on");
             tokio::time::sleep(3 * SECOND).await;
         }
@@ -202,7 +215,7 @@ fn who_was_stopped_first_does_not_speak_for_all() {
         let second = nodes.start(1, &[0]).await.expect("it joins");
         for node in [&first, &second] {
             let error = node.get::<String>("value").await.expect_err("it was written without them");
-            assert!(matches!(error.kind(), ErrorKind::Quorum | ErrorKind::Timeout), "{error}");
+            is_no_answer(&error);
         }
         nodes.start(2, &[0]).await.expect("it comes back");
         nodes.start(3, &[0]).await.expect("it comes back");
@@ -232,11 +245,7 @@ fn a_slot_is_let_go_when_it_is_on_the_other_disk() {
         }
         nodes.crash(1, Crash::Process).await;
         tokio::time::sleep(SECOND).await;
-        let mut started = nodes.start(1, &[0]).await;
-        while started.is_err() {
-            tokio::time::sleep(SECOND).await;
-            started = nodes.start(1, &[0]).await;
-        }
+        start_again(&mut nodes, 1, 0).await;
         nodes.settled(120 * SECOND).await.expect("one ring");
         for n in 0..KEYS {
             assert_eq!(first.get::<usize>(format!("key-{n}")).await.expect("it serves"), Some(n));
@@ -253,15 +262,9 @@ fn an_old_memory_of_others_counts_for_nothing() {
         nodes.crash(2, Crash::Process).await;
         for number in [0, 1] {
             let other = 1 - number;
-            while nodes.node(other).ring().expect("it runs").nodes.len() > 2 {
-                tokio::time::sleep(SECOND / 10).await;
-            }
+            sees(&nodes, other, 2).await;
             nodes.crash(number, Crash::Process).await;
-            let mut started = nodes.start(number, &[other]).await;
-            while started.is_err() {
-                tokio::time::sleep(SECOND).await;
-                started = nodes.start(number, &[other]).await;
-            }
+            start_again(&mut nodes, number, other).await;
             nodes.settled(60 * SECOND).await.expect("two go on");
             tokio::time::sleep(3 * SECOND).await;
         }
@@ -269,9 +272,7 @@ fn an_old_memory_of_others_counts_for_nothing() {
         for number in [0, 1] {
             nodes.crash(number, Crash::Process).await;
         }
-        let mut starts = tokio::task::JoinSet::new();
-        (0..3).for_each(|number| drop(starts.spawn(nodes.launch(number, &[]))));
-        starts.join_all().await.into_iter().for_each(|started| drop(started.expect("it comes back")));
+        nodes.start_together(0..3, &[]).await.expect("they come back");
         let took = nodes.settled(60 * SECOND).await.expect("one ring");
         assert!(took < 8 * SECOND, "{took:?}");
         for (_, node) in nodes.running() {

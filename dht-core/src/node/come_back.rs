@@ -229,7 +229,6 @@ impl Node {
         {
             match answer {
                 Ok(Response::LastLife { records }) => {
-                    self.look_for_later_life(&records);
                     self.judge_last_life(&records);
                     self.state().lives_compared.insert(boot);
                 }
@@ -246,9 +245,7 @@ impl Node {
         }
         silent
     }
-}
 
-impl Node {
     /// All that were there when this node's last life ended have come back and told what they have of it. Else what this node
     /// alone has kept is not known to be all.
     pub(super) fn company_has_told(&self, state: &State) -> bool {

@@ -42,11 +42,11 @@ pub(crate) async fn heartbeats(node: Arc<Node>) {
     let mut passed_over = 0;
     loop {
         tokio::time::sleep(node.env.jittered(period)).await;
-        // A thousandth of the time.
+        // A thousandth of the time: a millisecond of each second.
         let passed = node.env.now() - relaxed_at;
         if passed >= RELAX_PERIOD {
             relaxed_at = node.env.now();
-            node.hlc.relax(u64::try_from(passed.as_millis() / 1000).unwrap_or(u64::MAX));
+            node.hlc.relax(passed.as_secs());
         }
         let patience = node.state().local_health.score();
         passed_over += 1;

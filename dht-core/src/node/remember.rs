@@ -176,15 +176,15 @@ impl Node {
     /// Others have found `records` on their disks: what they tell of this node's last life. If the ring has gone on without it,
     /// or with a later life of it, what it kept is not all that there is.
     pub(crate) fn judge_last_life(&self, records: &[NodeRecord]) {
+        self.look_for_later_life(records);
         let Some(own) = self.former.as_ref().and_then(|former| former.own.as_ref()) else { return };
         // What somebody remembers of an earlier life says nothing; a suspicion may have been refuted where nobody heard it, a
         // death may not.
-        let went_on = |r: &&NodeRecord| match r.boot == own.boot {
+        let went_on = |r: &NodeRecord| match r.boot == own.boot {
             true => !r.present() && r.incarnation >= own.placed_at,
             false => r.incarnation > own.incarnation,
         };
-        let went_on = |r: &&NodeRecord| r.node_id == self.node_id && went_on(r);
-        let told = records.iter().any(|r| went_on(&r)) && !planted!("last_life_trusted");
+        let told = records.iter().any(|r| r.node_id == self.node_id && went_on(r)) && !planted!("last_life_trusted");
         if told && !self.outlived.swap(true, Relaxed) {
             log!(self, info, "the ring has gone on without this node before it was stopped: it catches up");
             self.state().table.forget_last_life();

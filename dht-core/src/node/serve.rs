@@ -103,10 +103,7 @@ impl Node {
                 let found = self.serve_fetch(&items);
                 self.once(self.settled(items.iter().map(|item| item.slot)), found)
             }
-            Request::LastLife { records } => {
-                self.look_for_later_life(&records);
-                self.now(self.serve_last_life(&records))
-            }
+            Request::LastLife { records } => self.now(self.serve_last_life(&records)),
             Request::Compare { items, catching_up, durable } => {
                 if catching_up {
                     self.state().graves.somebody_catches_up(self.env.now());

@@ -91,7 +91,8 @@ pub(crate) struct SlotTable {
     states: FixedMap<Slot, SlotState>,
     /// What this node kept of the ring's last life, if that counts.
     reunion: Option<Reunion>,
-    /// The ring comes back as a whole, whether or not this node was in it.
+    /// The ring comes back as a whole, whether or not this node was in it: the rule of `reunion.rs` holds. Else this node only
+    /// tells what it kept.
     returns: bool,
 }
 
@@ -160,9 +161,6 @@ impl SlotTable {
     pub(crate) fn reunite(&mut self, reunion: Option<Reunion>, holds: bool) {
         self.reunion = reunion;
         self.returns = holds;
-        if let Some(reunion) = &mut self.reunion {
-            reunion.holds = holds;
-        }
     }
 
     /// The last life is over for good.

@@ -22,13 +22,11 @@ pub(crate) struct Reunion {
     replicas: usize,
     /// Slots that this node had not caught up with. `None`: it kept nothing that counts.
     lagging: Option<BTreeSet<Slot>>,
-    /// The ring that this node is in now is that one, come back: its rule holds. Else this node only tells what it kept.
-    pub(crate) holds: bool,
 }
 
 impl Reunion {
     pub(crate) fn new(me: NodeId, former: RingView, replicas: usize, lagging: Option<BTreeSet<Slot>>) -> Self {
-        Self { me, former, replicas, lagging, holds: false }
+        Self { me, former, replicas, lagging }
     }
 
     /// What this node kept of the slot counts.

@@ -21,6 +21,7 @@ pub use store::DiskStore;
 pub struct Disk(Arc<Mutex<Platter>>);
 
 struct Platter {
+    slot_count: u32,
     records: MemoryStore,
     /// The highest stamp that it ever had.
     stamp: u64,
@@ -51,7 +52,7 @@ impl Disk {
     /// An empty one, for rings of so many slots.
     pub fn new(slot_count: u32) -> Self {
         let records = MemoryStore::new(slot_count);
-        Self(Arc::new(Mutex::new(Platter { records, stamp: 0, facts: None, failing: false, opening: 0 })))
+        Self(Arc::new(Mutex::new(Platter { slot_count, records, stamp: 0, facts: None, failing: false, opening: 0 })))
     }
 
     /// From now on every commit fails, or none does any more: as with a disk that is full, and one that was mended.
@@ -66,10 +67,10 @@ impl Disk {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn open(&self, slot_count: u32, durability: Durability, env: &Env) -> Result<DiskStore, Error> {
+    pub fn open(&self, durability: Durability, env: &Env) -> Result<DiskStore, Error> {
         let mut platter = self.platter();
         platter.opening += 1;
-        let memory = MemoryStore::new(slot_count);
+        let memory = MemoryStore::new(platter.slot_count);
         for slot in platter.records.occupied()? {
             let digests: Vec<_> = platter.records.versions(slot)?.into_iter().map(|(digest, _)| digest).collect();
             for record in platter.records.records(slot, &digests, usize::MAX)?.0 {

@@ -6,6 +6,7 @@ use crate::network::NetworkConfig;
 use crate::world::{Failure, Setup, Summary, World, run};
 
 pub mod calm50;
+mod dice;
 pub mod histories;
 pub mod ping_storm;
 pub mod small_rings;

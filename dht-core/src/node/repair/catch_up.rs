@@ -43,12 +43,12 @@ pub(super) struct Needs {
 impl Node {
     /// One pass over all newcomer slots; true if some are left.
     pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
-        {
+        let returns = {
             let mut state = self.state();
             self.postpone_waiting(&mut state);
             state.table.stop_waiting_for_owners(self.env.now());
-        }
-        let returns = self.state().table.reunites();
+            state.table.reunites()
+        };
         let silent = if returns { self.compare_last_lives().await } else { BTreeSet::new() };
         let (mut plan, mut needs) = self.catch_up_plan();
         // They count as not heard.
@@ -152,9 +152,7 @@ impl Node {
                 // It holds no part of the slot and knows no list of it.
                 needs.pushed_out.remove(&peer.boot);
                 let mut state = self.state();
-                if !self.switched_since(&state, slot, needs) {
-                    self.note_adoption(&mut state, slot, peer);
-                }
+                self.note_adoption(&mut state, slot, needs, peer);
                 // But it may have kept what it held of it in the last life of the ring.
                 needs.returning |= theirs.standing == Standing::Returned;
                 if theirs.standing != Standing::Returned || !state.table.wants_reunion_with(slot, &peer.node_id) {
@@ -176,9 +174,7 @@ impl Node {
                 needs.list.counter = theirs.list.counter;
             }
             needs.unheard.remove(&peer.boot);
-            if !self.switched_since(&state, slot, needs) {
-                self.note_adoption(&mut state, slot, peer);
-            }
+            self.note_adoption(&mut state, slot, needs, peer);
             needs.returning |= theirs.standing == Standing::Returned;
             match theirs.standing {
                 Standing::CaughtUp => {
@@ -206,8 +202,10 @@ impl Node {
         offers
     }
 
-    fn note_adoption(&self, state: &mut State, slot: Slot, peer: &Peer) {
-        if state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot)) {
+    /// Notes that `peer` goes by the list that this pass began with, where that is still ours.
+    fn note_adoption(&self, state: &mut State, slot: Slot, needs: &Needs, peer: &Peer) {
+        if !self.switched_since(state, slot, needs) && state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot))
+        {
             self.progress.step();
         }
     }

@@ -52,31 +52,26 @@ impl Node {
                 }
             }
         }
-        let mut kept = BTreeMap::new();
         offers.retain(|slot, offer| {
             let all = !offer.members.is_empty() && offer.members == offer.confirmed;
-            let gone = all && self.let_go(*slot, offer.ours.unwrap_or_default());
-            if !gone {
-                kept.insert(*slot, offer.members.clone());
-            }
-            !gone
+            !(all && self.let_go(*slot, offer.ours.unwrap_or_default()))
         });
+        let left = !offers.is_empty();
+        self.renew(&offers).await;
         self.state().offers = offers;
-        let left = !kept.is_empty();
-        self.renew(kept).await;
         left
     }
 
     /// What cannot be let go for long gets what is newer of it: this node is in no list, so nobody tells it of deletions, and
     /// once these are forgotten it would bring back what they hide.
-    async fn renew(self: &Arc<Self>, kept: BTreeMap<Slot, BTreeSet<Peer>>) {
+    async fn renew(self: &Arc<Self>, kept: &BTreeMap<Slot, Offer>) {
         let now = self.env.now();
         let period = RENEWAL_PERIOD_MAX.min(self.ring().config.tombstone_grace / RENEWALS_IN_A_GRACE);
         let mut due: BTreeMap<Peer, Vec<(Slot, u32)>> = BTreeMap::new();
         {
             let mut state = self.state();
             state.renewed.retain(|slot, _| kept.contains_key(slot));
-            for (slot, members) in kept {
+            for (&slot, Offer { members, .. }) in kept {
                 let (at, turn) = state.renewed.entry(slot).or_insert((now, 0));
                 if now < *at + period || planted!("never_renewed") {
                     continue;

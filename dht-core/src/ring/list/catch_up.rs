@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Incarnate, ListId, SlotState, SlotTable, may_lack};
 use crate::ring::record::NodeId;
+use crate::ring::reunion::Reunion;
 use crate::ring::slot::Slot;
 
 /// Earlier lists that a newcomer may catch up from: more than this many switches during one catch-up and the oldest
@@ -229,22 +230,28 @@ impl SlotTable {
         all
     }
 
+    /// What this node remembers of the last life, where its rule holds.
+    fn held_reunion(&self) -> Option<&Reunion> {
+        self.reunion.as_ref().filter(|_| self.returns)
+    }
+
     /// In a ring that comes back: those of the slot's former list.
     pub(crate) fn former_list(&self, slot: Slot) -> impl Iterator<Item = &NodeId> {
-        self.reunion.iter().filter(|r| r.holds).flat_map(move |r| r.former_list(slot))
+        self.held_reunion().into_iter().flat_map(move |r| r.former_list(slot))
     }
 
     /// In a ring that comes back: what that member of the former list kept has not been merged yet.
     pub(crate) fn wants_reunion_with(&self, slot: Slot, source: &NodeId) -> bool {
         let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());
         let merged = catch_up.is_none_or(|c| c.reunited.contains(source));
-        !merged && self.reunion.as_ref().is_some_and(|r| r.holds && r.was_in(slot, source))
+        !merged && self.held_reunion().is_some_and(|r| r.was_in(slot, source))
     }
 
     /// Notes that a newcomer of a ring that comes back merged the slot from `source`, which returned; true if that makes
     /// it caught up.
     pub(crate) fn reunited_with(&mut self, slot: Slot, list: ListId, source: &NodeId) -> bool {
-        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.was_in(slot, source)) else { return false };
+        let holds = self.returns;
+        let Some(reunion) = self.reunion.as_ref().filter(|r| holds && r.was_in(slot, source)) else { return false };
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
         let Some(catch_up) = &mut state.catch_up else { return false };
         if !catch_up.reunited.contains(source) {
@@ -260,7 +267,8 @@ impl SlotTable {
     /// In a ring that comes back: what this node has kept, with what it merged already, is enough. True if that makes it caught
     /// up.
     pub(crate) fn kept_enough(&mut self, slot: Slot, list: ListId) -> bool {
-        let Some(reunion) = self.reunion.as_ref().filter(|r| r.holds && r.kept(slot)) else { return false };
+        let holds = self.returns;
+        let Some(reunion) = self.reunion.as_ref().filter(|r| holds && r.kept(slot)) else { return false };
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
         let enough = state.catch_up.as_ref().is_some_and(|c| reunion.is_whole(slot, c.reunited.len()));
         if enough {

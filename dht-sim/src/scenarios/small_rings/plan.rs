@@ -7,6 +7,7 @@ use dht_core::{Durability, Env};
 
 use crate::network::{Crash, Latency, NetworkConfig};
 use crate::nodes::Clock;
+use crate::scenarios::dice::Dice;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -72,29 +73,7 @@ impl Event {
 /// A ring that loses more than one node at a time is given this long before the next loss.
 const REPAIR: Duration = Duration::from_secs(15);
 
-struct Dice<'a>(&'a Env);
-
 impl Dice<'_> {
-    fn below(&self, bound: usize) -> usize {
-        self.0.random_below(bound)
-    }
-
-    fn between(&self, low: usize, high: usize) -> usize {
-        low + self.below(high - low + 1)
-    }
-
-    fn one_of<T: Copy>(&self, values: &[T]) -> T {
-        values[self.below(values.len())]
-    }
-
-    fn percent(&self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn ms(&self, low: usize, high: usize) -> Duration {
-        Duration::from_millis(self.between(low, high) as u64)
-    }
-
     /// Some of them, at most `count`, at least one unless there is none.
     fn some(&self, from: &BTreeSet<usize>, count: usize) -> Vec<usize> {
         let mut left: Vec<usize> = from.iter().copied().collect();

@@ -180,7 +180,7 @@ impl Run {
                 self.come_back(all, down).await?;
             }
             Event::InTurn(down) => {
-                let all: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+                let all = self.running();
                 for number in &all {
                     self.clients.abandon(*number);
                     self.nodes.take(*number).stop().await;
@@ -237,7 +237,7 @@ impl Run {
 
     /// Nobody works any more.
     fn abandon_all(&mut self) -> Vec<usize> {
-        let all: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let all = self.running();
         for number in &all {
             self.clients.abandon(*number);
         }
@@ -273,7 +273,7 @@ impl Run {
     async fn start(&mut self, number: usize) -> Result<(), String> {
         let mut refused = None;
         for _ in 0..TRIES_MAX {
-            let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+            let running = self.running();
             match self.nodes.start(number, &running).await {
                 Ok(dht) => {
                     self.clients.start(number, &dht);
@@ -288,7 +288,7 @@ impl Run {
 
     async fn join(&mut self, crash: Option<Crash>) -> Result<(), String> {
         let number = self.newcomer();
-        let running: Vec<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let running = self.running();
         let at = self.world.env().random_below(running.len());
         // A joiner whose only seed dies is in no ring.
         let seeds = [running[at], running[(at + 1) % running.len()]];
@@ -304,10 +304,15 @@ impl Run {
         Ok(())
     }
 
+    /// The numbers of those that run, ascending.
+    fn running(&self) -> Vec<usize> {
+        self.nodes.running().into_iter().map(|(number, _)| number).collect()
+    }
+
     /// One that may go; `None` if there would be too few.
     fn victim(&self) -> Option<usize> {
-        let running: BTreeSet<usize> = self.nodes.running().into_iter().map(|(number, _)| number).collect();
+        let running = self.running();
         let at = self.world.env().random_below(running.len());
-        running.iter().nth(at).copied().filter(|_| running.len() >= NODES_MIN)
+        running.get(at).copied().filter(|_| running.len() >= NODES_MIN)
     }
 }

@@ -6,6 +6,7 @@ use dht_core::{Config, Durability, Env, Routing};
 
 use crate::network::{Crash, Latency, NetworkConfig};
 use crate::nodes::Clock;
+use crate::scenarios::dice::Dice;
 
 /// A ring of that many, and one message in a hundred lost, does not suspect a node that lives: three others are asked
 /// before.
@@ -70,25 +71,7 @@ pub(super) enum Event {
     DiskFails(Duration),
 }
 
-struct Dice<'a>(&'a Env);
-
 impl Dice<'_> {
-    fn below(&self, bound: usize) -> usize {
-        self.0.random_below(bound)
-    }
-
-    fn percent(&self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn ms(&self, low: usize, high: usize) -> Duration {
-        Duration::from_millis((low + self.below(high - low + 1)) as u64)
-    }
-
-    fn one_of<T: Copy>(&self, values: &[T]) -> T {
-        values[self.below(values.len())]
-    }
-
     fn crash(&self) -> Crash {
         self.one_of(&[Crash::Process, Crash::Machine])
     }

@@ -210,7 +210,7 @@ impl std::fmt::Debug for SecretArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LevelArgs {
     /// How many replicas answer before the call returns; without it a quorum.
-    #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
+    #[arg(long, env = "DHT_CONSISTENCY", value_name = "LEVEL", value_parser = level_parser())]
     pub(crate) level: Option<Consistency>,
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE, Ran, Served, dht, run, run_with_input, until};
+use common::{Dir, PATIENCE, Ran, Served, dht, finish, run, run_with_input, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -291,4 +291,18 @@ async fn help_version_and_completion() {
         assert!(ran.text().contains(text), "{args:?}");
     }
     assert_eq!(run(&[]).await.status, 2);
+}
+
+#[tokio::test]
+async fn the_level_may_come_from_the_environment() {
+    let served = Served::new().await;
+    let ask = |level: &str, more: &[&str]| {
+        let mut command = dht();
+        command.args(["put", "k", "1", "--json", "--node", &served.address]).args(more).env("DHT_CONSISTENCY", level);
+        command
+    };
+    assert_eq!(finish(&mut ask("all", &[])).await.status, 0);
+    let ran = finish(&mut ask("most", &[])).await;
+    assert!(ran.status == 2 && ran.err.contains("most") && ran.err.contains("quorum"), "{} {}", ran.status, ran.err);
+    assert_eq!(finish(&mut ask("most", &["--level", "one"])).await.status, 0, "a flag goes before a variable");
 }

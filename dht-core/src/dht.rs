@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::config::{Config, NetworkProtocol};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Listening;
 use crate::node::remember;
 use crate::node::{FormedRing, Node, Parts, Phase, stopped};
 use crate::ring::record::{Address, NodeId};
@@ -87,6 +88,8 @@ impl Dht {
     /// the ring refuses. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self> {
         config.validate()?;
+        // What happens before there is a node is told as well.
+        let _listening = Listening::new(config.enable_logging);
         let env = Env::system();
         let boot = env.random_u64().max(1);
         let store = store(&config).await?;

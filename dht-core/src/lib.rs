@@ -31,6 +31,9 @@ macro_rules! planted {
     }};
 }
 
+#[macro_use]
+mod logging;
+
 #[cfg(feature = "binding")]
 #[doc(hidden)]
 pub mod binding;

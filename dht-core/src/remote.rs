@@ -17,6 +17,7 @@ use crate::config::{Config, Consistency};
 use crate::data::record::{OpId, Value};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Listening;
 use crate::ops::{GetOptions, PutOptions, Versioned, ttl_ms, versioned};
 use crate::prometheus;
 use crate::ring::record::{Address, NodeId};
@@ -38,6 +39,7 @@ struct Inner {
     boot: u64,
     sequence: AtomicU64,
     timeout: Duration,
+    _listening: Listening,
 }
 
 impl Remote {
@@ -59,6 +61,7 @@ impl Remote {
     /// Those of [`Remote::connect`]; `Config` if the certificate cannot be used; `Auth` if the node does not take it, or
     /// the key, or we do not take the node's.
     pub async fn connect_with(address: &str, config: &Config, timeout: Duration) -> Result<Self> {
+        let listening = Listening::new(config.enable_logging);
         let env = Env::system();
         let boot = env.random_u64().max(1);
         let defaults = Config::default();
@@ -81,12 +84,23 @@ impl Remote {
             security: Security::of(&config, &env)?,
         };
         let transport = TcpTransport::bind(options, env.clone()).await?;
-        let resolved = transport.resolve(address).await?;
+        let resolved = tokio::time::timeout(timeout, transport.resolve(address)).await.map_err(|_| {
+            let context = format!("cannot resolve {address}: the name service has not answered within {timeout:?}");
+            Error::new(ErrorKind::Address, context)
+        })??;
         let node = resolved
             .into_iter()
             .next()
             .ok_or_else(|| Error::new(ErrorKind::Address, format!("{address:?} resolves to nothing")))?;
-        let remote = Self(Arc::new(Inner { transport, node, env, boot, sequence: AtomicU64::new(1), timeout }));
+        let remote = Self(Arc::new(Inner {
+            transport,
+            node,
+            env,
+            boot,
+            sequence: AtomicU64::new(1),
+            timeout,
+            _listening: listening,
+        }));
         remote.call(Request::Ping { boot: 0, records: Vec::new() }, remote.0.env.after(timeout)).await?;
         Ok(remote)
     }

@@ -204,7 +204,7 @@ pub struct Health {
     pub under_replicated_slots: u64,
     /// Bytes that it still has to hand over.
     pub bytes_to_go: u64,
-    /// The store takes writes.
+    /// The store takes writes. A node with company whose disk takes none stops after half a `tombstone_grace`.
     pub storage_ok: bool,
 }
 

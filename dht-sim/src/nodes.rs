@@ -200,6 +200,17 @@ impl Nodes {
         }
     }
 
+    /// Starts a client of the ring of these nodes at the address of that number, and with it the environment of its process. It
+    /// is no node: it counts nowhere.
+    ///
+    /// # Errors
+    /// As [`Dht::start`].
+    pub async fn client(&mut self, number: usize, seeds: &[usize]) -> Result<(Dht, Env), Error> {
+        self.configure(number, |config| config.virtual_nodes = Some(0));
+        let (start, env, _) = self.prepare(number, seeds);
+        Ok((env.clone().gated(start).await?, env))
+    }
+
     /// Starts several nodes at the same moment and waits for all.
     ///
     /// # Errors

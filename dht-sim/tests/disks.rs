@@ -12,8 +12,12 @@ const KEYS: usize = 60;
 
 /// A ring of so many that keeps everything it acknowledges on disks.
 async fn formed(world: &World, config: Config, count: usize) -> Nodes {
+    formed_with(Durability::Always, world, config, count).await
+}
+
+async fn formed_with(durability: Durability, world: &World, config: Config, count: usize) -> Nodes {
     let mut nodes = Nodes::new(world.clone(), Config { slot_bits: 6, ..config });
-    nodes.keep_on_disk(Durability::Always);
+    nodes.keep_on_disk(durability);
     nodes.start(0, &[]).await.expect("it founds");
     nodes.start_together(1..count, &[0]).await.expect("they join");
     nodes.settled(60 * SECOND).await.expect("it comes to rest");
@@ -278,6 +282,48 @@ fn an_old_memory_of_others_counts_for_nothing() {
         for (_, node) in nodes.running() {
             assert_eq!(node.get::<String>("value").await.expect("it serves").as_deref(), Some("late"));
         }
+        nodes.stop().await;
+    });
+}
+
+/// It hears of no deletion any more, and answers reads: that must end before the others forget what was deleted.
+#[test]
+fn a_node_whose_disk_failed_stops_before_deletions_are_forgotten() {
+    common::calm(|world| async move {
+        let grace = 10 * SECOND;
+        let config = Config { tombstone_grace: grace, ..Config::default() };
+        let mut nodes = formed_with(Durability::Interval, &world, config, 3).await;
+        for key in 0..KEYS {
+            nodes.node(0).put(format!("key-{key}"), &key).await.expect("it serves");
+        }
+        tokio::time::sleep(SECOND).await;
+        nodes.disk(2).expect("it has one").set_failing(true);
+        nodes.node(0).put("other", &0).await.expect("two of three have it");
+        // Its next commit shows it; until then it hears of everything.
+        tokio::time::sleep(2 * SECOND).await;
+        assert!(!nodes.node(2).health().expect("it runs").storage_ok);
+        let mut deleted = Vec::new();
+        for key in 0..KEYS {
+            match nodes.node(0).delete(format!("key-{key}")).await {
+                Ok(existed) => deleted.extend(existed.then_some(key)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Storage, "it owns a third: {error}"),
+            }
+        }
+        assert!(deleted.len() > KEYS / 3, "{deleted:?}");
+        let begun = world.now();
+        let mut failing = nodes.node(2);
+        while let Ok(health) = failing.health() {
+            assert!(!health.storage_ok && world.now() - begun < grace, "after {:?}", world.now() - begun);
+            tokio::time::sleep(SECOND / 4).await;
+        }
+        // Those who joined are no reason any more to keep deletions longer.
+        tokio::time::sleep(60 * SECOND + 3 * grace).await;
+        for key in deleted {
+            let found = nodes.node(key % 2).get::<usize>(format!("key-{key}")).await.expect("two of three can");
+            assert_eq!(found, None, "key-{key} was deleted");
+        }
+        failing = nodes.take(2);
+        drop(failing);
         nodes.stop().await;
     });
 }

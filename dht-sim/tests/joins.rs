@@ -229,3 +229,23 @@ fn a_stop_ends_reads_and_joins_under_way() {
         nodes.stop().await;
     });
 }
+
+#[test]
+fn a_name_service_that_does_not_answer_holds_up_no_start_and_no_join() {
+    calm(|world| async move {
+        world.network().hold_name("slow.test:7000");
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let begun = world.now();
+        let joining = Start { named: &["slow.test:7000"], ..Start::new(&world, &config(), &[0]) };
+        let second = joining.node(1).await.expect("the other seed is there");
+        assert!(world.now() - begun < 2 * SECOND, "{:?}", world.now() - begun);
+        second.wait_ready(5 * SECOND).await.expect("it has joined");
+        let begun = world.now();
+        let error = first.join(&["slow.test:7000"]).await.expect_err("nobody knows where that is");
+        assert_eq!(error.kind(), ErrorKind::Address);
+        assert!(error.to_string().contains("has not answered"), "{error}");
+        assert!(world.now() - begun <= 2 * SECOND, "{:?}", world.now() - begun);
+        first.stop().await;
+        second.stop().await;
+    });
+}

@@ -6,7 +6,7 @@ mod held;
 use std::time::Duration;
 
 use common::calm;
-use dht_core::{Config, Consistency, GetOptions, PutOptions};
+use dht_core::{Config, Consistency, ErrorKind, GetOptions, PutOptions};
 use dht_sim::Crash;
 use held::ring;
 
@@ -40,4 +40,24 @@ fn a_read_with_patience_is_answered_soon_after_a_death_is_made_good() {
         // The verdict takes some two seconds, the catch-up far less.
         assert!(last < 4 * SECOND, "{last:?}");
     });
+}
+
+/// Who is silent may have it; who refuses has not: callers are told which of the two it was, of scans too.
+#[test]
+fn reads_end_in_timeout_where_replicas_are_silent_and_in_quorum_where_they_refuse() {
+    for (crash, kind) in [(Crash::Machine, ErrorKind::Timeout), (Crash::Process, ErrorKind::Quorum)] {
+        calm(|world| async move {
+            let nodes = ring(&world, &Config::default(), 3).await;
+            nodes[0].put("key", &1).await.expect("all are there");
+            for number in [1, 2] {
+                world.network().crash(&world.address(number), crash);
+            }
+            // Before anybody is given up.
+            let hasty = GetOptions { timeout: Some(SECOND / 2), ..GetOptions::default() };
+            let read = nodes[0].get_with::<usize>("key", hasty).await.expect_err("one of three is there");
+            assert_eq!(read.kind(), kind, "{read}");
+            let scanned = nodes[0].scan_with("", hasty).next().await.expect_err("one of three is there");
+            assert_eq!(scanned.kind(), kind, "{scanned}");
+        });
+    }
 }

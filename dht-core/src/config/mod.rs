@@ -130,7 +130,8 @@ pub struct Config {
     /// same number, and what is larger over TCP: no connections to keep, for rings of thousands. Nodes of both kinds may
     /// be in one ring.
     pub network_protocol: NetworkProtocol,
-    /// Whether the node logs; default false. No global subscriber is ever replaced.
+    /// Whether the node logs; default false. No global subscriber is ever replaced. Connections, files and certificates belong to no
+    /// node in particular: what they meet is told while any node of the process logs.
     pub enable_logging: bool,
     /// True (default): histograms are kept. False drops them, never counters.
     pub enable_metrics: bool,

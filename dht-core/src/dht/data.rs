@@ -104,7 +104,8 @@ impl Dht {
     /// The value of `key` with its version and expiry; `None` if there is none.
     ///
     /// # Errors
-    /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` or `Timeout` if too few caught-up replicas answered.
+    /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` if too few caught-up replicas answered, `Timeout` if one of
+    /// them was silent.
     pub async fn get_versioned(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<Versioned<Value>>> {
         let key = key.as_ref();
         if let Some(found) = self.get_from_memory(key, options) {

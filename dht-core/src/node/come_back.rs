@@ -105,7 +105,7 @@ impl Node {
     async fn ask_company(self: &Arc<Self>, former: &Facts, seeds: &[Address], deadline: Instant) -> Heard {
         let company = former.others.iter().filter(|r| r.present());
         let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
-        let own = self.own_addresses().await;
+        let own = self.own_addresses(deadline).await;
         let ask = known
             .into_iter()
             .filter(|a| !own.contains(a))

@@ -83,14 +83,12 @@ impl Node {
     pub(crate) async fn enter(self: &Arc<Self>, patience: Duration) -> Result<()> {
         let deadline = self.env.now() + patience;
         let seeds = self.config.seeds.clone();
-        if self.former_company().is_none() {
-            self.resolve_all(&seeds).await?;
-        }
         let (tell, told) = oneshot::channel();
         let node = self.clone();
         self.tasks.spawn(async move {
             let mut tell = Some(tell);
             let mut pause = RETRY_MIN;
+            let mut first = true;
             loop {
                 // An explicit join was quicker.
                 if node.life.phase() != Phase::Joining {
@@ -105,11 +103,13 @@ impl Node {
                     }
                     Err(error) => {
                         log!(node, debug, %error, "not joined yet");
-                        if final_for_join(error.kind()) {
+                        // A name that was understood once may be again.
+                        if final_for_join(error.kind()) || first && error.kind() == ErrorKind::Address {
                             tell.take().map(|tell| tell.send(Err(error)));
                         }
                     }
                 }
+                first = false;
                 tokio::time::sleep(node.env.jittered(pause)).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
@@ -124,10 +124,10 @@ impl Node {
     async fn enter_once(self: &Arc<Self>, seeds: &[String], deadline: Instant) -> Result<()> {
         if let Some(former) = self.former_company() {
             // Those that were there are as good to ask as the seeds.
-            let seeds = self.resolve_all(seeds).await.unwrap_or_default();
+            let seeds = self.resolve_all(seeds, deadline).await.unwrap_or_default();
             return self.come_back_once(former, &seeds, deadline).await;
         }
-        let addresses = self.resolve_all(seeds).await?;
+        let addresses = self.resolve_all(seeds, deadline).await?;
         match self.welcome(&addresses, deadline).await {
             Ok(welcome) => {
                 let _way_in = self.first_way_in()?;
@@ -137,7 +137,7 @@ impl Node {
                 let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 // A ring that does not take this node is there nevertheless.
                 let alone = self.former_solitude().is_some();
-                let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &addresses).await;
+                let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &addresses, deadline).await;
                 if silent && ring.is_none() && goes_on {
                     let _way_in = self.first_way_in()?;
                     self.found();
@@ -151,24 +151,14 @@ impl Node {
     /// Of those that are started with these seeds this node is the one to found a ring: its address is the smallest. Where the
     /// seeds name it as others are told to dial it, names are compared, which are the same to all; else what they resolve to,
     /// of the kind that this node has.
-    async fn is_first_of(&self, seeds: &[String], addresses: &[Address]) -> bool {
+    async fn is_first_of(&self, seeds: &[String], addresses: &[Address], deadline: Instant) -> bool {
         if seeds.iter().any(|seed| seed == self.address.as_str()) {
             return seeds.iter().min().is_some_and(|first| first == self.address.as_str());
         }
-        let own = self.own_addresses().await;
+        let own = self.own_addresses(deadline).await;
         let is_v4 = |address: &Address| address.as_str().parse().is_ok_and(|address: SocketAddr| address.is_ipv4());
         let kind = own.last().is_none_or(&is_v4);
         addresses.iter().filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
-    }
-
-    /// What others dial to reach this node, and what that resolves to here, if it is a name.
-    pub(super) async fn own_addresses(&self) -> Vec<Address> {
-        let mut own = vec![self.address.clone()];
-        if self.address.as_str().parse::<SocketAddr>().is_err() {
-            // A name that does not resolve here may do so for others.
-            own.extend(self.transport.resolve(self.address.as_str()).await.unwrap_or_default());
-        }
-        own
     }
 
     /// The way into a ring for a node that is in none.
@@ -197,7 +187,7 @@ impl Node {
         found_by: Instant,
         deadline: Instant,
     ) -> Result<()> {
-        let addresses = self.resolve_all(endpoints).await?;
+        let addresses = self.resolve_all(endpoints, found_by).await?;
         let added: Vec<String> = {
             let mut state = self.state();
             let added: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
@@ -285,24 +275,9 @@ impl Node {
         }
     }
 
-    async fn resolve_all(&self, endpoints: &[String]) -> Result<Vec<Address>> {
-        let mut addresses = Vec::new();
-        let mut unresolved = None;
-        for endpoint in endpoints {
-            match self.transport.resolve(endpoint).await {
-                Ok(found) => addresses.extend(found),
-                Err(error) => unresolved = Some(error),
-            }
-        }
-        match unresolved {
-            Some(error) if addresses.is_empty() => Err(error),
-            _ => Ok(addresses),
-        }
-    }
-
     /// Asks the addresses one after the other to be let in.
     pub(super) async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome, Refusal> {
-        let own = self.own_addresses().await;
+        let own = self.own_addresses(deadline).await;
         let mut others: Vec<&Address> = addresses.iter().filter(|a| !own.contains(a)).collect();
         if others.is_empty() {
             let context = "a node cannot join itself: name another node's address";

@@ -4,9 +4,6 @@
 //! Invariants: what decides lies in `State` behind one short lock that is never held over an await; readers of the
 //! view take no lock; the view, the replica lists and the readable bits change together, in `refresh`.
 
-#[macro_use]
-mod log;
-
 mod admission;
 mod admitted;
 #[cfg(test)]
@@ -31,6 +28,7 @@ mod let_in;
 mod lines;
 mod lookup;
 mod mass_loss;
+mod names;
 mod news;
 mod outbox;
 mod owners;
@@ -82,6 +80,7 @@ use crate::data::hlc::Hlc;
 use crate::data::record::{OpId, Record, Version};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging::Listening;
 use crate::ring::hash::KeyHasher;
 use crate::ring::id::{Id, IdSpace};
 use crate::ring::list::{SlotTable, Switch};
@@ -156,6 +155,7 @@ pub(crate) struct Node {
     round_trips: peers::RoundTrips,
     retries: retries::Retries,
     pace: repair::Pace,
+    _listening: Listening,
     itself: Weak<Self>,
 }
 
@@ -273,6 +273,7 @@ impl Node {
         };
         let node = Arc::new_cyclic(|itself| Self {
             itself: itself.clone(),
+            _listening: Listening::new(config.enable_logging),
             params,
             ids,
             slots,
@@ -339,6 +340,7 @@ impl Node {
         self.tasks.spawn(repair::tell_sources(self.clone()));
         if self.store.persistent() {
             self.tasks.spawn(remember::remember(self.clone()));
+            self.tasks.spawn(repair::stop_without_disk(self.clone()));
         }
     }
 

@@ -84,8 +84,8 @@ impl Node {
     /// The next part of a scan from `from` on: as many of `width` slots as fit.
     ///
     /// # Errors
-    /// `Quorum` if too few caught-up replicas agreed by `deadline`, `NotJoined`, `Stopped`. The same page may be asked
-    /// for again.
+    /// If too few caught-up replicas agreed by `deadline`: `Timeout` if one was silent in the end, else `Quorum`. `NotJoined`,
+    /// `Stopped`. The same page may be asked for again.
     pub(crate) async fn scan_page(
         self: &Arc<Self>,
         what: &Wanted,
@@ -95,12 +95,19 @@ impl Node {
     ) -> Result<Page> {
         // Turns to the next replica, or, once all had their turn, waits before it asks again.
         let mut asked_in_vain = 0;
+        // Some did not give what was asked for, and were not silent.
+        let mut answered = false;
         loop {
             let seen = self.progress.seen();
             self.joined_by(deadline).await?;
             let run = self.run_of(from.slot, width, asked_in_vain);
             let count = wanted(what.level, run.members.len()).max(1);
-            let parts = self.ask_parts(&run, what, from.after, count, deadline).await;
+            let answers = self.ask_parts(&run, what, from.after, count, deadline).await;
+            let mut failures = answers.iter().filter_map(|answer| answer.as_ref().err());
+            // What a replica said before tells more than that the time was over when it was asked for the last time.
+            answered |= failures.any(|kind| *kind != ErrorKind::Timeout);
+            let parts: SmallVec<[Option<Part>; 4]> = answers.into_iter().map(Result::ok).collect();
+            answered |= parts.iter().flatten().count() >= count;
             let agreed = agreed_slots(&parts, count);
             let source = parts.first().and_then(Option::as_ref).map(|part| part.slots[0].standing);
             if source != Some(Standing::CaughtUp) && asked_in_vain < run.members.len() {
@@ -121,7 +128,8 @@ impl Node {
                     "slot {} cannot be scanned: fewer than {count} caught-up replicas answered of one list",
                     from.slot.0
                 );
-                return Err(Error::new(ErrorKind::Quorum, context));
+                let kind = if answered { ErrorKind::Quorum } else { ErrorKind::Timeout };
+                return Err(Error::new(kind, context));
             }
             asked_in_vain += 1;
             self.progress.since(seen, (now + self.env.jittered(super::read::PAUSE)).min(deadline)).await;
@@ -162,17 +170,17 @@ impl Node {
         after: Option<KeyDigest>,
         count: usize,
         deadline: Instant,
-    ) -> SmallVec<[Option<Part>; 4]> {
+    ) -> SmallVec<[Result<Part, ErrorKind>; 4]> {
         let ask = |index: usize, want: ScanWant| {
             let after = after.filter(|_| want != ScanWant::Fingerprints);
             self.ask_part(&run.members[index], what.of(run.items.clone(), after, want), deadline)
         };
-        let mut parts: SmallVec<[Option<Part>; 4]> = SmallVec::new();
+        let mut parts: SmallVec<[Result<Part, ErrorKind>; 4]> = SmallVec::new();
         let first = (0..run.members.len()).take(count);
         let want = |index: usize| if index == 0 { what.want } else { ScanWant::Fingerprints };
         parts.extend(join_all(first.map(|index| ask(index, want(index)))).await);
         for index in count..run.members.len() {
-            if parts.iter().flatten().count() >= count || parts.first().is_none_or(Option::is_none) {
+            if parts.iter().flatten().count() >= count || parts.first().is_none_or(Result::is_err) {
                 break;
             }
             parts.push(ask(index, ScanWant::Fingerprints).await);
@@ -185,7 +193,7 @@ impl Node {
         (boot, peer): &(u64, Option<Peer>),
         scanning: Scanning,
         deadline: Instant,
-    ) -> Option<Part> {
+    ) -> Result<Part, ErrorKind> {
         let asked = scanning.items.len();
         let answer = match peer {
             None => {
@@ -201,9 +209,10 @@ impl Node {
         match answer {
             // A silent or failing replica is one that did not answer; the caller counts.
             Ok(Response::Scanned { slots, records, next }) if slots.len() <= asked && !slots.is_empty() => {
-                Some(Part { boot: *boot, slots, records, next })
+                Ok(Part { boot: *boot, slots, records, next })
             }
-            _ => None,
+            Ok(Response::Failure(error)) | Err(error) => Err(error.kind()),
+            Ok(_) => Err(ErrorKind::Internal),
         }
     }
 

@@ -54,12 +54,13 @@ impl Node {
     async fn any_missing_seed(&self) -> Option<Address> {
         let seeds = self.state().seeds.clone();
         let seed = seeds.get(self.env.random_below(seeds.len()))?;
+        let deadline = self.env.now() + self.config.request_timeout;
         // A name that does not resolve now may do so later; that it does not is no news worth an error.
-        let addresses = self.transport.resolve(seed).await.ok()?;
+        let addresses = self.resolve(seed, deadline).await.ok()?;
         let at = self.env.random_below(addresses.len());
         let address = addresses.into_iter().nth(at)?;
         let missing = self.state().members.by_address(&address).is_none();
-        (missing && !self.own_addresses().await.contains(&address)).then_some(address)
+        (missing && !self.own_addresses(deadline).await.contains(&address)).then_some(address)
     }
 
     async fn greet(&self, address: &Address) -> Option<Reply> {

@@ -27,7 +27,7 @@ impl Tasks {
             if let Err(error) = ended
                 && error.is_panic()
             {
-                tracing::error!(%error, "a background task panicked");
+                event!(error, %error, "a background task panicked");
             }
         }
         tasks.spawn(self.env.clone().gated(task));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +20,7 @@ pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
     let host = config.address.trim_start_matches('[').trim_end_matches(']');
     let address = match host.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, config.port),
-        Err(_) => tokio::net::lookup_host((host, config.port))
+        Err(_) => in_time(config.request_timeout, tokio::net::lookup_host((host, config.port)))
             .await
             .map_err(|e| unresolved(format!("does not resolve: {e}")))?
             .next()
@@ -49,11 +50,18 @@ pub(crate) async fn advertised(config: &Config, bound: &Address) -> Result<Addre
     if !bound.ip().is_unspecified() {
         return Ok(Address::new(&bound.to_string()));
     }
-    let ip = source_towards(&config.seeds, bound).await.map_err(|e| {
+    let ip = in_time(config.request_timeout, source_towards(&config.seeds, bound)).await.map_err(|e| {
         let context = format!("address = {:?}: no address to advertise was found ({e}); set advertise", config.address);
         Error::new(ErrorKind::Address, context)
     })?;
     Ok(Address::new(&SocketAddr::new(ip, bound.port()).to_string()))
+}
+
+/// `looked_up`, unless the name service takes longer than `patience`.
+async fn in_time<T>(patience: Duration, looked_up: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late =
+        |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer of the name service within {patience:?}"));
+    tokio::time::timeout(patience, looked_up).await.map_err(late)?
 }
 
 /// Addresses that are nobody's (documentation, RFC 5737 and RFC 3849): nothing is sent there.
@@ -84,7 +92,7 @@ async fn source_towards_others(bound: SocketAddr) -> IpAddr {
         }
     }
     let loopback = if bound.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
-    tracing::warn!(address = %loopback, "no other machine can reach this node: set advertise");
+    event!(warn, address = %loopback, "no other machine can reach this node: set advertise");
     loopback
 }
 

@@ -80,7 +80,8 @@ impl Transport for SimTransport {
     fn resolve(&self, endpoint: &str) -> BoxFuture<'static, Result<Vec<Address>, Error>> {
         let named = self.inner.lock().names.get(endpoint).cloned();
         let found = match named {
-            Some(addresses) => Ok(addresses),
+            Some(Some(addresses)) => Ok(addresses),
+            Some(None) => return Box::pin(std::future::pending()),
             None if endpoint.parse::<SocketAddr>().is_ok() => Ok(vec![Address::new(endpoint)]),
             None => Err(Error::new(ErrorKind::Address, format!("{endpoint} does not resolve"))),
         };

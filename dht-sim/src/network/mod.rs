@@ -100,7 +100,14 @@ impl SimNetwork {
     pub fn name(&self, endpoint: &str, addresses: Vec<Address>) {
         let mut state = self.0.inner.lock();
         state.trace.note(self.0.inner.now_ns(), format!("{endpoint} resolves to {addresses:?}"));
-        state.names.insert(endpoint.to_owned(), addresses);
+        state.names.insert(endpoint.to_owned(), Some(addresses));
+    }
+
+    /// From now on whoever asks what `endpoint` resolves to has no answer, for ever.
+    pub fn hold_name(&self, endpoint: &str) {
+        let mut state = self.0.inner.lock();
+        state.trace.note(self.0.inner.now_ns(), format!("{endpoint} is not told"));
+        state.names.insert(endpoint.to_owned(), None);
     }
 
     /// Time since the network was made.

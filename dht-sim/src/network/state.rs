@@ -29,7 +29,8 @@ pub(super) struct State {
     pub(super) places: Vec<Place>,
     by_address: FixedMap<Address, u32>,
     /// What "host:port" texts resolve to, besides addresses themselves.
-    pub(super) names: FixedMap<String, Vec<Address>>,
+    /// `None`: the name service does not answer.
+    pub(super) names: FixedMap<String, Option<Vec<Address>>>,
     pairs: FixedMap<(u32, u32), Pair>,
     pub(super) calls: FixedMap<u64, Pending>,
     pub(super) feeds: FixedMap<u64, Feed>,

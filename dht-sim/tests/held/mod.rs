@@ -92,6 +92,8 @@ pub(crate) struct Start<'a> {
     pub(crate) config: Config,
     /// The numbers of the nodes to join through.
     pub(crate) seeds: &'a [usize],
+    /// Seeds by name, before those.
+    pub(crate) named: &'a [&'a str],
     /// How far the wall clock is ahead.
     pub(crate) clock_ms: i64,
     pub(crate) gate: Arc<Gate>,
@@ -101,15 +103,16 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     pub(crate) fn new(world: &'a World, config: &Config, seeds: &'a [usize]) -> Self {
         let store = Arc::new(MemoryStore::of(config).expect("in range"));
-        Self { world, config: config.clone(), seeds, clock_ms: 0, gate: Arc::default(), store }
+        Self { world, config: config.clone(), seeds, named: &[], clock_ms: 0, gate: Arc::default(), store }
     }
 
     /// Starts node `number`.
     pub(crate) async fn node(self, number: usize) -> Result<Dht, Error> {
-        let Self { world, config, seeds, clock_ms, gate, store } = self;
+        let Self { world, config, seeds, named, clock_ms, gate, store } = self;
         let env = world.node_env_with_clock(&format!("node {number}"), Clock { offset_ms: clock_ms, drift_ppm: 0 });
         let address = world.address(number);
-        let seeds = seeds.iter().map(|&seed| world.address(seed).as_str().to_owned()).collect();
+        let numbered = seeds.iter().map(|&seed| world.address(seed).as_str().to_owned());
+        let seeds = named.iter().map(|&name| name.to_owned()).chain(numbered).collect();
         let foundation = Foundation {
             transport: Arc::new(Gated { inner: world.network().endpoint(address.clone()), gate }),
             store,

@@ -108,13 +108,19 @@ impl Reading {
             return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
         }
         let acks = self.tally.best().map_or(0, |(_, n)| n);
+        // That somebody was asked once more when the time was over is no silence: what was said before counts.
+        let silent = self.failure.as_ref().map_or(self.waiting > 0, |error| error.kind() == ErrorKind::Timeout);
         let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());
         let context = format!(
             "{acks} replicas answered for {}, the level asks for {}: {cause}",
             shown(&self.key),
             self.wanted.max(1)
         );
-        let kind = if self.refused { ErrorKind::Overloaded } else { ErrorKind::Quorum };
+        let kind = match (self.refused, silent) {
+            (true, _) => ErrorKind::Overloaded,
+            (false, true) => ErrorKind::Timeout,
+            (false, false) => ErrorKind::Quorum,
+        };
         Err(Error::new(kind, context))
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::node) use read_repair::Mended;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Node;
+use super::{Node, Phase};
 use crate::wire::message::Request;
 
 /// Between two passes while something is left to do.
@@ -114,6 +114,28 @@ pub(crate) async fn sweep(node: Arc<Node>) {
             tokio::task::yield_now().await;
         }
         pause = SWEEP_PERIOD.max(worked * SWEEP_PART);
+    }
+}
+
+/// Stops the node when its disk has taken nothing for half as long as deletions are kept. Until then it answers reads with what
+/// it has; after that the others begin to forget what was deleted meanwhile, of which it has the values, and its place is
+/// better filled by another.
+pub(crate) async fn stop_without_disk(node: Arc<Node>) {
+    let mut failing_since = None;
+    loop {
+        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD)).await;
+        let alone = node.state().members.others().next().is_none();
+        if node.store.healthy() || alone {
+            failing_since = None;
+            continue;
+        }
+        let now = node.env.now();
+        if now >= *failing_since.get_or_insert(now) + node.ring().config.tombstone_grace / 2 {
+            log!(node, error, "the disk takes nothing, and others begin to forget what it missed; stopping");
+            // Not one of the node's own tasks: those end with it.
+            tokio::spawn(async move { node.shut_down(Phase::Stopped).await });
+            return;
+        }
     }
 }
 

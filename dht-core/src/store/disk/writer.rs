@@ -105,7 +105,7 @@ pub(super) fn run(shared: &Shared, file: File, gathers: bool) {
         if shared.commits.failure().is_none()
             && let Err(error) = commit(shared, &file)
         {
-            tracing::error!(error = %format_args!("{error:#}"), "nothing is acknowledged any more");
+            event!(error, error = %format_args!("{error:#}"), "nothing is acknowledged any more");
             shared.commits.fail(error);
         }
         if close {

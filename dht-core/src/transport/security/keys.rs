@@ -42,7 +42,7 @@ impl ClusterKeys {
     pub(super) fn new(secret: &Secret, cluster_name: &str) -> Self {
         let keys = secret.parts().map(|part| {
             if part.len() < ADVISED_LEN {
-                tracing::warn!("a cluster_key of less than {ADVISED_LEN} bytes can be guessed: `dht keygen` makes one");
+                event!(warn, "a cluster_key of less than {ADVISED_LEN} bytes can be guessed: `dht keygen` makes one");
             }
             let salt = ["dht cluster key 1", cluster_name].concat();
             let mut stretched = [0; 32];

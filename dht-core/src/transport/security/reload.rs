@@ -79,11 +79,11 @@ impl Certificates {
         match renewed {
             Ok((used, ends)) => {
                 (present.ends, present.used, present.told) = (ends, used, None);
-                tracing::info!(cert = %self.paths.cert.display(), "uses the new certificates");
+                event!(info, cert = %self.paths.cert.display(), "uses the new certificates");
             }
             Err(error) => {
                 if present.told.replace(seen) != Some(seen) {
-                    tracing::warn!(%error, "keeps the certificates that it has");
+                    event!(warn, %error, "keeps the certificates that it has");
                 }
             }
         }

@@ -198,7 +198,7 @@ impl Connection {
     pub(super) fn control(&self, kind: FrameKind, id: u64, payload: &[u8]) {
         match control_frame(kind, id, payload) {
             Ok(frame) => self.answer(frame),
-            Err(error) => tracing::error!(%error, "a control frame is too long"),
+            Err(error) => event!(error, %error, "a control frame is too long"),
         }
         self.flush(true);
     }
@@ -272,11 +272,11 @@ impl Connection {
         };
         // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
         if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
-            tracing::trace!(peer = %self.peer, %error, "not flushed");
+            event!(trace, peer = %self.peer, %error, "not flushed");
         }
         self.outbound.close();
         if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
-            tracing::trace!(peer = %self.peer, %error, "was not connected any more");
+            event!(trace, peer = %self.peer, %error, "was not connected any more");
         }
         for waiter in told.into_values() {
             match waiter {
@@ -290,7 +290,7 @@ impl Connection {
 
     /// Ends the connection because the peer does not take its answers.
     fn deaf(&self) {
-        tracing::debug!(peer = %self.peer, "does not read its answers");
+        event!(debug, peer = %self.peer, "does not read its answers");
         self.counters.network_error();
         self.counters.misdeeds.note(Misbehaviour::Deaf, &self.culprit());
         self.end(TransportError::Broken(self.peer.clone()));
@@ -299,7 +299,7 @@ impl Connection {
     /// Ends the connection because of an error of the socket.
     pub(super) fn broke(&self, error: &dyn std::fmt::Display) {
         if self.ended().is_none() {
-            tracing::debug!(peer = %self.peer, %error, "connection broke");
+            event!(debug, peer = %self.peer, %error, "connection broke");
             self.counters.network_error();
             self.end(TransportError::Broken(self.peer.clone()));
         }

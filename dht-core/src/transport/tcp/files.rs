@@ -10,12 +10,7 @@ pub(super) fn connections_max(wanted: usize) -> usize {
     let Some(files_max) = files_max() else { return wanted };
     let max = room(files_max);
     if wanted > max {
-        tracing::info!(
-            wanted,
-            max,
-            files_max,
-            "fewer connections than max_connections: the process may open few files"
-        );
+        event!(info, wanted, max, files_max, "fewer connections than max_connections: the process may open few files");
     }
     wanted.min(max)
 }

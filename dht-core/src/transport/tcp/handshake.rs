@@ -327,8 +327,8 @@ async fn turn_away(socket: &mut TcpStream, reason: Option<&str>) {
     };
     match timeout(REFUSED_MAX, told).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::trace!(%error, "went away before it was told"),
-        Err(_) => tracing::trace!("does not go away"),
+        Ok(Err(error)) => event!(trace, %error, "went away before it was told"),
+        Err(_) => event!(trace, "does not go away"),
     }
 }
 

@@ -26,13 +26,13 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             Ok((socket, from)) => {
                 let source = source_of(from.ip());
                 if !shared.gate.knock(source, shared.env.now()) {
-                    tracing::debug!(%from, "opens too many connections");
+                    event!(debug, %from, "opens too many connections");
                     shared.counters.misdeeds.note(Misbehaviour::Flood, &source.to_string());
                     continue;
                 }
                 let (place, evicted, gone) = shared.gate.enter(source);
                 if let Some(gone) = gone {
-                    tracing::debug!(%gone, "waited too long with its hello, and too many do");
+                    event!(debug, %gone, "waited too long with its hello, and too many do");
                     shared.counters.network_error();
                     shared.counters.misdeeds.note(Misbehaviour::Handshake, &gone.to_string());
                 }
@@ -52,7 +52,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             Err(error) => {
                 let now = shared.env.now();
                 if warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL) {
-                    tracing::warn!(%error, "cannot accept connections");
+                    event!(warn, %error, "cannot accept connections");
                     warned = Some(now);
                 }
                 shared.counters.network_error();

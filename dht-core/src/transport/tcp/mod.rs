@@ -207,7 +207,7 @@ impl Transport for TcpTransport {
             }
         });
         if let Err(error) = sent {
-            tracing::trace!(%to, %error, "a one-way message is lost");
+            event!(trace, %to, %error, "a one-way message is lost");
         }
     }
 
@@ -302,7 +302,7 @@ impl Shared {
 
     fn reply(&self, connection: &Connection, payload: Bytes) -> Result<Reply, TransportError> {
         decode_reply(payload).map_err(|error| {
-            tracing::debug!(peer = %connection.peer, %error, "malformed reply");
+            event!(debug, peer = %connection.peer, %error, "malformed reply");
             self.counters.network_error();
             self.counters.misdeeds.note(Misbehaviour::Malformed, &connection.culprit());
             TransportError::Broken(connection.peer.clone())

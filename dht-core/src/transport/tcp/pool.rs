@@ -317,10 +317,10 @@ pub(super) fn tell_all(waiters: Vec<DialWaiter>, outcome: &Result<Arc<Connection
             (DialWaiter::Caller(tell), _) => drop(tell.send(outcome.clone())),
             (DialWaiter::Frame(frame), Ok(connection)) => {
                 if let Err(error) = connection.send(frame) {
-                    tracing::trace!(%error, "a one-way message is lost");
+                    event!(trace, %error, "a one-way message is lost");
                 }
             }
-            (DialWaiter::Frame(_), Err(error)) => tracing::trace!(%error, "a one-way message is lost"),
+            (DialWaiter::Frame(_), Err(error)) => event!(trace, %error, "a one-way message is lost"),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Requests {
         tokio::pin!(closed, over);
         let orphans = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
         let Ok(_places) = self.shared.orphans.clone().try_acquire_many_owned(orphans) else {
-            tracing::debug!(peer = %self.connection.peer, orphans, "requests of a connection that ended are given up");
+            event!(debug, peer = %self.connection.peer, orphans, "requests of a connection that ended are given up");
             return self.tasks.shutdown().await;
         };
         loop {

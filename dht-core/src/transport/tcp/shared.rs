@@ -110,7 +110,7 @@ impl Shared {
         if out_of_files(error)
             && let Some(idlest) = self.pool.take_idlest()
         {
-            tracing::debug!(peer = %idlest.peer, "a connection is closed for its file descriptor");
+            event!(debug, peer = %idlest.peer, "a connection is closed for its file descriptor");
             idlest.end(TransportError::Broken(idlest.peer.clone()));
         }
     }
@@ -133,7 +133,7 @@ impl Shared {
         let waiters = match &outcome {
             Ok(connection) => self.pool.settle(&to, lane, Ok(connection)),
             Err(error) => {
-                tracing::debug!(%to, %error, "dial failed");
+                event!(debug, %to, %error, "dial failed");
                 self.counters.network_error();
                 let until = self.env.now() + self.env.jittered(REDIAL_PAUSE);
                 self.pool.settle(&to, lane, Err((error, until)))
@@ -172,7 +172,7 @@ impl Shared {
             Err(error) => Some(error.to_string()),
         };
         if let Some(error) = refused {
-            tracing::debug!(%from, %error, "connection not taken");
+            event!(debug, %from, %error, "connection not taken");
             self.counters.network_error();
         }
     }

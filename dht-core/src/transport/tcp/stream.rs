@@ -88,7 +88,7 @@ impl TcpResponses {
                     return Some(Ok(reply));
                 }
                 Err(error) => {
-                    tracing::debug!(peer = %peer(), %error, "malformed stream item");
+                    event!(debug, peer = %peer(), %error, "malformed stream item");
                     self.connection.counters.network_error();
                     TransportError::Broken(peer())
                 }

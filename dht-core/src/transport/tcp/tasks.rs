@@ -95,6 +95,6 @@ pub(in crate::transport) fn report<T>(ended: Result<T, JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a transport task panicked");
+        event!(error, %error, "a transport task panicked");
     }
 }

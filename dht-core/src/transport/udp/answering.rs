@@ -49,7 +49,7 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
             }
             Err(error) if error.kind() == WouldBlock => {
                 if let Err(error) = socket.readable().await {
-                    tracing::warn!(%error, "cannot wait for datagrams");
+                    event!(warn, %error, "cannot wait for datagrams");
                     tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
                 }
                 since = shared.env.now();
@@ -58,7 +58,7 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
             // Some systems say so of what was sent before. Whoever sent it finds out by itself.
             Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot receive datagrams");
+                event!(warn, %error, "cannot receive datagrams");
                 shared.counters.network_error();
                 tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
             }
@@ -181,7 +181,7 @@ impl Shared {
     }
 
     fn malformed(&self, from: SocketAddr, error: &dyn std::fmt::Display) {
-        tracing::debug!(%from, %error, "a datagram is dropped");
+        event!(debug, %from, %error, "a datagram is dropped");
         self.counters.network_error();
     }
 
@@ -325,7 +325,7 @@ impl Shared {
                 });
             }
             Ok(Answer::Now(_) | Answer::Stream(_) | Answer::Nothing) => {}
-            Err(_) => tracing::error!(%from, "a one-way message made the service panic"),
+            Err(_) => event!(error, %from, "a one-way message made the service panic"),
         }
     }
 }
@@ -366,7 +366,7 @@ impl Ticket {
                 (Answered::Large(Box::new(reply), len), PacketKind::TooLarge, Bytes::new())
             }
             Err(error) => {
-                tracing::error!(%error, "a reply cannot be encoded");
+                event!(error, %error, "a reply cannot be encoded");
                 self.shared.sessions().given_up(&self.header);
                 return;
             }

@@ -160,7 +160,7 @@ impl Shared {
 
     fn reply(&self, to: &Address, payload: Bytes) -> Result<Reply, TransportError> {
         decode_reply(payload).map_err(|error| {
-            tracing::debug!(%to, %error, "malformed reply");
+            event!(debug, %to, %error, "malformed reply");
             self.counters.network_error();
             TransportError::Broken(to.clone())
         })
@@ -171,7 +171,7 @@ impl Shared {
         let seal = match self.sealed_towards(&to, &peer, nonce).await {
             Ok(seal) => seal,
             Err(error) => {
-                tracing::debug!(%to, %error, "no key for datagrams");
+                event!(debug, %to, %error, "no key for datagrams");
                 let dialled = !matches!(error, TransportError::Refused(_) | TransportError::Unreached { .. });
                 let pause = if dialled { MUTE_PAUSE } else { REFUSED_PAUSE };
                 return peer.mute(nonce, self.env.now() + self.env.jittered(pause));
@@ -191,7 +191,7 @@ impl Shared {
                 }
             }
         }
-        tracing::debug!(%to, "takes no datagrams");
+        event!(debug, %to, "takes no datagrams");
         peer.mute(nonce, self.env.now() + self.env.jittered(MUTE_PAUSE));
     }
 
@@ -244,7 +244,7 @@ impl Shared {
                 Ok(false) => peer.forgotten(),
                 Ok(true) => peer.there(now, now + shared.env.jittered(MUTE_PAUSE)),
                 Err(TransportError::Refused(_)) => peer.refused(now + shared.env.jittered(REFUSED_PAUSE)),
-                Err(error) => tracing::trace!(%to, %error, "nothing was learned of a silent peer"),
+                Err(error) => event!(trace, %to, %error, "nothing was learned of a silent peer"),
             }
         });
     }

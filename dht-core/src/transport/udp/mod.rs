@@ -177,7 +177,7 @@ async fn listen(address: &Address) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address).await?;
     // The system grants what it allows.
     if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_LEN) {
-        tracing::debug!(%error, "the receive buffer keeps its size");
+        event!(debug, %error, "the receive buffer keeps its size");
     }
     // From here on sending without waiting works.
     socket.writable().await?;

@@ -111,14 +111,14 @@ impl Shared {
             (None, Some(_)) => None,
         };
         let Some(datagram) = datagram else {
-            tracing::error!(%to, len = payload.len(), "no datagram can be made");
+            event!(error, %to, len = payload.len(), "no datagram can be made");
             return;
         };
         let socket = self.socket.load();
         let Some(socket) = socket.as_ref() else { return };
         self.counters.sent(usize::from(message), datagram.as_bytes().len());
         if let Err(error) = socket.try_send_to(datagram.as_bytes(), to) {
-            tracing::trace!(%to, %error, "a datagram is lost");
+            event!(trace, %to, %error, "a datagram is lost");
         }
     }
 

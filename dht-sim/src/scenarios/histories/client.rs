@@ -98,6 +98,9 @@ pub(super) struct Client {
     pub(super) book: Book,
     pub(super) mix: Mix,
     pub(super) count: i64,
+    /// Keys of `Work::Bury` that have their value, and those that were deleted.
+    pub(super) alive: Vec<String>,
+    pub(super) buried: Vec<String>,
 }
 
 impl Client {
@@ -161,6 +164,28 @@ impl Client {
                 self.swap(&key, Expected::Absent, value).await;
             }
             Work::Batch => self.batch(dice).await,
+            Work::Bury => self.bury(dice, value).await,
+        }
+    }
+
+    /// Nobody touches these keys again: whether a deletion lasts is seen by whoever reads them, however much later.
+    async fn bury(&mut self, dice: usize, value: i64) {
+        let some = |from: &[String]| self.env.random_below(from.len());
+        match dice {
+            0..4 if !self.alive.is_empty() => {
+                let key = self.alive.swap_remove(some(&self.alive));
+                self.delete(&key).await;
+                self.buried.push(key);
+            }
+            4..8 if !self.buried.is_empty() => {
+                let key = &self.buried[some(&self.buried)];
+                self.get(key, GetOptions::default()).await;
+            }
+            _ => {
+                let key = format!("buried/{}/{}", self.number, self.count);
+                self.put(&key, value, 0).await;
+                self.alive.push(key);
+            }
         }
     }
 

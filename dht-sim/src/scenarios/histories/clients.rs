@@ -39,6 +39,11 @@ impl Clients {
 
     pub(super) fn start(&mut self, number: usize, dht: &Dht) {
         let Some((_, env)) = self.registry.get(number) else { return };
+        self.start_in(number, dht, env);
+    }
+
+    /// The same at a node that is in no registry, and whose process is that of `env`.
+    pub(super) fn start_in(&mut self, number: usize, dht: &Dht, env: Env) {
         let clients = (0..self.mix.clients).map(|_| {
             let client = self.client(dht.clone());
             tokio::spawn(env.clone().gated(client.run(self.stopping.clone())))
@@ -53,7 +58,16 @@ impl Clients {
         self.count += 1;
         let number = self.count;
         let env = self.world.node_env(&format!("history client {number}"));
-        Client { number, dht, env, book: self.book.clone(), mix: self.mix.clone(), count: 0 }
+        Client {
+            number,
+            dht,
+            env,
+            book: self.book.clone(),
+            mix: self.mix.clone(),
+            count: 0,
+            alive: Vec::new(),
+            buried: Vec::new(),
+        }
     }
 
     pub(super) fn abandon(&mut self, number: usize) -> Option<Env> {

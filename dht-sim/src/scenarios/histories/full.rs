@@ -136,7 +136,7 @@ impl Load for Trouble {
         self.clients.book().in_time(self.pauses.lock().unwrap_or_else(PoisonError::into_inner).sum)?;
         // Before anything is read, which would mend it.
         tokio::time::sleep(rest::COMPARED).await;
-        rest::check(nodes, self.replicas, false)?;
+        rest::check(nodes, self.replicas, OFFSET_MS, false)?;
         let left = self.clients.last(&nodes.running()).await?;
         let history = self.clients.book().history();
         let mut found = history.check(2 * OFFSET_MS, WALL_START_MS);

@@ -19,6 +19,8 @@ pub(super) enum Work {
     Expiring,
     /// A key of its own, once.
     Add,
+    /// A key of its own, put once and later deleted once; and reads of what was deleted.
+    Bury,
     /// Several registers at once.
     Batch,
 }
@@ -40,7 +42,8 @@ impl Mix {
     /// `busy`: with as many operations as can hit upon each other.
     pub(super) fn draw(env: &Env, busy: bool) -> Self {
         let one_of = |values: &[usize]| values[env.random_below(values.len())];
-        let works = [Work::Register, Work::Swap, Work::Count, Work::Chain, Work::Expiring, Work::Add, Work::Batch];
+        let works =
+            [Work::Register, Work::Swap, Work::Count, Work::Chain, Work::Expiring, Work::Add, Work::Batch, Work::Bury];
         let mut weights: Vec<(Work, usize)> = works.into_iter().map(|work| (work, one_of(&[0, 1, 1, 4]))).collect();
         if weights.iter().all(|(_, weight)| *weight == 0) {
             weights[0].1 = 1;

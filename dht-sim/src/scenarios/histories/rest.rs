@@ -8,12 +8,10 @@ use crate::nodes::Nodes;
 /// By then every owner has compared everything with its replicas, and every node has swept what expired.
 pub(super) const COMPARED: Duration = Duration::from_secs(40);
 
-/// No clock is further ahead.
-const OFFSET_MAX_MS: u64 = 3_000;
-
 /// All replicas of a slot are the same, byte for byte, there are as many as there should be, and calls have left nothing
-/// behind. `forgetful`: the nodes forget deletions so soon that some have and some have not yet.
-pub(super) fn check(nodes: &Nodes, replicas: usize, forgetful: bool) -> Result<(), String> {
+/// behind. No clock is further ahead than `offset_ms`. `forgetful`: the nodes forget deletions so soon that some have and some
+/// have not yet.
+pub(super) fn check(nodes: &Nodes, replicas: usize, offset_ms: u64, forgetful: bool) -> Result<(), String> {
     let running = nodes.running();
     for (number, dht) in &running {
         if let Some((what, many)) = dht.inspect().under_way.iter().find(|(_, many)| *many > 0) {
@@ -23,7 +21,7 @@ pub(super) fn check(nodes: &Nodes, replicas: usize, forgetful: bool) -> Result<(
     let wanted = replicas.min(running.len());
     let text = |error: dht_core::Error| format!("a store: {error}");
     // What has expired by any clock is swept at all of them, so that only real differences count.
-    let now_ms = nodes.world().env().wall_ms() + OFFSET_MAX_MS;
+    let now_ms = nodes.world().env().wall_ms() + offset_ms;
     let mut slots = BTreeMap::new();
     for (number, store) in nodes.registry().stores() {
         for slot in store.occupied().map_err(text)? {

@@ -70,7 +70,7 @@ impl Event {
     }
 }
 
-/// A ring that loses more than one node at a time is given this long before the next loss.
+/// A ring that loses nodes is given this long before the next loss: until then some successor list may be one short.
 const REPAIR: Duration = Duration::from_secs(15);
 
 impl Dice<'_> {
@@ -165,10 +165,11 @@ impl Plan {
                     let leave = dice.some(&there, if self.within_assumptions { 1 } else { many });
                     there.retain(|number| !leave.contains(number));
                     dead.extend(leave.iter().copied());
+                    self.events.push((at, Event::Leave(leave)));
                     if self.within_assumptions {
                         at += REPAIR;
                     }
-                    Event::Leave(leave)
+                    continue;
                 }
                 (3 | 4, true) if there.len() > self.successors.max(3) => {
                     let crash = dice.some(&there, (self.successors - 1).min(there.len() - 3));

@@ -7,8 +7,8 @@ mod plan;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dht_core::{Dht, Error, PutOptions, Value};
-use tokio::task::JoinSet;
+use dht_core::{Dht, Error, GetOptions, PutOptions, Value, Versioned};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep_until;
 
 use self::plan::{BALLAST_LEN, Event, NODES_MIN, OFFSET_MS, Plan};
@@ -35,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two tries to start a node that was refused: its former self may not be known as dead yet.
 const AGAIN: Duration = Duration::from_millis(500);
 const TRIES_MAX: usize = 60;
+/// Calls under way when all die at once have reached whom they reach.
+const UNDER_WAY: Duration = Duration::from_millis(500);
+/// The number of the client that is no member.
+const OUTSIDER: usize = 900;
 
 fn body(world: World) -> Body {
     Box::pin(async move {
@@ -53,9 +57,12 @@ fn body(world: World) -> Body {
         }
         let checker = Checker::new(world.clone(), nodes.registry(), rules);
         let clients = Clients::new(world.clone(), nodes.registry(), true);
-        Run { world, nodes, clients, checker, plan, next: 0 }.all().await
+        Run { world, nodes, clients, checker, plan, outsider: None, next: 0 }.all().await
     })
 }
+
+/// A node that starts.
+type Start = JoinHandle<Result<Dht, Error>>;
 
 struct Run {
     world: World,
@@ -63,6 +70,7 @@ struct Run {
     clients: Clients,
     checker: Checker,
     plan: Plan,
+    outsider: Option<Dht>,
     /// The number of the next node that comes.
     next: usize,
 }
@@ -73,6 +81,13 @@ impl Run {
         self.fill().await?;
         for (number, dht) in self.nodes.running() {
             self.clients.start(number, &dht);
+        }
+        if self.plan.outsider {
+            let seeds: Vec<usize> = (0..self.plan.nodes).collect();
+            let started = self.nodes.client(OUTSIDER, &seeds).await;
+            let (dht, env) = started.map_err(|error| format!("the client does not start: {error}"))?;
+            self.clients.start_in(OUTSIDER, &dht, env);
+            self.outsider = Some(dht);
         }
         self.world.network().configure(|config| *config = self.plan.network.clone());
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -94,8 +109,13 @@ impl Run {
         self.checker.rest(PATIENCE, Duration::ZERO).await?;
         // Before anything is read, which would mend it.
         let forgetful = self.plan.tombstone_grace.is_some();
+        let offset_ms = if self.plan.skewed { OFFSET_MS } else { 0 };
         tokio::time::sleep(rest::COMPARED).await;
-        rest::check(&self.nodes, self.plan.replicas, forgetful)?;
+        rest::check(&self.nodes, self.plan.replicas, offset_ms, forgetful)?;
+        self.whole_ballast().await?;
+        if let Some(outsider) = self.outsider.take() {
+            outsider.stop().await;
+        }
         let mut left = self.clients.last(&self.nodes.running()).await?;
         let history = self.clients.book().history();
         if forgetful {
@@ -107,7 +127,6 @@ impl Run {
         let skew_ms = self.plan.skew_ms();
         let mut found = history.check(skew_ms, WALL_START_MS);
         super::search(&self.world, &history, &mut found);
-        let offset_ms = if skew_ms > 0 { OFFSET_MS } else { 0 };
         found.extend(last::check(&history, &left, offset_ms, WALL_START_MS, |_| false));
         super::count(&self.world, &history, &found);
         super::told(&history, &found)
@@ -127,11 +146,24 @@ impl Run {
     }
 
     async fn fill(&self) -> Result<(), String> {
-        let value = Value::from_bytes(vec![7; BALLAST_LEN]);
+        let value = ballast();
         let entries = (0..self.plan.ballast).map(|n| (format!("ballast/{n}"), value.clone()));
         let results = self.nodes.node(0).put_many(entries, PutOptions::default()).await;
         let results = results.map_err(|error| format!("nothing can be put: {error}"))?;
         results.into_iter().try_for_each(|result| result.map(drop).map_err(|error| format!("not all is put: {error}")))
+    }
+
+    async fn whole_ballast(&self) -> Result<(), String> {
+        let keys: Vec<String> = (0..self.plan.ballast).map(|n| format!("ballast/{n}")).collect();
+        let (_, reader) = self.nodes.running().pop().ok_or("no node runs")?;
+        let found = reader.get_many(keys, GetOptions::default()).await.map_err(|error| error.to_string())?;
+        let value = ballast();
+        let kept =
+            |found: &Result<_, Error>| matches!(found, Ok(Some(Versioned { value: there, .. })) if *there == value);
+        match found.iter().filter(|found| !kept(found)).count() {
+            0 => Ok(()),
+            lost => Err(format!("{lost} of {} values that nobody changed are not there", found.len())),
+        }
     }
 
     /// The number of a node that was not there before.
@@ -149,48 +181,57 @@ impl Run {
     async fn apply(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Quiet(duration) => tokio::time::sleep(duration).await,
-            Event::Crash(crash) => drop(self.crash(crash, true).await),
-            Event::Join => self.join(None).await?,
+            Event::Crash(crash) => drop(self.crash(crash, true).await?),
+            Event::Join => self.joins().await?,
             Event::Leave => {
-                let Some(number) = self.victim() else { return Ok(()) };
-                self.clients.abandon(number);
+                let number = self.victim().await?;
                 let leaver = self.nodes.take(number);
+                // Calls under way end as such of a node that has ended.
                 leaver.leave(PATIENCE).await.map_err(|error| format!("node {number} does not leave: {error}"))?;
+                self.clients.abandon(number);
             }
             Event::Pause(duration) => {
-                let Some(number) = self.victim() else { return Ok(()) };
+                let number = self.victim().await?;
                 self.nodes.pause(number, duration);
                 tokio::time::sleep(duration).await;
             }
-            Event::JoinAndCrash(crash) => self.join(Some(crash)).await?,
+            Event::JoinAndCrash(crash) => {
+                let (number, start) = self.joining(2);
+                tokio::time::sleep(Duration::from_millis(self.world.env().random_below(300) as u64)).await;
+                self.crash(crash, true).await?;
+                self.joined(number, start).await?;
+            }
             Event::Restart(crash, down) => self.restart(crash, down, false).await?,
             Event::Wiped(crash, down) => self.restart(crash, down, true).await?,
-            Event::Blackout(crash, down) => {
-                let all = self.abandon_all();
+            Event::Blackout { crash, down, twice } => {
+                let all = self.running();
+                tokio::time::sleep(UNDER_WAY).await;
                 for number in &all {
+                    self.clients.abandon(*number);
                     self.nodes.crash(*number, crash).await;
                 }
-                self.come_back(all, down).await?;
+                self.come_back(all, down, twice.then_some(crash)).await?;
             }
             Event::Stop(down) => {
-                let all = self.abandon_all();
+                let all = self.running();
                 let stops = all.iter().map(|number| self.nodes.take(*number));
                 let stops: JoinSet<()> = stops.map(|dht| async move { dht.stop().await }).collect();
                 stops.join_all().await;
-                self.come_back(all, down).await?;
+                all.iter().for_each(|number| drop(self.clients.abandon(*number)));
+                self.come_back(all, down, None).await?;
             }
             Event::InTurn(down) => {
                 let all = self.running();
                 for number in &all {
-                    self.clients.abandon(*number);
                     self.nodes.take(*number).stop().await;
+                    self.clients.abandon(*number);
                     self.given_up(*number).await;
                     self.nodes.settled(PATIENCE).await?;
                 }
-                self.come_back(all, down).await?;
+                self.come_back(all, down, None).await?;
             }
             Event::DiskFails(down) => {
-                let Some(number) = self.victim() else { return Ok(()) };
+                let number = self.victim().await?;
                 let disk = self.nodes.disk(number).ok_or("it has a disk")?.clone();
                 disk.set_failing(true);
                 tokio::time::sleep(down).await;
@@ -205,14 +246,14 @@ impl Run {
     }
 
     /// One dies. Returns which; `known`: the others have found out.
-    async fn crash(&mut self, crash: Crash, known: bool) -> Option<usize> {
-        let number = self.victim()?;
+    async fn crash(&mut self, crash: Crash, known: bool) -> Result<usize, String> {
+        let number = self.victim().await?;
         self.clients.abandon(number);
         self.nodes.crash(number, crash).await;
         if known {
             self.given_up(number).await;
         }
-        Some(number)
+        Ok(number)
     }
 
     /// The others have found out that the node is gone.
@@ -225,7 +266,7 @@ impl Run {
     }
 
     async fn restart(&mut self, crash: Crash, down: Duration, wiped: bool) -> Result<(), String> {
-        let Some(number) = self.crash(crash, false).await else { return Ok(()) };
+        let number = self.crash(crash, false).await?;
         tokio::time::sleep(down).await;
         if wiped {
             self.nodes.wipe(number);
@@ -235,17 +276,8 @@ impl Run {
         self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
     }
 
-    /// Nobody works any more.
-    fn abandon_all(&mut self) -> Vec<usize> {
-        let all = self.running();
-        for number in &all {
-            self.clients.abandon(*number);
-        }
-        all
-    }
-
-    /// All are started again, each at some time within `down`.
-    async fn come_back(&mut self, all: Vec<usize>, down: Duration) -> Result<(), String> {
+    /// All are started again, each at some time within `down`; the first to be there dies `again`, soon or when all are.
+    async fn come_back(&mut self, all: Vec<usize>, down: Duration, mut again: Option<Crash>) -> Result<(), String> {
         let within = down.as_millis() as usize + 1;
         let mut waits: Vec<(u64, usize)> =
             all.iter().map(|number| (self.world.env().random_below(within) as u64, *number)).collect();
@@ -261,9 +293,15 @@ impl Run {
         }
         while let Some(started) = starts.join_next().await {
             let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
-            match started {
-                Ok(dht) => self.clients.start(number, &dht),
-                Err(error) => return Err(format!("node {number} does not come back: {error}")),
+            let dht = started.map_err(|error| format!("node {number} does not come back: {error}"))?;
+            self.clients.start(number, &dht);
+            if let Some(crash) = again.take() {
+                tokio::time::sleep(Duration::from_millis(self.world.env().random_below(within) as u64)).await;
+                self.clients.abandon(number);
+                self.nodes.crash(number, crash).await;
+                let seeds: Vec<usize> = all.iter().copied().filter(|other| *other != number).take(3).collect();
+                let start = self.nodes.launch(number, &seeds);
+                starts.spawn(async move { (number, start.await) });
             }
         }
         self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
@@ -286,18 +324,21 @@ impl Run {
         Err(format!("node {number} does not start: {refused:?}"))
     }
 
-    async fn join(&mut self, crash: Option<Crash>) -> Result<(), String> {
+    async fn joins(&mut self) -> Result<(), String> {
+        let (number, start) = self.joining(1);
+        self.joined(number, start).await
+    }
+
+    /// A new node is on its way into the ring, through so many seeds: a joiner whose only seed dies is in no ring.
+    fn joining(&mut self, seeds: usize) -> (usize, Start) {
         let number = self.newcomer();
         let running = self.running();
         let at = self.world.env().random_below(running.len());
-        // A joiner whose only seed dies is in no ring.
-        let seeds = [running[at], running[(at + 1) % running.len()]];
-        let start = self.nodes.launch(number, &seeds[..if crash.is_some() { 2 } else { 1 }]);
-        let start = tokio::spawn(start);
-        if let Some(crash) = crash {
-            tokio::time::sleep(Duration::from_millis(self.world.env().random_below(300) as u64)).await;
-            self.crash(crash, true).await;
-        }
+        let seeds: Vec<usize> = (at..at + seeds).map(|at| running[at % running.len()]).collect();
+        (number, tokio::spawn(self.nodes.launch(number, &seeds)))
+    }
+
+    async fn joined(&mut self, number: usize, start: Start) -> Result<(), String> {
         let started = start.await.map_err(|error| format!("node {number}: {error}"))?;
         let dht = started.map_err(|error| format!("node {number} does not start: {error}"))?;
         self.clients.start(number, &dht);
@@ -309,10 +350,18 @@ impl Run {
         self.nodes.running().into_iter().map(|(number, _)| number).collect()
     }
 
-    /// One that may go; `None` if there would be too few.
-    fn victim(&self) -> Option<usize> {
+    /// One that may go: where too few would be left, another comes before.
+    async fn victim(&mut self) -> Result<usize, String> {
+        while self.running().len() < NODES_MIN {
+            self.joins().await?;
+            self.nodes.settled(PATIENCE).await?;
+        }
         let running = self.running();
-        let at = self.world.env().random_below(running.len());
-        running.get(at).copied().filter(|_| running.len() >= NODES_MIN)
+        Ok(running[self.world.env().random_below(running.len())])
     }
+}
+
+/// A value that nobody changes.
+fn ballast() -> Value {
+    Value::from_bytes(vec![7; BALLAST_LEN])
 }

@@ -13,8 +13,9 @@ use crate::scenarios::dice::Dice;
 pub(super) const NODES_MIN: usize = 6;
 /// Clocks are wrong by so much at most, with what they drift.
 pub(super) const OFFSET_MS: u64 = 2_200;
-/// `tombstone_grace` of some runs, so short that what is promised after a multiple of it is reached.
-const SHORT_GRACE: Duration = Duration::from_secs(2);
+/// `tombstone_grace` of some runs, so short that what is promised after a multiple of it is reached; longer than a silent death
+/// goes unnoticed.
+const SHORT_GRACE: Duration = Duration::from_secs(8);
 
 /// Bytes of a value that is only there to be copied.
 pub(super) const BALLAST_LEN: usize = 4 << 10;
@@ -39,6 +40,8 @@ pub(super) struct Plan {
     pub(super) skewed: bool,
     /// Values of [`BALLAST_LEN`] that nobody changes, and that copies take their time for; 0: none.
     pub(super) ballast: usize,
+    /// There is a client of the ring as well, which is no member.
+    pub(super) outsider: bool,
     pub(super) events: Vec<Event>,
 }
 
@@ -61,8 +64,8 @@ pub(super) enum Event {
     Restart(Crash, Duration),
     /// The same, without its disk.
     Wiped(Crash, Duration),
-    /// All die within a moment, and are started again within that time.
-    Blackout(Crash, Duration),
+    /// All die within a moment, and are started again within that time. If `twice`, one of them dies once more meanwhile.
+    Blackout { crash: Crash, down: Duration, twice: bool },
     /// All are stopped at once, and started again within that time.
     Stop(Duration),
     /// One after the other is stopped, each when the others have made up for the one before; all start again within that time.
@@ -79,7 +82,7 @@ impl Dice<'_> {
     /// A service manager's moment, an operator's minute, or, where deletions are remembered for less, longer than that.
     fn down(&self, plan: &Plan) -> Duration {
         match self.below(10) {
-            0 if plan.tombstone_grace.is_some() => self.ms(40_000, 60_000),
+            0 if plan.tombstone_grace.is_some() => self.ms(170_000, 200_000),
             0..5 => self.ms(0, 300),
             _ => self.ms(300, 8_000),
         }
@@ -93,7 +96,9 @@ impl Dice<'_> {
             (5 | 6, _) => Event::Leave,
             (7 | 8, _) => Event::Pause(self.ms(20, 350)),
             (9, _) => Event::JoinAndCrash(self.crash()),
-            (10, Some(Durability::Always)) => Event::Blackout(self.crash(), self.ms(0, 4_000)),
+            (10, Some(Durability::Always)) => {
+                Event::Blackout { crash: self.crash(), down: self.ms(0, 4_000), twice: self.percent(40) }
+            }
             (11, Some(_)) if self.percent(50) => Event::InTurn(self.ms(0, 4_000)),
             (11, Some(_)) => Event::Stop(self.ms(0, 4_000)),
             (12, Some(_)) => Event::DiskFails(self.ms(100, 5_000)),
@@ -129,6 +134,7 @@ impl Plan {
             zones: dice.one_of(&[0, 0, 3]),
             skewed,
             ballast: dice.one_of(&[0, 0, 0, 150]),
+            outsider: dice.percent(30),
             events: Vec::new(),
         };
         // There the successor list decides who keeps what.
@@ -180,7 +186,7 @@ mod tests {
         let any = |is: &dyn Fn(&Plan, &Event) -> bool| plans.iter().any(|p| p.events.iter().any(|e| is(p, e)));
         assert!(any(&|p, e| p.durability.is_none() && matches!(e, Event::Restart(..))), "restart without memory");
         assert!(any(&|p, e| p.durability.is_some() && matches!(e, Event::Restart(..))), "restart from a disk");
-        assert!(any(&|p, e| p.skewed && matches!(e, Event::Blackout(..))), "all die");
+        assert!(any(&|p, e| p.skewed && matches!(e, Event::Blackout { twice: true, .. })), "all die");
         assert!(any(&|_, e| matches!(e, Event::Stop(_))) && any(&|_, e| matches!(e, Event::DiskFails(_))));
         assert!(any(&|_, e| matches!(e, Event::InTurn(_))));
         let long = |down: &Duration| *down > 21 * SHORT_GRACE;

@@ -11,7 +11,7 @@
  *            freed: free it with dht_error_free before using it again. dht_error_maybe_applied tells whether the
  *            operation may have taken effect all the same.
  * Text in    NUL-terminated UTF-8, copied before the call returns. Keys with NUL bytes, or that are no UTF-8, go
- *            through the functions that end in _bytes.
+ *            through the functions that take a key with its length: those that end in _bytes, and for JSON in _json.
  * Text out   belongs to the caller: dht_string_free. Bytes: dht_bytes_free with their length.
  * NULL       DHT_INVALID_ARGUMENT, unless the function says that it may be NULL. Frees take NULL.
  * Values     JSON text, checked once and stored as it is, or bytes. Reading a bytes value as JSON is DHT_WRONG_FORMAT;
@@ -398,6 +398,37 @@ dht_status dht_get_with(dht_t *d,
                         dht_error_t **err);
 
 /*
+ As dht_put_with, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_put_with.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_put_json(dht_t *d,
+                        const uint8_t *key,
+                        size_t key_len,
+                        const char *value_json,
+                        const char *options_json,
+                        char **outcome_json,
+                        dht_error_t **err);
+
+/*
+ As dht_get_with, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_get_with.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_json(dht_t *d,
+                        const uint8_t *key,
+                        size_t key_len,
+                        const char *options_json,
+                        char **value_json,
+                        dht_error_t **err);
+
+/*
  Stores bytes under a key of bytes. `key` and `value` may be NULL where their length is 0; `options_json` and
  `outcome_json` may be NULL.
 
@@ -523,6 +554,21 @@ dht_status dht_contains_with(dht_t *d,
                              dht_error_t **err);
 
 /*
+ As dht_contains_with, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_contains_with.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_contains_bytes(dht_t *d,
+                              const uint8_t *key,
+                              size_t key_len,
+                              const char *options_json,
+                              bool *contains,
+                              dht_error_t **err);
+
+/*
  How many milliseconds `key` still lives, rounded up; -1 if it has no value or never expires.
 
  Errors: as dht_contains.
@@ -531,6 +577,16 @@ dht_status dht_contains_with(dht_t *d,
  The rules at the top.
  */
 dht_status dht_ttl_ms(dht_t *d, const char *key, int64_t *ttl_ms, dht_error_t **err);
+
+/*
+ As dht_ttl_ms, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_ttl_ms.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_ttl_ms_bytes(dht_t *d, const uint8_t *key, size_t key_len, int64_t *ttl_ms, dht_error_t **err);
 
 /*
  Lets what is under `key` live for `ttl_ms` milliseconds from now, above 0, whatever its expiry was. `existed`, which may
@@ -548,6 +604,21 @@ dht_status dht_expire(dht_t *d,
                       dht_error_t **err);
 
 /*
+ As dht_expire, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_expire.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_expire_bytes(dht_t *d,
+                            const uint8_t *key,
+                            size_t key_len,
+                            uint64_t ttl_ms,
+                            bool *existed,
+                            dht_error_t **err);
+
+/*
  Lets what is under `key` live for ever. `persisted`, which may be NULL, tells whether there is a value that would have
  expired.
 
@@ -560,6 +631,20 @@ dht_status dht_persist(dht_t *d,
                        const char *key,
                        bool *persisted,
                        dht_error_t **err);
+
+/*
+ As dht_persist, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_persist.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_persist_bytes(dht_t *d,
+                             const uint8_t *key,
+                             size_t key_len,
+                             bool *persisted,
+                             dht_error_t **err);
 
 /*
  Stores JSON under `key` if what is there is as expected; if not, nothing is written, which is no error.
@@ -601,6 +686,23 @@ dht_status dht_compare_and_swap_bytes(dht_t *d,
                                       dht_error_t **err);
 
 /*
+ As dht_compare_and_swap, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_compare_and_swap.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_compare_and_swap_json(dht_t *d,
+                                     const uint8_t *key,
+                                     size_t key_len,
+                                     const char *expected_json,
+                                     const char *value_json,
+                                     const char *options_json,
+                                     char **swap_json,
+                                     dht_error_t **err);
+
+/*
  As dht_compare_and_swap with {"absent": true}.
 
  # Safety
@@ -612,6 +714,39 @@ dht_status dht_put_if_absent(dht_t *d,
                              const char *options_json,
                              char **swap_json,
                              dht_error_t **err);
+
+/*
+ As dht_put_if_absent, storing bytes under a key of bytes. `key` and `value` may be NULL where their length is 0.
+
+ Errors: as dht_put_bytes.
+
+ # Safety
+ The rules at the top; the lengths are those of what is there.
+ */
+dht_status dht_put_if_absent_bytes(dht_t *d,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   const uint8_t *value,
+                                   size_t value_len,
+                                   const char *options_json,
+                                   char **swap_json,
+                                   dht_error_t **err);
+
+/*
+ As dht_put_if_absent, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_put_with.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_put_if_absent_json(dht_t *d,
+                                  const uint8_t *key,
+                                  size_t key_len,
+                                  const char *value_json,
+                                  const char *options_json,
+                                  char **swap_json,
+                                  dht_error_t **err);
 
 /*
  Adds `by_json`, such as "1", "-2" or "0.5", to the number under `key`, 0 if there is none. `sum_json`, which may be
@@ -632,6 +767,22 @@ dht_status dht_increment(dht_t *d,
                          dht_error_t **err);
 
 /*
+ As dht_increment, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_increment.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_increment_bytes(dht_t *d,
+                               const uint8_t *key,
+                               size_t key_len,
+                               const char *by_json,
+                               const char *options_json,
+                               char **sum_json,
+                               dht_error_t **err);
+
+/*
  Stores JSON under `key`. `previous_json`, which may be NULL, gets the JSON of what was there before; NULL if there was
  none. `options_json` may be NULL.
 
@@ -647,6 +798,22 @@ dht_status dht_get_and_put(dht_t *d,
                            const char *options_json,
                            char **previous_json,
                            dht_error_t **err);
+
+/*
+ As dht_get_and_put, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_get_and_put.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_and_put_json(dht_t *d,
+                                const uint8_t *key,
+                                size_t key_len,
+                                const char *value_json,
+                                const char *options_json,
+                                char **previous_json,
+                                dht_error_t **err);
 
 /*
  Stores bytes under a key of bytes. `previous` gets the bytes of what was there before, or the text of its JSON, as
@@ -683,6 +850,21 @@ dht_status dht_get_and_delete(dht_t *d,
                               const char *options_json,
                               char **previous_json,
                               dht_error_t **err);
+
+/*
+ As dht_get_and_delete, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_get_and_delete.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_get_and_delete_json(dht_t *d,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   const char *options_json,
+                                   char **previous_json,
+                                   dht_error_t **err);
 
 /*
  Deletes a key of bytes. `previous` gets the bytes of what was there, or the text of its JSON, as dht_get_bytes gives
@@ -754,6 +936,23 @@ dht_status dht_get_many_with(dht_t *d,
                              const char *options_json,
                              char **values_json,
                              dht_error_t **err);
+
+/*
+ The values of the keys of a JSON list, JSON or bytes, as dht_get_versioned tells them: `values_json` gets {key: {"ok":
+ {"version", "expires_at", "format", "value"}} or {"error": {"code", "name", "message", "maybe_applied"}}, ...} in the
+ order asked, without the keys that have no value. `options_json` may be NULL and have no ttl; `timeout` bounds the whole
+ batch.
+
+ Errors: as dht_get_many_with. No key fails with DHT_WRONG_FORMAT.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_get_many_versioned(dht_t *d,
+                                  const char *keys_json,
+                                  const char *options_json,
+                                  char **values_json,
+                                  dht_error_t **err);
 
 /*
  Deletes the keys of a JSON list. `results_json` gets {key: {"ok": existed} or {"error": {"code", "name", "message",
@@ -887,6 +1086,16 @@ dht_status dht_hash_key(dht_t *d,
                         dht_error_t **err);
 
 /*
+ As dht_hash_key, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_hash_key.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_hash_key_bytes(dht_t *d, const uint8_t *key, size_t key_len, char **hex, dht_error_t **err);
+
+/*
  The nodes that keep `key`, owner first, as this node sees the ring: a list of NodeInfo.
 
  Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
@@ -895,6 +1104,16 @@ dht_status dht_hash_key(dht_t *d,
  The rules at the top.
  */
 dht_status dht_locate(dht_t *d, const char *key, char **json, dht_error_t **err);
+
+/*
+ As dht_locate, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_locate.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_locate_bytes(dht_t *d, const uint8_t *key, size_t key_len, char **json, dht_error_t **err);
 
 /*
  The way of a lookup to the owner of `key`: {"key_id", "slot", "target", "owner", "hops", "one_hop", "took"}. `owner`
@@ -912,6 +1131,20 @@ dht_status dht_lookup_trace(dht_t *d,
                             const char *key,
                             char **json,
                             dht_error_t **err);
+
+/*
+ As dht_lookup_trace, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_lookup_trace.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_lookup_trace_bytes(dht_t *d,
+                                  const uint8_t *key,
+                                  size_t key_len,
+                                  char **json,
+                                  dht_error_t **err);
 
 /*
  Reads `key`, and tells what every node did for that: {"trace_id", "operation", "key_id", "level", "took", "found",
@@ -933,6 +1166,21 @@ dht_status dht_trace(dht_t *d,
                      const char *options_json,
                      char **json,
                      dht_error_t **err);
+
+/*
+ As dht_trace, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_trace.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_trace_bytes(dht_t *d,
+                           const uint8_t *key,
+                           size_t key_len,
+                           const char *options_json,
+                           char **json,
+                           dht_error_t **err);
 
 /*
  This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what

@@ -229,7 +229,7 @@ private:
 };
 
 // One node. Move-only; its end is that of the node, as Node::stop. A node that was moved from has no handle: its calls
-// throw DHT_INVALID_ARGUMENT.
+// throw DHT_INVALID_ARGUMENT. Keys are any bytes; but those of batches are texts in JSON.
 class Node {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -265,26 +265,25 @@ public:
     }
 
     // Stores JSON; answers the outcome {"version", "acks", "wanted", "set_size", "degraded"}.
-    std::string put(const std::string &key, const std::string &value_json, const std::string &options_json = {}) {
+    std::string put(std::string_view key, const std::string &value_json, const std::string &options_json = {}) {
         return answer([&](char **out, dht_error_t **err) {
-            return dht_put_with(get(), text(key), text(value_json, DHT_INVALID_VALUE), options(options_json), out, err);
+            return dht_put_json(get(), bytes(key), key.size(), text(value_json, DHT_INVALID_VALUE),
+                                options(options_json), out, err);
         });
     }
     // The same for a time, which must be above 0.
-    std::string put_with_ttl(const std::string &key, const std::string &value_json, milliseconds ttl) {
-        return answer([&](char **out, dht_error_t **err) {
-            return dht_put_with_ttl(get(), text(key), text(value_json, DHT_INVALID_VALUE), ms(ttl), out, err);
-        });
+    std::string put_with_ttl(std::string_view key, const std::string &value_json, milliseconds ttl) {
+        return put(key, value_json, "{\"ttl\":\"" + std::to_string(ms(ttl)) + "ms\"}");
     }
     // The JSON of a key; nothing if it has no value.
-    std::optional<std::string> get(const std::string &key, const std::string &options_json = {}) const {
+    std::optional<std::string> get(std::string_view key, const std::string &options_json = {}) const {
         char *found = nullptr;
         bool there = call([&](dht_error_t **err) {
-            return dht_get_with(get(), text(key), options(options_json), &found, err);
+            return dht_get_json(get(), bytes(key), key.size(), options(options_json), &found, err);
         });
         return there ? std::optional<std::string>(take(found)) : std::nullopt;
     }
-    // Stores bytes under a key of bytes.
+    // Stores bytes.
     std::string put_bytes(std::string_view key, std::string_view value, const std::string &options_json = {}) {
         return answer([&](char **out, dht_error_t **err) {
             return dht_put_bytes(get(), bytes(key), key.size(), bytes(value), value.size(), options(options_json), out,
@@ -303,7 +302,7 @@ public:
         }
         return take(found, len);
     }
-    // The value of a key of bytes with its version and expiry; nothing if it has none.
+    // The value of a key with its version and expiry; nothing if it has none.
     std::optional<Versioned> get_versioned(std::string_view key, const std::string &options_json = {}) const {
         char *found = nullptr;
         bool there = call([&](dht_error_t **err) {
@@ -327,42 +326,44 @@ public:
         });
         return existed;
     }
-    bool contains(const std::string &key, const std::string &options_json = {}) const {
+    bool contains(std::string_view key, const std::string &options_json = {}) const {
         bool there = false;
         call([&](dht_error_t **err) {
-            return dht_contains_with(get(), text(key), options(options_json), &there, err);
+            return dht_contains_bytes(get(), bytes(key), key.size(), options(options_json), &there, err);
         });
         return there;
     }
     // How long a key still lives; nothing if it has no value or never expires.
-    std::optional<milliseconds> ttl(const std::string &key) const {
+    std::optional<milliseconds> ttl(std::string_view key) const {
         std::int64_t left = -1;
-        call([&](dht_error_t **err) { return dht_ttl_ms(get(), text(key), &left, err); });
+        call([&](dht_error_t **err) { return dht_ttl_ms_bytes(get(), bytes(key), key.size(), &left, err); });
         return left < 0 ? std::nullopt : std::optional<milliseconds>(left);
     }
 
     // Lets what is under a key live for this time from now, which must be above 0; true if there is a value.
-    bool expire(const std::string &key, milliseconds ttl) {
+    bool expire(std::string_view key, milliseconds ttl) {
         bool existed = false;
-        call([&](dht_error_t **err) { return dht_expire(get(), text(key), ms(ttl), &existed, err); });
+        call([&](dht_error_t **err) {
+            return dht_expire_bytes(get(), bytes(key), key.size(), ms(ttl), &existed, err);
+        });
         return existed;
     }
     // Lets it live for ever; true if there is a value that would have expired.
-    bool persist(const std::string &key) {
+    bool persist(std::string_view key) {
         bool persisted = false;
-        call([&](dht_error_t **err) { return dht_persist(get(), text(key), &persisted, err); });
+        call([&](dht_error_t **err) { return dht_persist_bytes(get(), bytes(key), key.size(), &persisted, err); });
         return persisted;
     }
 
     // Stores JSON if what is there is as expected. If not, nothing is written, and the answer has what is there.
-    Swap compare_and_swap(const std::string &key, const Expected &expected, const std::string &value_json,
+    Swap compare_and_swap(std::string_view key, const Expected &expected, const std::string &value_json,
                           const std::string &options_json = {}) {
         return swap(answer([&](char **out, dht_error_t **err) {
-            return dht_compare_and_swap(get(), text(key), text(expected.json()), text(value_json, DHT_INVALID_VALUE),
-                                        options(options_json), out, err);
+            return dht_compare_and_swap_json(get(), bytes(key), key.size(), text(expected.json()),
+                                             text(value_json, DHT_INVALID_VALUE), options(options_json), out, err);
         }));
     }
-    // The same for bytes under a key of bytes.
+    // The same for bytes.
     Swap compare_and_swap_bytes(std::string_view key, const Expected &expected, std::string_view value,
                                 const std::string &options_json = {}) {
         return swap(answer([&](char **out, dht_error_t **err) {
@@ -371,18 +372,22 @@ public:
         }));
     }
     // Stores JSON if there is no value.
-    Swap put_if_absent(const std::string &key, const std::string &value_json, const std::string &options_json = {}) {
+    Swap put_if_absent(std::string_view key, const std::string &value_json, const std::string &options_json = {}) {
         return swap(answer([&](char **out, dht_error_t **err) {
-            return dht_put_if_absent(get(), text(key), text(value_json, DHT_INVALID_VALUE), options(options_json), out,
-                                     err);
+            return dht_put_if_absent_json(get(), bytes(key), key.size(), text(value_json, DHT_INVALID_VALUE),
+                                          options(options_json), out, err);
         }));
     }
+    // The same for bytes.
+    Swap put_if_absent_bytes(std::string_view key, std::string_view value, const std::string &options_json = {}) {
+        return compare_and_swap_bytes(key, Expected::absent(), value, options_json);
+    }
     // Adds to the number under a key, 0 if there is none; answers the sum. DHT_WRONG_FORMAT if it is no number, or a float.
-    std::int64_t increment(const std::string &key, std::int64_t by = 1, const std::string &options_json = {}) {
+    std::int64_t increment(std::string_view key, std::int64_t by = 1, const std::string &options_json = {}) {
         return std::stoll(sum(key, std::to_string(by), options_json));
     }
     // The same for a float, which makes the value a float.
-    double increment_float(const std::string &key, double by, const std::string &options_json = {}) {
+    double increment_float(std::string_view key, double by, const std::string &options_json = {}) {
         // All its digits, and an exponent, so that it is a float also where it has no fraction.
         std::ostringstream digits;
         digits.imbue(std::locale::classic());
@@ -391,16 +396,16 @@ public:
     }
     // Stores JSON; answers what was there before, nothing if there was none. DHT_WRONG_FORMAT if that is bytes: the new
     // value is stored nevertheless.
-    std::optional<std::string> get_and_put(const std::string &key, const std::string &value_json,
+    std::optional<std::string> get_and_put(std::string_view key, const std::string &value_json,
                                            const std::string &options_json = {}) {
         char *before = nullptr;
         call([&](dht_error_t **err) {
-            return dht_get_and_put(get(), text(key), text(value_json, DHT_INVALID_VALUE), options(options_json),
-                                   &before, err);
+            return dht_get_and_put_json(get(), bytes(key), key.size(), text(value_json, DHT_INVALID_VALUE),
+                                        options(options_json), &before, err);
         });
         return before != nullptr ? std::optional<std::string>(take(before)) : std::nullopt;
     }
-    // The same for bytes under a key of bytes; of JSON, its text.
+    // The same for bytes; of JSON, its text.
     std::optional<std::string> get_and_put_bytes(std::string_view key, std::string_view value,
                                                  const std::string &options_json = {}) {
         std::uint8_t *before = nullptr;
@@ -412,14 +417,14 @@ public:
         return before != nullptr ? std::optional<std::string>(take(before, len)) : std::nullopt;
     }
     // Deletes a key; answers what was there. DHT_WRONG_FORMAT if that is bytes: it is deleted nevertheless.
-    std::optional<std::string> get_and_delete(const std::string &key, const std::string &options_json = {}) {
+    std::optional<std::string> get_and_delete(std::string_view key, const std::string &options_json = {}) {
         char *before = nullptr;
         bool there = call([&](dht_error_t **err) {
-            return dht_get_and_delete(get(), text(key), options(options_json), &before, err);
+            return dht_get_and_delete_json(get(), bytes(key), key.size(), options(options_json), &before, err);
         });
         return there ? std::optional<std::string>(take(before)) : std::nullopt;
     }
-    // The same for a key of bytes; of JSON, its text.
+    // The same for bytes; of JSON, its text.
     std::optional<std::string> get_and_delete_bytes(std::string_view key, const std::string &options_json = {}) {
         std::uint8_t *before = nullptr;
         std::size_t len = 0;
@@ -467,6 +472,12 @@ public:
             return dht_get_many_with(get(), text(keys_json), options(options_json), out, err);
         });
     }
+    // As get_many, each value with its version and expiry: bytes too, as hexadecimal digits.
+    std::string get_many_versioned(const std::string &keys_json, const std::string &options_json = {}) const {
+        return answer([&](char **out, dht_error_t **err) {
+            return dht_get_many_versioned(get(), text(keys_json), options(options_json), out, err);
+        });
+    }
     std::string delete_many(const std::string &keys_json, const std::string &options_json = {}) {
         return answer([&](char **out, dht_error_t **err) {
             return dht_delete_many_with(get(), text(keys_json), options(options_json), out, err);
@@ -474,21 +485,27 @@ public:
     }
 
     // The id of a key, lower-case hexadecimal; before start too.
-    std::string hash_key(const std::string &key) const {
-        return answer([&](char **out, dht_error_t **err) { return dht_hash_key(get(), text(key), out, err); });
+    std::string hash_key(std::string_view key) const {
+        return answer([&](char **out, dht_error_t **err) {
+            return dht_hash_key_bytes(get(), bytes(key), key.size(), out, err);
+        });
     }
     // What the node tells, as JSON.
-    std::string locate(const std::string &key) const {
-        return answer([&](char **out, dht_error_t **err) { return dht_locate(get(), text(key), out, err); });
+    std::string locate(std::string_view key) const {
+        return answer([&](char **out, dht_error_t **err) {
+            return dht_locate_bytes(get(), bytes(key), key.size(), out, err);
+        });
     }
     // The way to the owner of a key; asks other nodes.
-    std::string lookup_trace(const std::string &key) const {
-        return answer([&](char **out, dht_error_t **err) { return dht_lookup_trace(get(), text(key), out, err); });
+    std::string lookup_trace(std::string_view key) const {
+        return answer([&](char **out, dht_error_t **err) {
+            return dht_lookup_trace_bytes(get(), bytes(key), key.size(), out, err);
+        });
     }
     // Reads a key, and tells what every node did for that.
-    std::string trace(const std::string &key, const std::string &options_json = {}) const {
+    std::string trace(std::string_view key, const std::string &options_json = {}) const {
         return answer([&](char **out, dht_error_t **err) {
-            return dht_trace(get(), text(key), options(options_json), out, err);
+            return dht_trace_bytes(get(), bytes(key), key.size(), options(options_json), out, err);
         });
     }
     // The records of this node in a new file; those of such a file back into the ring. What was done, as JSON.
@@ -542,17 +559,17 @@ private:
                 detail::value_member(answer)};
     }
 
-    std::string sum(const std::string &key, const std::string &by, const std::string &options_json) {
+    std::string sum(std::string_view key, const std::string &by, const std::string &options_json) {
         return answer([&](char **out, dht_error_t **err) {
-            return dht_increment(get(), text(key), by.c_str(), options(options_json), out, err);
+            return dht_increment_bytes(get(), bytes(key), key.size(), by.c_str(), options(options_json), out, err);
         });
     }
 
     // A NUL inside would cut the text short without a word.
     static const char *text(const std::string &text, dht_status otherwise = DHT_INVALID_ARGUMENT) {
         if (text.find('\0') != std::string::npos) {
-            throw Error(otherwise, std::string(dht_status_name(static_cast<std::int32_t>(otherwise))) +
-                                       ": the text holds a NUL; keys of bytes go through put_bytes and get_bytes", false);
+            const std::string name = dht_status_name(static_cast<std::int32_t>(otherwise));
+            throw Error(otherwise, name + ": the text holds a NUL", false);
         }
         return text.c_str();
     }

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use bytes::Bytes;
 use dht_core::binding::{Effect, json};
-use dht_core::{GetOptions, PutOptions, Result, Value};
+use dht_core::{Format, GetOptions, PutOptions, Result, Value, Versioned};
 
 use crate::boundary::{Out, call, options, text};
 use crate::error::dht_error_t;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn dht_get_many(
     unsafe {
         call("dht_get_many", err, || {
             let (input, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
-            get_many(d, input, GetOptions::default(), out)
+            get_many(d, input, GetOptions::default(), Ok, out)
         })
     }
 }
@@ -99,7 +99,33 @@ pub unsafe extern "C" fn dht_get_many_with(
     unsafe {
         call("dht_get_many_with", err, || {
             let (input, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
-            get_many(d, input, options(options_json)?.get()?, out)
+            get_many(d, input, options(options_json)?.get()?, Ok, out)
+        })
+    }
+}
+
+/// The values of the keys of a JSON list, JSON or bytes, as dht_get_versioned tells them: `values_json` gets {key: {"ok":
+/// {"version", "expires_at", "format", "value"}} or {"error": {"code", "name", "message", "maybe_applied"}}, ...} in the
+/// order asked, without the keys that have no value. `options_json` may be NULL and have no ttl; `timeout` bounds the whole
+/// batch.
+///
+/// Errors: as dht_get_many_with. No key fails with DHT_WRONG_FORMAT.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_get_many_versioned(
+    d: *mut dht_t,
+    keys_json: *const c_char,
+    options_json: *const c_char,
+    values_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_get_many_versioned", err, || {
+            let (input, out) = (text("keys_json", keys_json)?, Out::needed("values_json", values_json)?);
+            get_many(d, input, options(options_json)?.get()?, told_whole, out)
         })
     }
 }
@@ -160,13 +186,27 @@ fn put_many(d: *const dht_t, entries: &str, options: PutOptions, out: Out<*mut c
     out.set_text(json::outcomes(&keys, &results)).map(|()| true)
 }
 
-fn get_many(d: *const dht_t, keys: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
+/// `tell` makes of what was found what is answered in its place; if its value is no JSON, the key fails.
+fn get_many(
+    d: *const dht_t,
+    keys: &str,
+    options: GetOptions,
+    tell: impl Fn(Versioned<Value>) -> Result<Versioned<Value>>,
+    out: Out<*mut c_char>,
+) -> Result<bool> {
     let entry = registry::find(d)?;
     let keys = json::keys(keys)?;
     let running = entry.running()?;
     let call = running.dht().get_many(keys.iter().map(|key| copied(key)), options);
     let results = running.block_on(Effect::Reads, call, None)?;
-    out.set_text(json::found(&keys, &results)).map(|()| true)
+    let told: Vec<_> = results.into_iter().map(|result| result?.map(&tell).transpose()).collect();
+    out.set_text(json::found(&keys, &told)).map(|()| true)
+}
+
+/// In place of a value what dht_get_versioned says of it, which is JSON whatever the value is.
+fn told_whole(found: Versioned<Value>) -> Result<Versioned<Value>> {
+    let value = Value { format: Format::Json, bytes: Bytes::from(json::versioned(&found)?) };
+    Ok(Versioned { value, ..found })
 }
 
 fn delete_many(d: *const dht_t, keys: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {

@@ -103,7 +103,7 @@ pub unsafe extern "C" fn dht_get(
     unsafe {
         call("dht_get", err, || {
             let (key, out) = (text("key", key)?, Out::needed("value_json", value_json)?);
-            get_json(d, key, GetOptions::default(), out)
+            get_json(d, key.as_bytes(), GetOptions::default(), out)
         })
     }
 }
@@ -126,8 +126,57 @@ pub unsafe extern "C" fn dht_get_with(
     unsafe {
         call("dht_get_with", err, || {
             let (key, out) = (text("key", key)?, Out::needed("value_json", value_json)?);
-            let options = options(options_json)?.get()?;
-            get_json(d, key, options, out)
+            get_json(d, key.as_bytes(), options(options_json)?.get()?, out)
+        })
+    }
+}
+
+/// As dht_put_with, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_put_with.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_put_json(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    value_json: *const c_char,
+    options_json: *const c_char,
+    outcome_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_put_json", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::optional(outcome_json));
+            let options = options(options_json)?.put();
+            put(d, key, json_value(value_json)?, options, out)
+        })
+    }
+}
+
+/// As dht_get_with, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_get_with.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_get_json(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    options_json: *const c_char,
+    value_json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_get_json", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::needed("value_json", value_json)?);
+            get_json(d, key, options(options_json)?.get()?, out)
         })
     }
 }
@@ -255,8 +304,8 @@ pub(crate) fn get(d: *const dht_t, key: &[u8], options: GetOptions) -> Result<Op
     }
 }
 
-fn get_json(d: *const dht_t, key: &str, options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
-    match get(d, key.as_bytes(), options)? {
+fn get_json(d: *const dht_t, key: &[u8], options: GetOptions, out: Out<*mut c_char>) -> Result<bool> {
+    match get(d, key, options)? {
         Some(found) => out.set_text(json::json_text(&found.value)?).map(|()| true),
         None => Ok(false),
     }

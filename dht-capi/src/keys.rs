@@ -96,8 +96,7 @@ pub unsafe extern "C" fn dht_contains(
     unsafe {
         call("dht_contains", err, || {
             let (key, out) = (text("key", key)?, Out::needed("contains", contains)?);
-            out.set(get(d, key.as_bytes(), GetOptions::default())?.is_some());
-            Ok(true)
+            is_there(d, key.as_bytes(), GetOptions::default(), out)
         })
     }
 }
@@ -120,8 +119,31 @@ pub unsafe extern "C" fn dht_contains_with(
     unsafe {
         call("dht_contains_with", err, || {
             let (key, out) = (text("key", key)?, Out::needed("contains", contains)?);
-            out.set(get(d, key.as_bytes(), options(options_json)?.get()?)?.is_some());
-            Ok(true)
+            is_there(d, key.as_bytes(), options(options_json)?.get()?, out)
+        })
+    }
+}
+
+/// As dht_contains_with, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_contains_with.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_contains_bytes(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    options_json: *const c_char,
+    contains: *mut bool,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_contains_bytes", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::needed("contains", contains)?);
+            is_there(d, key, options(options_json)?.get()?, out)
         })
     }
 }
@@ -143,11 +165,30 @@ pub unsafe extern "C" fn dht_ttl_ms(
     unsafe {
         call("dht_ttl_ms", err, || {
             let (key, out) = (text("key", key)?, Out::needed("ttl_ms", ttl_ms)?);
-            let running = registry::find(d)?.running()?;
-            let ttl = running.block_on(Effect::Reads, running.dht().ttl(key), None)?;
-            let whole = |ttl: Duration| i64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
-            out.set(ttl.map_or(-1, whole));
-            Ok(true)
+            ttl(d, key.as_bytes(), out)
+        })
+    }
+}
+
+/// As dht_ttl_ms, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_ttl_ms.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_ttl_ms_bytes(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    ttl_ms: *mut i64,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_ttl_ms_bytes", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::needed("ttl_ms", ttl_ms)?);
+            ttl(d, key, out)
         })
     }
 }
@@ -171,6 +212,30 @@ pub unsafe extern "C" fn dht_expire(
     unsafe {
         call("dht_expire", err, || {
             let (key, out) = (text("key", key)?, Out::optional(existed));
+            expire(d, key.as_bytes(), Some(Duration::from_millis(ttl_ms)), out)
+        })
+    }
+}
+
+/// As dht_expire, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_expire.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_expire_bytes(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    ttl_ms: u64,
+    existed: *mut bool,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_expire_bytes", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::optional(existed));
             expire(d, key, Some(Duration::from_millis(ttl_ms)), out)
         })
     }
@@ -194,6 +259,29 @@ pub unsafe extern "C" fn dht_persist(
     unsafe {
         call("dht_persist", err, || {
             let (key, out) = (text("key", key)?, Out::optional(persisted));
+            expire(d, key.as_bytes(), None, out)
+        })
+    }
+}
+
+/// As dht_persist, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_persist.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_persist_bytes(
+    d: *mut dht_t,
+    key: *const u8,
+    key_len: usize,
+    persisted: *mut bool,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_persist_bytes", err, || {
+            let (key, out) = (bytes("key", key, key_len)?, Out::optional(persisted));
             expire(d, key, None, out)
         })
     }
@@ -205,7 +293,20 @@ fn delete(d: *const dht_t, key: &[u8], options: GetOptions, out: Out<bool>) -> R
     Ok(true)
 }
 
-fn expire(d: *const dht_t, key: &str, ttl: Option<Duration>, out: Out<bool>) -> Result<bool> {
+fn is_there(d: *const dht_t, key: &[u8], options: GetOptions, out: Out<bool>) -> Result<bool> {
+    out.set(get(d, key, options)?.is_some());
+    Ok(true)
+}
+
+fn ttl(d: *const dht_t, key: &[u8], out: Out<i64>) -> Result<bool> {
+    let running = registry::find(d)?.running()?;
+    let ttl = running.block_on(Effect::Reads, running.dht().ttl(key), None)?;
+    let whole = |ttl: Duration| i64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    out.set(ttl.map_or(-1, whole));
+    Ok(true)
+}
+
+fn expire(d: *const dht_t, key: &[u8], ttl: Option<Duration>, out: Out<bool>) -> Result<bool> {
     let running = registry::find(d)?.running()?;
     let call = running.dht().expire_with(key, ttl, GetOptions::default());
     out.set(running.block_on(Effect::Writes, call, None)?);

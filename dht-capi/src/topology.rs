@@ -1,119 +1,14 @@
-//! Where keys lie, who is there, how it goes. All answered from memory, but for dht_lookup_trace and dht_trace.
+//! Who is there, how it goes. All answered from memory.
 
 use std::ffi::c_char;
 
-use dht_core::binding::{Effect, json};
+use dht_core::binding::json;
 use dht_core::{Dht, Result};
 
-use crate::boundary::{Out, call, options, text};
+use crate::boundary::{Out, call};
 use crate::error::dht_error_t;
 use crate::registry::{self, dht_t};
 use crate::status::dht_status;
-
-/// The id of `key` on the ring, lower-case hexadecimal of ceil(hash_bits / 4) digits. Works before dht_start too.
-///
-/// Errors: DHT_TOO_LARGE.
-///
-/// # Safety
-/// The rules at the top.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_hash_key(
-    d: *mut dht_t,
-    key: *const c_char,
-    hex: *mut *mut c_char,
-    err: *mut *mut dht_error_t,
-) -> dht_status {
-    // SAFETY: promised by the caller.
-    unsafe {
-        call("dht_hash_key", err, || {
-            let (key, out) = (text("key", key)?, Out::needed("hex", hex)?);
-            out.set_text(registry::find(d)?.hash_key(key.as_bytes())?).map(|()| true)
-        })
-    }
-}
-
-/// The nodes that keep `key`, owner first, as this node sees the ring: a list of NodeInfo.
-///
-/// Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
-///
-/// # Safety
-/// The rules at the top.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_locate(
-    d: *mut dht_t,
-    key: *const c_char,
-    json: *mut *mut c_char,
-    err: *mut *mut dht_error_t,
-) -> dht_status {
-    // SAFETY: promised by the caller.
-    unsafe {
-        call("dht_locate", err, || {
-            let key = text("key", key)?;
-            show(d, json, |dht| json::shape(&dht.locate(key)?))
-        })
-    }
-}
-
-/// The way of a lookup to the owner of `key`: {"key_id", "slot", "target", "owner", "hops", "one_hop", "took"}. `owner`
-/// is a NodeInfo; `hops` lists the nodes asked, in that order, none if this node itself knows the owner: {"node",
-/// "position", "took", "outcome"}, `node` being {"id", "address"} and `outcome` "closer", "owner" or "silent".
-/// `one_hop`: the view of this node names the same owner. Times are seconds. Waits for others, request_timeout at most.
-///
-/// Errors: DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_TIMEOUT; DHT_UNREACHABLE if all ways ended
-/// at silent nodes.
-///
-/// # Safety
-/// The rules at the top.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_lookup_trace(
-    d: *mut dht_t,
-    key: *const c_char,
-    json: *mut *mut c_char,
-    err: *mut *mut dht_error_t,
-) -> dht_status {
-    // SAFETY: promised by the caller.
-    unsafe {
-        call("dht_lookup_trace", err, || {
-            let (key, out) = (text("key", key)?, Out::needed("json", json)?);
-            let running = registry::find(d)?.running()?;
-            let trace = running.block_on(Effect::Reads, running.dht().lookup_trace(key), None)?;
-            out.set_text(json::shape(&trace)?).map(|()| true)
-        })
-    }
-}
-
-/// Reads `key`, and tells what every node did for that: {"trace_id", "operation", "key_id", "level", "took", "found",
-/// "version", "error", "message", "maybe_applied", "spans", "left_out"}. `error` is null, or the name of the error with
-/// which the read ended, and `message` its text. `spans` lists the steps, each right before those that it needed: {"depth",
-/// "node", "what", "attempt", "hedged", "begun", "took", "served", "on_the_way", "outcome"}, `node` being {"id",
-/// "address"}, `what` the kind of the request ("fetch", "apply", "store", "lookup" …), `begun` the time since the step above
-/// it began, `took` how long it was waited for, `served` how long the node worked and `on_the_way` the rest (both null if it
-/// did not answer, or is of an older release), `outcome` "done", "pending", "misrouted", "stale", "not_ready", "refused" or
-/// the name of an error. Times are seconds, each of one node's clock. `options_json` may be NULL and has no ttl.
-///
-/// Errors: DHT_INVALID_ARGUMENT for wrong options, DHT_TOO_LARGE, DHT_NOT_STARTED, DHT_STOPPED.
-///
-/// # Safety
-/// The rules at the top.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dht_trace(
-    d: *mut dht_t,
-    key: *const c_char,
-    options_json: *const c_char,
-    json: *mut *mut c_char,
-    err: *mut *mut dht_error_t,
-) -> dht_status {
-    // SAFETY: promised by the caller.
-    unsafe {
-        call("dht_trace", err, || {
-            let (key, out) = (text("key", key)?, Out::needed("json", json)?);
-            let options = options(options_json)?.get()?;
-            let running = registry::find(d)?.running()?;
-            let trace = running.block_on(Effect::Reads, running.dht().trace_get(key, options), None)?;
-            out.set_text(json::shape(&trace)?).map(|()| true)
-        })
-    }
-}
 
 /// This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
 /// dht_join of another node takes.

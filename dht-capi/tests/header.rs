@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// In the order of the header.
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "src/version.rs",
     "src/status.rs",
     "src/registry.rs",
@@ -12,8 +12,10 @@ const FILES: [&str; 13] = [
     "src/data.rs",
     "src/keys.rs",
     "src/atomic.rs",
+    "src/taking.rs",
     "src/batch.rs",
     "src/scan.rs",
+    "src/places.rs",
     "src/topology.rs",
     "src/backup.rs",
     "src/boundary.rs",

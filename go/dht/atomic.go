@@ -33,12 +33,13 @@ func (n *Node) CompareAndSwapWith(ctx context.Context, key string, expected Expe
 	if err != nil {
 		return Swap{}, err
 	}
-	return n.swap(ctx, key, value, options, func(k, v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_compare_and_swap(n.handle, k, e, v, o, out, err)
-	}, e)
+	k, keyLen := keyOf(key)
+	return n.swap(ctx, value, options, func(v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_compare_and_swap_json(n.handle, octets(k), keyLen, e, v, o, out, err)
+	}, k, e)
 }
 
-// CompareAndSwapBytes stores bytes under a key of any bytes if what is there is as expected.
+// CompareAndSwapBytes stores bytes under key if what is there is as expected.
 func (n *Node) CompareAndSwapBytes(ctx context.Context, key string, expected Expected, value []byte,
 	options PutOptions) (Swap, error) {
 	var swap Swap
@@ -46,11 +47,11 @@ func (n *Node) CompareAndSwapBytes(ctx context.Context, key string, expected Exp
 	if err != nil {
 		return swap, err
 	}
-	e, o, err := keyAndOptions(ctx, expects, options.TTL, options.Consistency)
+	e, o, err := textAndOptional(expects, ErrInvalidArgument, optionsOf(ctx, options.TTL, options.Consistency))
 	if err != nil {
 		return swap, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	v, valueLen := bytesOf(value)
 	err = n.ask(ctx, writes, &swap, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_compare_and_swap_bytes(n.handle, octets(k), keyLen, e, octets(v), valueLen, o, out, err)
@@ -66,42 +67,39 @@ func (n *Node) PutIfAbsent(ctx context.Context, key string, value any) (Swap, er
 
 // PutIfAbsentWith is PutIfAbsent as options say.
 func (n *Node) PutIfAbsentWith(ctx context.Context, key string, value any, options PutOptions) (Swap, error) {
-	return n.swap(ctx, key, value, options, func(k, v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_put_if_absent(n.handle, k, v, o, out, err)
-	})
+	k, keyLen := keyOf(key)
+	return n.swap(ctx, value, options, func(v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_put_if_absent_json(n.handle, octets(k), keyLen, v, o, out, err)
+	}, k)
+}
+
+// PutIfAbsentBytes stores bytes under key if there is no value; else the answer has what is there. Errors as of PutBytes.
+func (n *Node) PutIfAbsentBytes(ctx context.Context, key string, value []byte, options PutOptions) (Swap, error) {
+	return n.CompareAndSwapBytes(ctx, key, Absent(), value, options)
 }
 
 // swap takes over owned.
-func (n *Node) swap(ctx context.Context, key string, value any, options PutOptions,
-	ask func(k, v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status, owned ...*C.char) (Swap, error) {
+func (n *Node) swap(ctx context.Context, value any, options PutOptions,
+	ask func(v, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status, owned ...*C.char) (Swap, error) {
 	var swap Swap
-	k, v, o, err := keyValueOptions(ctx, key, value, options)
+	v, o, err := valueAndOptions(ctx, value, options)
 	if err != nil {
 		free(owned)
 		return swap, err
 	}
 	err = n.ask(ctx, writes, &swap, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return ask(k, v, o, out, err)
-	}, append(owned, k, v, o)...)
+		return ask(v, o, out, err)
+	}, append(owned, v, o)...)
 	return swap, err
 }
 
-// keyValueOptions are C texts for a write within ctx.
-func keyValueOptions(ctx context.Context, key string, value any, options PutOptions) (k, v, o *C.char, err error) {
+// valueAndOptions are C texts for a write within ctx.
+func valueAndOptions(ctx context.Context, value any, options PutOptions) (*C.char, *C.char, error) {
 	text, err := encode(value)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	k, o, err = keyAndOptions(ctx, key, options.TTL, options.Consistency)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	v, err = cString(text, ErrInvalidValue)
-	if err != nil {
-		free([]*C.char{k, o})
-		return nil, nil, nil, err
-	}
-	return k, v, o, nil
+	return textAndOptional(text, ErrInvalidValue, optionsOf(ctx, options.TTL, options.Consistency))
 }
 
 // Increment adds by to the integer under key, 0 if there is none, and answers the sum. The expiry of what is there stays.
@@ -129,17 +127,13 @@ func (n *Node) IncrementFloat(ctx context.Context, key string, by float64) (floa
 }
 
 func (n *Node) increment(ctx context.Context, key, by string, sum any) error {
-	b, err := cString(by, ErrInvalidValue)
+	b, o, err := textAndOptional(by, ErrInvalidValue, optionsOf(ctx, 0, ""))
 	if err != nil {
 		return err
 	}
-	k, o, err := keyAndOptions(ctx, key, 0, "")
-	if err != nil {
-		free([]*C.char{b})
-		return err
-	}
+	k, keyLen := keyOf(key)
 	return n.ask(ctx, writes, sum, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_increment(n.handle, k, b, o, out, err)
+		return C.dht_increment_bytes(n.handle, octets(k), keyLen, b, o, out, err)
 	}, k, b, o)
 }
 
@@ -154,13 +148,14 @@ func (n *Node) GetAndPut(ctx context.Context, key string, value, out any) (bool,
 
 // GetAndPutWith is GetAndPut as options say.
 func (n *Node) GetAndPutWith(ctx context.Context, key string, value, out any, options PutOptions) (bool, error) {
-	k, v, o, err := keyValueOptions(ctx, key, value, options)
+	v, o, err := valueAndOptions(ctx, value, options)
 	if err != nil {
 		return false, err
 	}
+	k, keyLen := keyOf(key)
 	before, err := waitFor(ctx, n, writes, func(raw **C.dht_error_t) (*string, C.dht_status) {
 		var before *C.char
-		status := C.dht_get_and_put(n.handle, k, v, o, &before, raw)
+		status := C.dht_get_and_put_json(n.handle, octets(k), keyLen, v, o, &before, raw)
 		if status != C.DHT_OK || before == nil {
 			return nil, status
 		}
@@ -184,13 +179,14 @@ func (n *Node) GetAndDelete(ctx context.Context, key string, out any) error {
 
 // GetAndDeleteWith is GetAndDelete as options say.
 func (n *Node) GetAndDeleteWith(ctx context.Context, key string, out any, options GetOptions) error {
-	k, o, err := keyAndOptions(ctx, key, 0, options.Consistency)
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return err
 	}
+	k, keyLen := keyOf(key)
 	before, err := waitFor(ctx, n, writes, func(raw **C.dht_error_t) (string, C.dht_status) {
 		var before *C.char
-		status := C.dht_get_and_delete(n.handle, k, o, &before, raw)
+		status := C.dht_get_and_delete_json(n.handle, octets(k), keyLen, o, &before, raw)
 		if status != C.DHT_OK {
 			return "", status
 		}
@@ -203,14 +199,14 @@ func (n *Node) GetAndDeleteWith(ctx context.Context, key string, out any, option
 	return taking(decode(before, out))
 }
 
-// GetAndPutBytes stores bytes under a key of any bytes, and answers the bytes of what was there before, or the text of its
-// JSON; nil if there was none. Errors as of PutBytes.
+// GetAndPutBytes stores bytes under key, and answers the bytes of what was there before, or the text of its JSON; nil if
+// there was none. Errors as of PutBytes.
 func (n *Node) GetAndPutBytes(ctx context.Context, key string, value []byte, options PutOptions) ([]byte, error) {
 	o, err := optional(optionsOf(ctx, options.TTL, options.Consistency))
 	if err != nil {
 		return nil, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	v, valueLen := bytesOf(value)
 	return waitFor(ctx, n, writes, func(raw **C.dht_error_t) ([]byte, C.dht_status) {
 		return given(func(before **C.uint8_t, length *C.size_t) C.dht_status {
@@ -219,14 +215,14 @@ func (n *Node) GetAndPutBytes(ctx context.Context, key string, value []byte, opt
 	}, k, v, o)
 }
 
-// GetAndDeleteBytes deletes a key of any bytes, and answers the bytes of what was there, or the text of its JSON. Errors:
-// ErrNotFound if there was none; as Delete.
+// GetAndDeleteBytes deletes key, and answers the bytes of what was there, or the text of its JSON. Errors: ErrNotFound if
+// there was none; as Delete.
 func (n *Node) GetAndDeleteBytes(ctx context.Context, key string, options GetOptions) ([]byte, error) {
 	o, err := optional(optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return nil, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	return waitFor(ctx, n, writes, func(raw **C.dht_error_t) ([]byte, C.dht_status) {
 		return given(func(before **C.uint8_t, length *C.size_t) C.dht_status {
 			return C.dht_get_and_delete_bytes(n.handle, octets(k), keyLen, o, before, length, raw)

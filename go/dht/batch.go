@@ -104,7 +104,7 @@ func (n *Node) putMany(ctx context.Context, entries string,
 }
 
 // GetMany reads the JSON of many keys. Keys without a value are not in the answer; a value that is bytes is
-// ErrWrongFormat in its result.
+// ErrWrongFormat in its result: see GetManyVersioned.
 //
 // Errors: ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped, ErrTimeout, ErrCancelled.
 func (n *Node) GetMany(ctx context.Context, keys ...string) (map[string]Result[json.RawMessage], error) {
@@ -126,6 +126,25 @@ func (n *Node) getMany(ctx context.Context, keys string,
 	return many[json.RawMessage](ctx, n, reads, keys, optionsOf(ctx, 0, options.Consistency),
 		func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
 			return C.dht_get_many_with(n.handle, in, o, out, err)
+		})
+}
+
+// GetManyVersioned reads many keys, bytes as well as JSON, each value with its version and expiry. Keys without a value are
+// not in the answer. Errors as of GetMany, without ErrWrongFormat.
+func (n *Node) GetManyVersioned(ctx context.Context, keys ...string) (map[string]Result[Versioned], error) {
+	return n.GetManyVersionedWith(ctx, GetOptions{}, keys...)
+}
+
+// GetManyVersionedWith is GetManyVersioned as options say; the deadline of the context bounds the whole batch.
+func (n *Node) GetManyVersionedWith(ctx context.Context, options GetOptions,
+	keys ...string) (map[string]Result[Versioned], error) {
+	text, err := listOf(keys)
+	if err != nil {
+		return nil, err
+	}
+	return many[Versioned](ctx, n, reads, text, optionsOf(ctx, 0, options.Consistency),
+		func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status {
+			return C.dht_get_many_versioned(n.handle, in, o, out, err)
 		})
 }
 
@@ -153,7 +172,7 @@ func (n *Node) deleteMany(ctx context.Context, keys string, options GetOptions) 
 
 func many[T any](ctx context.Context, n *Node, effect effect, input string, options *string,
 	ask func(in, o *C.char, out **C.char, err **C.dht_error_t) C.dht_status) (map[string]Result[T], error) {
-	in, o, err := keyAndText(input, options)
+	in, o, err := textAndOptional(input, ErrInvalidArgument, options)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +201,7 @@ func listOf(keys []string) (string, error) {
 // checkKey refuses what encoding/json would change without a word.
 func checkKey(key string) error {
 	if !utf8.ValidString(key) {
-		return newError(ErrInvalidArgument, fmt.Sprintf("the key %q is not UTF-8; use PutBytes and GetBytes", key), false)
+		return newError(ErrInvalidArgument, fmt.Sprintf("the key %q of a batch is not UTF-8; go by single keys", key), false)
 	}
 	return nil
 }

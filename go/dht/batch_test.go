@@ -1,11 +1,13 @@
 package dht
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBatches(t *testing.T) {
@@ -67,7 +69,46 @@ func TestOddBatches(t *testing.T) {
 	fails(t, err, ErrInvalidArgument)
 	_, err = node.DeleteMany(bg, "\xff")
 	fails(t, err, ErrInvalidArgument)
-	_, err = node.Put(bg, "\xff", 1)
+	_, err = node.GetManyVersioned(bg, "\xff")
+	fails(t, err, ErrInvalidArgument)
+}
+
+func TestBatchesWithBytes(t *testing.T) {
+	node := started(t, DefaultConfig())
+	raw := []byte{0, 255}
+	first, err := node.PutBytesWith(bg, "raw\x00", raw, PutOptions{TTL: time.Hour})
+	ok(t, err)
+	_, err = node.PutBytes(bg, "", nil)
+	ok(t, err)
+	_, err = node.Put(bg, "json", []int{1})
+	ok(t, err)
+	found, err := node.GetManyVersionedWith(bg, GetOptions{Consistency: "all"}, "raw\x00", "none", "", "json",
+		strings.Repeat("k", 4097))
+	ok(t, err)
+	if len(found) != 4 {
+		t.Fatal(found)
+	}
+	one := found["raw\x00"]
+	ok(t, one.Err)
+	if !one.Value.IsBytes || !bytes.Equal(one.Value.Data, raw) || one.Value.Version != first.Version ||
+		one.Value.ExpiresAt == nil || *one.Value.ExpiresAt < 1e9 {
+		t.Fatal(one)
+	}
+	if empty := found[""]; empty.Err != nil || !empty.Value.IsBytes || len(empty.Value.Data) != 0 {
+		t.Fatal(empty)
+	}
+	var list []int
+	ok(t, found["json"].Value.Decode(&list))
+	if len(list) != 1 || found["json"].Value.ExpiresAt != nil {
+		t.Fatal(list)
+	}
+	fails(t, found[strings.Repeat("k", 4097)].Err, ErrTooLarge)
+	none, err := node.GetManyVersioned(bg)
+	ok(t, err)
+	if len(none) != 0 {
+		t.Fatal(none)
+	}
+	_, err = node.GetManyVersionedWith(bg, GetOptions{Consistency: "most"}, "json")
 	fails(t, err, ErrInvalidArgument)
 }
 

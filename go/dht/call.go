@@ -183,34 +183,31 @@ func because(ctx context.Context, err error) error {
 // cString is freed by the call that it is given to. A NUL inside would cut it short.
 func cString(text string, otherwise kind) (*C.char, error) {
 	if strings.IndexByte(text, 0) >= 0 {
-		return nil, newError(otherwise, "the text holds a NUL; use PutBytes and GetBytes", false)
+		return nil, newError(otherwise, "the text holds a NUL", false)
 	}
 	return C.CString(text), nil
 }
 
+// keyOf is a copy that is freed by the call that it is given to. Its length says where it ends, not the NUL behind it.
+func keyOf(key string) (*C.char, C.size_t) { return C.CString(key), C.size_t(len(key)) }
+
 // bytesOf is a copy that is freed by the call that it is given to.
-func bytesOf[T string | []byte](data T) (*C.char, C.size_t) {
-	return (*C.char)(C.CBytes([]byte(data))), C.size_t(len(data))
-}
+func bytesOf(data []byte) (*C.char, C.size_t) { return (*C.char)(C.CBytes(data)), C.size_t(len(data)) }
 
 func octets(data *C.char) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(data)) }
 
-// keyAndOptions are C texts for a call within ctx.
-func keyAndOptions(ctx context.Context, key string, ttl time.Duration, consistency string) (*C.char, *C.char, error) {
-	return keyAndText(key, optionsOf(ctx, ttl, consistency))
-}
-
-func keyAndText(key string, options *string) (*C.char, *C.char, error) {
-	k, err := cString(key, ErrInvalidArgument)
+// textAndOptional are C texts, the second one NULL for nil.
+func textAndOptional(text string, otherwise kind, options *string) (*C.char, *C.char, error) {
+	t, err := cString(text, otherwise)
 	if err != nil {
 		return nil, nil, err
 	}
 	o, err := optional(options)
 	if err != nil {
-		free([]*C.char{k})
+		free([]*C.char{t})
 		return nil, nil, err
 	}
-	return k, o, nil
+	return t, o, nil
 }
 
 // optional is NULL for nil.

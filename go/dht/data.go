@@ -34,9 +34,9 @@ type GetOptions struct {
 // written as encoding/json does it, but <, > and & stand for themselves. Note that encoding/json makes text of a
 // []byte: for bytes there is PutBytes.
 //
-// Errors: ErrInvalidValue if value has no JSON; ErrInvalidArgument for a key that is not UTF-8 or holds a NUL;
-// ErrTooLarge; ErrNotStarted; ErrStopped: nothing was done. ErrNotJoined, ErrOverloaded, ErrUnreachable, ErrQuorum,
-// ErrTimeout, ErrCancelled: see Error.MaybeApplied.
+// Errors: ErrInvalidValue if value has no JSON; ErrInvalidArgument for options that are wrong; ErrTooLarge;
+// ErrNotStarted; ErrStopped: nothing was done. ErrNotJoined, ErrOverloaded, ErrUnreachable, ErrQuorum, ErrTimeout,
+// ErrCancelled: see Error.MaybeApplied.
 func (n *Node) Put(ctx context.Context, key string, value any) (PutOutcome, error) {
 	return n.PutWith(ctx, key, value, PutOptions{})
 }
@@ -60,17 +60,13 @@ func (n *Node) PutWith(ctx context.Context, key string, value any, options PutOp
 
 func (n *Node) putText(ctx context.Context, key, text string, options *string) (PutOutcome, error) {
 	var outcome PutOutcome
-	k, o, err := keyAndText(key, options)
+	v, o, err := textAndOptional(text, ErrInvalidValue, options)
 	if err != nil {
 		return outcome, err
 	}
-	v, err := cString(text, ErrInvalidValue)
-	if err != nil {
-		free([]*C.char{k, o})
-		return outcome, err
-	}
+	k, keyLen := keyOf(key)
 	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_put_with(n.handle, k, v, o, out, err)
+		return C.dht_put_json(n.handle, octets(k), keyLen, v, o, out, err)
 	}, k, v, o)
 	return outcome, err
 }
@@ -94,16 +90,17 @@ func (n *Node) GetWith(ctx context.Context, key string, out any, options GetOpti
 }
 
 func (n *Node) getText(ctx context.Context, key string, options *string) (string, error) {
-	k, o, err := keyAndText(key, options)
+	o, err := optional(options)
 	if err != nil {
 		return "", err
 	}
+	k, keyLen := keyOf(key)
 	return n.answer(ctx, reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_get_with(n.handle, k, o, out, err)
+		return C.dht_get_json(n.handle, octets(k), keyLen, o, out, err)
 	}, k, o)
 }
 
-// PutBytes stores bytes under a key of any bytes, for ever. Errors as of Put, without ErrInvalidValue.
+// PutBytes stores bytes under key, for ever. Errors as of Put, without ErrInvalidValue.
 func (n *Node) PutBytes(ctx context.Context, key string, value []byte) (PutOutcome, error) {
 	return n.PutBytesWith(ctx, key, value, PutOptions{})
 }
@@ -115,7 +112,7 @@ func (n *Node) PutBytesWith(ctx context.Context, key string, value []byte, optio
 	if err != nil {
 		return outcome, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	v, valueLen := bytesOf(value)
 	err = n.ask(ctx, writes, &outcome, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_put_bytes(n.handle, octets(k), keyLen, octets(v), valueLen, o, out, err)
@@ -123,7 +120,7 @@ func (n *Node) PutBytesWith(ctx context.Context, key string, value []byte, optio
 	return outcome, err
 }
 
-// GetBytes is the bytes of a key of any bytes, or the text of its JSON. Errors as of Get, without ErrWrongFormat.
+// GetBytes is the bytes of key, or the text of its JSON. Errors as of Get, without ErrWrongFormat.
 func (n *Node) GetBytes(ctx context.Context, key string) ([]byte, error) {
 	return n.GetBytesWith(ctx, key, GetOptions{})
 }
@@ -134,7 +131,7 @@ func (n *Node) GetBytesWith(ctx context.Context, key string, options GetOptions)
 	if err != nil {
 		return nil, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	return waitFor(ctx, n, reads, func(raw **C.dht_error_t) ([]byte, C.dht_status) {
 		return given(func(value **C.uint8_t, length *C.size_t) C.dht_status {
 			return C.dht_get_bytes(n.handle, octets(k), keyLen, o, value, length, raw)
@@ -142,7 +139,7 @@ func (n *Node) GetBytesWith(ctx context.Context, key string, options GetOptions)
 	}, k, o)
 }
 
-// Delete deletes key, of any bytes; true if it had a value. That it had none is no error. Errors as of Put.
+// Delete deletes key; true if it had a value. That it had none is no error. Errors as of Put.
 func (n *Node) Delete(ctx context.Context, key string) (bool, error) {
 	return n.DeleteWith(ctx, key, GetOptions{})
 }
@@ -153,7 +150,7 @@ func (n *Node) DeleteWith(ctx context.Context, key string, options GetOptions) (
 	if err != nil {
 		return false, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
 		return C.dht_delete_bytes(n.handle, octets(k), keyLen, o, out, err)
 	}, k, o)
@@ -166,16 +163,17 @@ func (n *Node) Contains(ctx context.Context, key string) (bool, error) {
 
 // ContainsWith is Contains as options say.
 func (n *Node) ContainsWith(ctx context.Context, key string, options GetOptions) (bool, error) {
-	k, o, err := keyAndOptions(ctx, key, 0, options.Consistency)
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return false, err
 	}
+	k, keyLen := keyOf(key)
 	return n.flag(ctx, reads, func(out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_contains_with(n.handle, k, o, out, err)
+		return C.dht_contains_bytes(n.handle, octets(k), keyLen, o, out, err)
 	}, k, o)
 }
 
-// GetVersioned is the value of key, of any bytes, with its version and expiry. Errors as of Get, without ErrWrongFormat.
+// GetVersioned is the value of key with its version and expiry. Errors as of Get, without ErrWrongFormat.
 func (n *Node) GetVersioned(ctx context.Context, key string) (Versioned, error) {
 	return n.GetVersionedWith(ctx, key, GetOptions{})
 }
@@ -187,7 +185,7 @@ func (n *Node) GetVersionedWith(ctx context.Context, key string, options GetOpti
 	if err != nil {
 		return found, err
 	}
-	k, keyLen := bytesOf(key)
+	k, keyLen := keyOf(key)
 	err = n.ask(ctx, reads, &found, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_get_versioned_bytes(n.handle, octets(k), keyLen, o, out, err)
 	}, k, o)
@@ -200,37 +198,28 @@ func (n *Node) Expire(ctx context.Context, key string, ttl time.Duration) (bool,
 	if ttl <= 0 {
 		return false, newError(ErrInvalidArgument, "ttl = "+ttl.String()+": must be above 0", false)
 	}
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return false, err
-	}
+	k, keyLen := keyOf(key)
 	ms := C.uint64_t((ttl + time.Millisecond - 1) / time.Millisecond)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_expire(n.handle, k, ms, out, err)
+		return C.dht_expire_bytes(n.handle, octets(k), keyLen, ms, out, err)
 	}, k)
 }
 
 // Persist lets what is under key live for ever; true if there is a value that would have expired. Errors as of Put.
 func (n *Node) Persist(ctx context.Context, key string) (bool, error) {
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return false, err
-	}
+	k, keyLen := keyOf(key)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_persist(n.handle, k, out, err)
+		return C.dht_persist_bytes(n.handle, octets(k), keyLen, out, err)
 	}, k)
 }
 
 // TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. Errors as of
 // Contains.
 func (n *Node) TTL(ctx context.Context, key string) (time.Duration, bool, error) {
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return 0, false, err
-	}
+	k, keyLen := keyOf(key)
 	left, err := waitFor(ctx, n, reads, func(raw **C.dht_error_t) (int64, C.dht_status) {
 		var left C.int64_t
-		status := C.dht_ttl_ms(n.handle, k, &left, raw)
+		status := C.dht_ttl_ms_bytes(n.handle, octets(k), keyLen, &left, raw)
 		return int64(left), status
 	}, k)
 	if err != nil || left < 0 {

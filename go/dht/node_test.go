@@ -103,8 +103,6 @@ func TestData(t *testing.T) {
 	fails(t, err, ErrNotFound)
 	_, err = node.Put(bg, "k", math.NaN())
 	fails(t, err, ErrInvalidValue)
-	_, err = node.Put(bg, "a\x00b", 1)
-	fails(t, err, ErrInvalidArgument)
 	raw := []byte{0, 255, 0}
 	_, err = node.PutBytes(bg, "a\x00b", raw)
 	ok(t, err)
@@ -240,8 +238,6 @@ func told(t *testing.T, nodes []*Node) {
 			t.Fatal(finger)
 		}
 	}
-	_, err = node.Locate("a\x00")
-	fails(t, err, ErrInvalidArgument)
 	traced(t, node, keepers[0].ID)
 	if Version() == "" {
 		t.Fatal("no version")
@@ -271,8 +267,6 @@ func traced(t *testing.T, node *Node, owner string) {
 	cancel()
 	_, err = node.LookupTrace(ctx, "key")
 	fails(t, err, ErrCancelled)
-	_, err = node.LookupTrace(bg, "a\x00")
-	fails(t, err, ErrInvalidArgument)
 }
 
 func TestTraceSnapshotAndRestore(t *testing.T) {

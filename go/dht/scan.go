@@ -49,7 +49,7 @@ func (n *Node) ScanWith(ctx context.Context, prefix string, options GetOptions) 
 		scanner.err = err
 		return scanner
 	}
-	p, prefixLen := bytesOf(prefix)
+	p, prefixLen := keyOf(prefix)
 	scanner.err = n.wait(context.Background(), reads, func(err **C.dht_error_t) C.dht_status {
 		return C.dht_scan(n.handle, octets(p), prefixLen, o, &scanner.handle, err)
 	}, p, o)
@@ -105,7 +105,7 @@ func (s *Scanner) Close() {
 
 // Count tells how many keys begin with prefix and have a value, counted one by one. Errors as of Scanner.Err.
 func (n *Node) Count(ctx context.Context, prefix string) (uint64, error) {
-	p, prefixLen := bytesOf(prefix)
+	p, prefixLen := keyOf(prefix)
 	return n.number(ctx, reads, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
 		return C.dht_count(n.handle, octets(p), prefixLen, out, err)
 	}, p)
@@ -122,7 +122,7 @@ func (n *Node) Len(ctx context.Context) (uint64, error) {
 // Clear deletes all keys that begin with prefix, and tells how many had a value. Keys that are put meanwhile may stay.
 // Errors as of Count and Delete, the first that occurred; what was deleted before it stays deleted.
 func (n *Node) Clear(ctx context.Context, prefix string) (uint64, error) {
-	p, prefixLen := bytesOf(prefix)
+	p, prefixLen := keyOf(prefix)
 	return n.number(ctx, writes, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
 		return C.dht_clear(n.handle, octets(p), prefixLen, out, err)
 	}, p)

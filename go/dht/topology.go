@@ -9,14 +9,11 @@ import "context"
 
 // HashKey is the id of key on the ring, lower-case hexadecimal of ceil(HashBits / 4) digits; before Start too.
 //
-// Errors: ErrTooLarge; ErrInvalidArgument for a key that is not UTF-8 or holds a NUL.
+// Errors: ErrTooLarge.
 func (n *Node) HashKey(key string) (string, error) {
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return "", err
-	}
+	k, keyLen := keyOf(key)
 	return n.answer(context.Background(), reads, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_hash_key(n.handle, k, out, err)
+		return C.dht_hash_key_bytes(n.handle, octets(k), keyLen, out, err)
 	}, k)
 }
 
@@ -25,12 +22,9 @@ func (n *Node) HashKey(key string) (string, error) {
 // Errors: as of HashKey; ErrNotStarted, ErrStopped, as of all that follow.
 func (n *Node) Locate(key string) ([]NodeInfo, error) {
 	var nodes []NodeInfo
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return nil, err
-	}
-	err = n.ask(context.Background(), reads, &nodes, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_locate(n.handle, k, out, err)
+	k, keyLen := keyOf(key)
+	err := n.ask(context.Background(), reads, &nodes, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_locate_bytes(n.handle, octets(k), keyLen, out, err)
 	}, k)
 	return nodes, err
 }
@@ -41,27 +35,25 @@ func (n *Node) Locate(key string) ([]NodeInfo, error) {
 // Errors: as of Locate; ErrNotJoined, ErrTimeout, ErrCancelled; ErrUnreachable if all ways ended at silent nodes.
 func (n *Node) LookupTrace(ctx context.Context, key string) (LookupTrace, error) {
 	var trace LookupTrace
-	k, err := cString(key, ErrInvalidArgument)
-	if err != nil {
-		return trace, err
-	}
-	err = n.ask(ctx, reads, &trace, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_lookup_trace(n.handle, k, out, err)
+	k, keyLen := keyOf(key)
+	err := n.ask(ctx, reads, &trace, func(out **C.char, err **C.dht_error_t) C.dht_status {
+		return C.dht_lookup_trace_bytes(n.handle, octets(k), keyLen, out, err)
 	}, k)
 	return trace, err
 }
 
 // Trace reads key and tells what every node did for that. What the read ended with is in the trace, not an error.
 //
-// Errors: as of Locate; ErrCancelled.
+// Errors: ErrInvalidArgument for options that are wrong; as of Locate; ErrCancelled.
 func (n *Node) Trace(ctx context.Context, key string, options GetOptions) (OperationTrace, error) {
 	var trace OperationTrace
-	k, o, err := keyAndText(key, optionsOf(ctx, 0, options.Consistency))
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return trace, err
 	}
+	k, keyLen := keyOf(key)
 	err = n.ask(ctx, reads, &trace, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_trace(n.handle, k, o, out, err)
+		return C.dht_trace_bytes(n.handle, octets(k), keyLen, o, out, err)
 	}, k, o)
 	return trace, err
 }

@@ -62,6 +62,7 @@ int holds(dht_t *node, const char *key, const char *value_json);
 
 void life(void);
 void data(void);
+void odd_keys(void);
 void atomic(void);
 void batches(void);
 void scans(void);

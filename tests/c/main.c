@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
     } themes[] = {
         /* First, while the process has no other threads. */
         {"processes", processes}, {"pipes", pipes},       {"forks", forks},       {"life", life},       {"data", data},
-        {"atomic", atomic},       {"batches", batches},   {"scans", scans},       {"nulls", nulls},
+        {"odd_keys", odd_keys},   {"atomic", atomic},     {"batches", batches},   {"scans", scans},     {"nulls", nulls},
         {"topology", topology},   {"threads", threads},   {"vectors", vectors},   {"wrong", wrong},
         {"secured", secured},     {"cycles", cycles},
     };

@@ -33,7 +33,6 @@ static void data() {
     throws(DHT_WRONG_FORMAT, [&] { node.get(""); });
     throws(DHT_INVALID_VALUE, [&] { node.put("k", "NaN"); });
     throws(DHT_INVALID_VALUE, [&] { node.put("k", std::string("1\0", 2)); });
-    throws(DHT_INVALID_ARGUMENT, [&] { node.put(bytes, "1"); });
     throws(DHT_INVALID_ARGUMENT, [&] { node.put("k", "1", "{\"ttl\": 0}"); });
     throws(DHT_INVALID_ARGUMENT, [&] { node.put_with_ttl("k", "1", -1s); });
     throws(DHT_TOO_LARGE, [&] { node.get(std::string(5000, 'k')); });
@@ -49,7 +48,6 @@ static void data() {
     std::string trace = node.lookup_trace("abc");
     CHECK(trace.find("{\"key_id\":\"" + node.hash_key("abc") + "\"") == 0);
     CHECK(trace.find("\"hops\":[],\"one_hop\":true") != std::string::npos);
-    throws(DHT_INVALID_ARGUMENT, [&] { node.lookup_trace(bytes); });
     CHECK(node.trace("abc").find("\"what\":\"fetch\"") != std::string::npos);
     CHECK(node.trace("abc", "{\"consistency\": \"all\"}").find("\"level\":\"all\"") != std::string::npos);
     throws(DHT_INVALID_ARGUMENT, [&] { node.trace("abc", "{\"ttl\": 1}"); });
@@ -101,6 +99,43 @@ static void atomic() {
     CHECK(node.put_many("{\"a\": 1}", "{\"ttl\": 60}").find("\"ok\"") != std::string::npos && node.ttl("a"));
     CHECK(node.get_many("[\"a\"]", "{\"timeout\": 1}") == "{\"a\":{\"ok\":1}}");
     throws(DHT_INVALID_ARGUMENT, [&] { node.delete_many("[\"a\"]", "{\"ttl\": 1}"); });
+}
+
+// Keys that a text cannot name, beside the text that a NUL would leave of them.
+static void odd_keys() {
+    using namespace std::chrono_literals;
+    dht::Node node;
+    CHECK(node.hash_key("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4");
+    CHECK(node.hash_key(std::string("k\0a", 3)) == "44c338b548249880acdeb5c1947834915b4f2707");
+    CHECK(node.hash_key("\xff\xfe") == "b3d510ef04275ca8e698e5b3cbb0ece3949ef925");
+    node.start();
+    node.put("k", "\"beside\"");
+    for (const std::string &key : {std::string(), std::string("\0", 1), std::string("k\0a", 3), std::string("\xff\xfe")}) {
+        CHECK(!node.contains(key) && !node.get(key) && !node.ttl(key) && !node.expire(key, 1s) && !node.persist(key));
+        node.put(key, " [ 1 ] ", "{\"ttl\": 60}");
+        CHECK(node.contains(key) && node.get(key) == " [ 1 ] " && node.ttl(key) <= 1min && node.persist(key));
+        CHECK(!node.ttl(key) && node.expire(key, 1h) && *node.ttl(key) > 59min);
+        node.put_with_ttl(key, "2", 90s);
+        CHECK(node.ttl(key) && *node.ttl(key) <= 90s && *node.ttl(key) > 80s);
+        throws(DHT_INVALID_ARGUMENT, [&] { node.put_with_ttl(key, "1", 0ms); });
+        CHECK(!node.put_if_absent(key, "3") && node.compare_and_swap(key, dht::Expected::value("2"), "3"));
+        CHECK(node.get_and_put(key, "4") == "3" && node.increment(key, 2) == 6 && node.increment_float(key, 0.5) == 6.5);
+        CHECK(node.get_and_delete(key) == "6.5" && !node.get_and_delete(key) && !node.contains(key));
+        CHECK(node.put_if_absent_bytes(key, key) && !node.put_if_absent_bytes(key, "") && node.get_bytes(key) == key);
+        throws(DHT_WRONG_FORMAT, [&] { node.get(key); });
+        const std::string id = "\"key_id\":\"" + node.hash_key(key) + "\"";
+        CHECK(node.lookup_trace(key).find(id) != std::string::npos && node.trace(key).find(id) != std::string::npos);
+        CHECK(node.trace(key).find("\"found\":true") != std::string::npos);
+        CHECK(node.locate(key).find("\"state\":\"active\"") != std::string::npos);
+        CHECK(node.erase(key) && node.put_if_absent(key, "1") && node.erase(key));
+    }
+    CHECK(node.get("k") == "\"beside\"" && node.count() == 1);
+    node.put_bytes("raw", std::string("\0\xff", 2));
+    const std::string all = node.get_many_versioned("[\"raw\", \"none\", \"k\"]", "{\"consistency\": \"one\"}");
+    CHECK(all.find("{\"raw\":{\"ok\":{\"version\":\"") == 0 && all.find("none") == std::string::npos);
+    CHECK(all.find("\"expires_at\":null,\"format\":\"bytes\",\"value\":\"00ff\"}}") != std::string::npos);
+    CHECK(all.find("\"format\":\"json\",\"value\":\"beside\"}}}") != std::string::npos);
+    throws(DHT_INVALID_ARGUMENT, [&] { node.get_many_versioned("[1]"); });
 }
 
 static void scans() {
@@ -183,6 +218,7 @@ static void joins() {
 int main() {
     data();
     atomic();
+    odd_keys();
     scans();
     moves();
     joins();

@@ -3,9 +3,10 @@
 //! etcd-server, python3-opendht).
 //!
 //! `cargo bench -p dht-cli --bench peers`; a plain program, which prints tables. With `-- ours` it measures no other, for a
-//! look at where our time goes. Linux.
+//! look at where our time goes. What a key costs in memory is told last; with `-- footprint` only that. Linux.
 
 mod etcd;
+mod footprint;
 mod load;
 mod opendht;
 mod ours;
@@ -21,6 +22,8 @@ const CALLERS: usize = 64;
 const VALUE_LEN: usize = 100;
 /// Keys that are written, and read.
 const KEYS: usize = 100_000;
+/// Keys of a server whose memory is looked at.
+const MANY_KEYS: usize = 1_000_000;
 
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
@@ -28,7 +31,25 @@ fn main() {
     let bench = said("--bench");
     let (rounds, length) = if bench { (7, Duration::from_secs(3)) } else { (1, Duration::from_millis(50)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(compare(rounds, length, bench && !said("ours")));
+    runtime.expect("a runtime").block_on(async {
+        if !said("footprint") {
+            compare(rounds, length, bench && !said("ours")).await;
+        }
+        if !said("ours") {
+            weigh(if bench { MANY_KEYS } else { 1_000 }).await;
+        }
+    });
+}
+
+/// What a key costs, in resident memory of one server each.
+async fn weigh(keys: usize) {
+    let ours = footprint::of_ours(keys).await;
+    println!("{keys} keys of 16 bytes, values of {VALUE_LEN}: resident bytes a key\n\n| server | bytes |\n|---|---|");
+    println!("| dht | {ours:.0} |");
+    match footprint::of_redis(keys).await {
+        Ok(theirs) => println!("| Redis | {theirs:.0} |"),
+        Err(why) => println!("| Redis | not measured: {why} |"),
+    }
 }
 
 async fn compare(rounds: usize, length: Duration, peers: bool) {

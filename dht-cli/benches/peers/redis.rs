@@ -118,6 +118,17 @@ impl Cluster {
     }
 }
 
+/// Sets the first `count` keys of one server, as many at a time as a connection takes.
+pub(crate) async fn put_all(pipe: &Pipe, count: usize) {
+    let keys: Vec<usize> = (0..count).collect();
+    for part in keys.chunks(CALLERS) {
+        let replies = part.iter().map(|n| pipe.ask(set(&key(*n)).into()));
+        for reply in futures_util::future::join_all(replies).await {
+            assert_eq!(reply, "+OK\r\n");
+        }
+    }
+}
+
 fn set(key: &str) -> String {
     let value = "v".repeat(VALUE_LEN);
     format!("*3\r\n$3\r\nSET\r\n$16\r\n{key}\r\n${VALUE_LEN}\r\n{value}\r\n")
@@ -165,10 +176,10 @@ impl Connection {
 }
 
 /// Many requests at a time, written together as they come.
-struct Pipe(mpsc::Sender<(Bytes, oneshot::Sender<String>)>);
+pub(crate) struct Pipe(mpsc::Sender<(Bytes, oneshot::Sender<String>)>);
 
 impl Pipe {
-    fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         let (tell, mut asked) = mpsc::channel::<(Bytes, oneshot::Sender<String>)>(CALLERS * 2);
         let (waits, mut waiting) = mpsc::channel::<oneshot::Sender<String>>(CALLERS * 2);
         let (mut source, mut sink) = stream.into_split();

@@ -36,7 +36,8 @@ fn config() -> Config {
     Config { virtual_nodes: Some(1), slot_bits: 12, ..Config::default() }
 }
 
-async fn ring(world: &World, count: usize) -> Result<Nodes, String> {
+/// So many, there at once, at rest.
+pub(super) async fn ring(world: &World, count: usize) -> Result<Nodes, String> {
     let mut nodes = Nodes::new(world.clone(), config());
     nodes.form(count).map_err(|error| format!("the ring is not formed: {error}"))?;
     tokio::time::sleep(CALM).await;

@@ -17,6 +17,7 @@ mod large;
 mod lookups;
 mod maintenance;
 mod repair;
+mod speed;
 
 /// One table.
 pub struct Table {
@@ -40,6 +41,7 @@ pub const ALL: &[Table] = &[
     large::CRASHES,
     large::SPLITS,
     repair::TABLE,
+    speed::TABLE,
 ];
 
 /// The table of that name.

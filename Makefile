@@ -84,6 +84,7 @@ doc: ## the documentation builds without a warning
 
 bench: bench-bindings ## every benchmark, ratios within one run
 	$(CARGO) bench --locked -p dht-core
+	$(CARGO) bench --locked -p dht-cli --bench peers
 	$(MAKE) --no-print-directory sim-tables TABLE=repair
 
 chaos: ## SECONDS=n of kill -9 on real processes under load

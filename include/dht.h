@@ -333,7 +333,8 @@ void dht_free(dht_t *d);
 
  Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED: nothing was done. DHT_STOPPED: the same,
  unless the node ended during the call: see dht_error_maybe_applied, as for those that follow.
- DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT: see dht_error_maybe_applied.
+ DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT; DHT_MEMORY_FULL, DHT_STORAGE if a store takes
+ nothing; DHT_CLOCK_SKEW if a clock is too far ahead: see dht_error_maybe_applied.
 
  # Safety
  The rules at the top.
@@ -376,12 +377,15 @@ dht_status dht_put_with(dht_t *d,
  The JSON of `key`.
 
  Errors: DHT_NOT_FOUND if there is no value, and then no error is set; DHT_WRONG_FORMAT if it is bytes;
- DHT_TOO_LARGE (the key), DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_QUORUM, DHT_TIMEOUT.
+ DHT_TOO_LARGE (the key), DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_QUORUM, DHT_TIMEOUT, DHT_OVERLOADED.
 
  # Safety
  The rules at the top.
  */
-dht_status dht_get(dht_t *d, const char *key, char **value_json, dht_error_t **err);
+dht_status dht_get(dht_t *d,
+                   const char *key,
+                   char **value_json,
+                   dht_error_t **err);
 
 /*
  As dht_get, with options, which may be NULL and have no ttl.

@@ -16,7 +16,8 @@ use crate::status::dht_status;
 ///
 /// Errors: DHT_INVALID_VALUE if it is no JSON; DHT_TOO_LARGE; DHT_NOT_STARTED: nothing was done. DHT_STOPPED: the same,
 /// unless the node ended during the call: see dht_error_maybe_applied, as for those that follow.
-/// DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT: see dht_error_maybe_applied.
+/// DHT_NOT_JOINED, DHT_OVERLOADED, DHT_UNREACHABLE, DHT_QUORUM, DHT_TIMEOUT; DHT_MEMORY_FULL, DHT_STORAGE if a store takes
+/// nothing; DHT_CLOCK_SKEW if a clock is too far ahead: see dht_error_maybe_applied.
 ///
 /// # Safety
 /// The rules at the top.
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn dht_put_with(
 /// The JSON of `key`.
 ///
 /// Errors: DHT_NOT_FOUND if there is no value, and then no error is set; DHT_WRONG_FORMAT if it is bytes;
-/// DHT_TOO_LARGE (the key), DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_QUORUM, DHT_TIMEOUT.
+/// DHT_TOO_LARGE (the key), DHT_NOT_STARTED, DHT_STOPPED, DHT_NOT_JOINED, DHT_QUORUM, DHT_TIMEOUT, DHT_OVERLOADED.
 ///
 /// # Safety
 /// The rules at the top.

@@ -76,6 +76,7 @@ async fn until_told_to_go(
         biased;
         _ = signals.next() => {}
         () = &mut input_ended => return Ok(()),
+        reason = dht.ended() => return reason.map_or(Ok(()), |reason| Err(reason.into())),
     }
     tokio::select! {
         biased;

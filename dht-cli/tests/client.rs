@@ -298,7 +298,10 @@ async fn the_level_may_come_from_the_environment() {
     let served = Served::new().await;
     let ask = |level: &str, more: &[&str]| {
         let mut command = dht();
-        command.args(["put", "k", "1", "--json", "--node", &served.address]).args(more).env("DHT_CONSISTENCY", level);
+        command
+            .args(["put", "k", "1", "--json", "--node", &served.address, "--cluster-name", &served.cluster])
+            .args(more)
+            .env("DHT_CONSISTENCY", level);
         command
     };
     assert_eq!(finish(&mut ask("all", &[])).await.status, 0);

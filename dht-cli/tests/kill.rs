@@ -59,6 +59,32 @@ async fn what_was_acknowledged_survives_every_kill() {
     println!("{kills} kills, {} keys", written.lock().expect("whole").len());
 }
 
+/// A commit is due every tenth of a second: what was acknowledged 2 s before is in the file, however busy the machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_a_while_before_a_kill_is_there_with_interval() {
+    let (dir, cluster) = (Dir::new(), format!("kill-{:x}", Env::system().random_u64()));
+    let data = dir.path().join("data");
+    let serve = || {
+        Served::start(cluster.clone(), |command| {
+            command.arg("--data-dir").arg(&data).args(["--durability", "interval"])
+        })
+    };
+    let served = serve().await;
+    let node = Remote::connect(&served.address, &cluster, PATIENCE).await.expect("it answers");
+    for key in 0..100_u64 {
+        let value = Value::from_serialize(&key).expect("JSON");
+        node.put(key.to_string().as_bytes(), value, &PutOptions::default()).await.expect("it serves");
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    common::signal("KILL", served.pid()).await;
+    drop(served);
+    let served = serve().await;
+    let node = Remote::connect(&served.address, &cluster, PATIENCE).await.expect("it answers");
+    for key in 0..100 {
+        assert_eq!(read(&node, &key.to_string()).await, key);
+    }
+}
+
 /// Puts rising numbers under the keys of one worker, until the node is gone.
 async fn work(node: Remote, worker: usize, written: Written, counted: Arc<tokio::sync::Semaphore>) {
     loop {

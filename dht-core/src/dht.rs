@@ -14,12 +14,14 @@ pub(crate) use trace::operation_trace;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::config::{Config, NetworkProtocol};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Listening;
 use crate::node::remember;
-use crate::node::{FormedRing, Node, Parts, Phase, stopped};
+use crate::node::{FormedRing, Node, Parts, Phase};
 use crate::ring::record::{Address, NodeId};
 use crate::ring::shared::SharedRing;
 use crate::store::{DiskStore, MemoryStore, Store};
@@ -82,7 +84,8 @@ impl Dht {
     /// `request_timeout` and goes on trying for life.
     ///
     /// # Errors
-    /// `Config`, `Insecure` as [`Config::validate`], and `Config` for certificates that cannot be used; `Address` if the
+    /// `Config`, `Insecure` as [`Config::validate`], and `Config` for certificates that cannot be used or a `data_dir` of another
+    /// node, cluster or kind of ring; `Address` if the
     /// address cannot be bound or no seed resolves; `Storage` if `data_dir` cannot be used (another node has it, the disk
     /// fails, it is damaged or of a newer release); `IncompatibleRing`, `Auth`, `NodeIdInUse`, `RingFull`, `ClockSkew` if
     /// the ring refuses. Nothing is left running then.
@@ -97,8 +100,9 @@ impl Dht {
         let node_id = remember::name(&config, &env, &*store)?;
         let config = Config { node_id: node_id.clone(), ..config };
         let security = Security::of(&config, &env)?;
+        let deadline = env.now() + config.request_timeout;
         let options = TcpOptions {
-            bind: Some(crate::transport::resolve_bind(&config).await?.to_string()),
+            bind: Some(crate::transport::resolve_bind(&config, deadline).await?.to_string()),
             hello: Hello::new(&config.cluster_name, NodeId::new(&node_id), boot, config.vnode_count() == 0),
             buffer_size: config.buffer_size,
             max_connections: config.max_connections,
@@ -110,9 +114,9 @@ impl Dht {
             NetworkProtocol::Tcp => Arc::new(TcpTransport::bind(options, env.clone()).await?),
             NetworkProtocol::Udp => Arc::new(UdpTransport::bind(options, env.clone()).await?),
         };
-        let address = crate::transport::advertised(&config, &transport.local_address()).await?;
+        let address = crate::transport::advertised(&config, &transport.local_address(), deadline).await?;
         let foundation = Foundation { transport, store, env, address, boot, shared: None };
-        Self::start_with(config, foundation).await
+        Self::start_by(config, foundation, deadline).await
     }
 
     /// Starts a node on a given transport, store and environment.
@@ -121,6 +125,12 @@ impl Dht {
     /// As [`Dht::start`], without those of the machine.
     #[doc(hidden)]
     pub async fn start_with(config: Config, foundation: Foundation) -> Result<Self> {
+        let deadline = foundation.env.now() + config.request_timeout;
+        Self::start_by(config, foundation, deadline).await
+    }
+
+    /// A node that has found its ring, or goes on looking for it after `deadline`.
+    async fn start_by(config: Config, foundation: Foundation, deadline: Instant) -> Result<Self> {
         let started = Self::on(config, foundation)?;
         let node = &started.0.node;
         if let Err(error) = node.remember_start().await {
@@ -135,7 +145,7 @@ impl Dht {
             node.found();
             return Ok(started);
         }
-        if let Err(error) = node.enter(node.config.request_timeout).await {
+        if let Err(error) = node.enter(deadline).await {
             node.shut_down(Phase::Stopped).await;
             return Err(error);
         }
@@ -213,6 +223,12 @@ impl Dht {
         self.0.node.shut_down(Phase::Stopped).await;
     }
 
+    /// Waits until the node has ended, and tells why if nobody told it to: `NodeIdInUse` if another living node has its node_id,
+    /// `Storage` if its disk failed half a `tombstone_grace` ago and others went on. `None` after `leave`, `stop`.
+    pub async fn ended(&self) -> Option<Error> {
+        self.0.node.has_ended().await
+    }
+
     /// What others dial: "host:port".
     pub fn address(&self) -> String {
         self.0.node.address.as_str().to_owned()
@@ -224,7 +240,7 @@ impl Dht {
     }
 
     fn node(&self) -> Result<&Arc<Node>> {
-        if self.0.node.ended() { Err(stopped()) } else { Ok(&self.0.node) }
+        if self.0.node.ended() { Err(self.0.node.ended_error()) } else { Ok(&self.0.node) }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Consistency;
+use crate::data::finite::has_unwritable_float;
 use crate::data::number::Number;
 use crate::data::record::{Format, Record, Value, Version};
 use crate::env::Env;
@@ -126,8 +127,12 @@ impl Value {
     /// The JSON of `value`.
     ///
     /// # Errors
-    /// `InvalidValue` if `value` has no JSON form.
+    /// `InvalidValue` if `value` has no JSON form, as floats that are not finite.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        if has_unwritable_float(value) {
+            let context = "the value has no JSON form: a float in it is not finite";
+            return Err(Error::new(ErrorKind::InvalidValue, context));
+        }
         let text = serde_json::to_vec(value)
             .map_err(|e| Error::new(ErrorKind::InvalidValue, format!("the value has no JSON form: {e}")))?;
         Ok(Self { format: Format::Json, bytes: text.into() })

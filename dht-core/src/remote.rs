@@ -63,6 +63,7 @@ impl Remote {
     pub async fn connect_with(address: &str, config: &Config, timeout: Duration) -> Result<Self> {
         let listening = Listening::new(config.enable_logging);
         let env = Env::system();
+        let deadline = env.after(timeout);
         let boot = env.random_u64().max(1);
         let defaults = Config::default();
         let node_id = if !config.node_id.is_empty() {
@@ -84,9 +85,9 @@ impl Remote {
             security: Security::of(&config, &env)?,
         };
         let transport = TcpTransport::bind(options, env.clone()).await?;
-        let resolved = tokio::time::timeout(timeout, transport.resolve(address)).await.map_err(|_| {
-            let context = format!("cannot resolve {address}: the name service has not answered within {timeout:?}");
-            Error::new(ErrorKind::Address, context)
+        let resolved = tokio::time::timeout_at(deadline, transport.resolve(address)).await.map_err(|_| {
+            let context = format!("the name service has not said within {timeout:?} what {address} stands for");
+            Error::new(ErrorKind::Unreachable, context)
         })??;
         let node = resolved
             .into_iter()
@@ -101,7 +102,7 @@ impl Remote {
             timeout,
             _listening: listening,
         }));
-        remote.call(Request::Ping { boot: 0, records: Vec::new() }, remote.0.env.after(timeout)).await?;
+        remote.call(Request::Ping { boot: 0, records: Vec::new() }, deadline).await?;
         Ok(remote)
     }
 

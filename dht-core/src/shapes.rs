@@ -198,9 +198,10 @@ pub struct Health {
     pub joined: bool,
     /// It has all that it should hold and nothing that others should.
     pub handed_over: bool,
-    /// Every slot that it owns has all its replicas, as many as the ring has nodes for, caught up and equal.
+    /// It has caught up with all that it holds, and every slot that it owns has all its replicas, as many as the ring has nodes for,
+    /// caught up and equal.
     pub fully_replicated: bool,
-    /// Slots that it owns of which that is not so.
+    /// Slots that it owns that lack a replica, or one that has caught up and is equal.
     pub under_replicated_slots: u64,
     /// Bytes that it still has to hand over.
     pub bytes_to_go: u64,

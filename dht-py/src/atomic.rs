@@ -168,7 +168,8 @@ impl Swap {
 }
 
 fn swap(py: Python<'_>, swap: dht_core::Swap) -> PyResult<Py<PyAny>> {
-    let value = swap.value.as_ref().map_or_else(|| Ok(py.None()), |value| decoded(py, value))?;
+    // JSON that Python has no value for, such as half of a surrogate pair, is no failure of the call: `found` tells that it is there.
+    let value = swap.value.as_ref().and_then(|value| decoded(py, value).ok()).unwrap_or_else(|| py.None());
     let version = swap.version.map(|version| version.to_string());
     let made = Swap { swapped: swap.swapped, version, value, found: swap.value.is_some() };
     Ok(Py::new(py, made)?.into_any())

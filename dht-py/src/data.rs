@@ -49,7 +49,8 @@ impl Node {
     /// like "250ms".
     ///
     /// Raises InvalidValue (NaN, infinities, lone surrogates), TypeError, TooLarge, InvalidArgument; NotJoined,
-    /// QuorumError, OperationTimeout, Overloaded, Unreachable, whose ``maybe_applied`` says whether it may be there.
+    /// QuorumError, OperationTimeout, Overloaded, Unreachable, MemoryFull, Storage, ClockSkew, NodeStopped, whose
+    /// ``maybe_applied`` says whether it may be there.
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as node:
@@ -94,7 +95,8 @@ impl Node {
 
     /// The value of ``key``, or ``default`` if there is none.
     ///
-    /// Raises NotJoined, QuorumError, OperationTimeout if too few replicas answered.
+    /// Raises NotJoined; QuorumError, OperationTimeout, Overloaded if too few replicas answered; TooLarge (the key); WrongFormat for
+    /// JSON that Python has no value for.
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as node:

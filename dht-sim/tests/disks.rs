@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Durability, Error, ErrorKind};
+use dht_core::{Config, Durability, Error, ErrorKind, GetOptions};
 use dht_sim::{Crash, Nodes, World};
 
 mod common;
@@ -316,6 +316,9 @@ fn a_node_whose_disk_failed_stops_before_deletions_are_forgotten() {
             assert!(!health.storage_ok && world.now() - begun < grace, "after {:?}", world.now() - begun);
             tokio::time::sleep(SECOND / 4).await;
         }
+        assert_eq!(failing.ended().await.map(|reason| reason.kind()), Some(ErrorKind::Storage));
+        let error = failing.get_bytes("other", GetOptions::default()).await.expect_err("it has stopped");
+        assert!(error.kind() == ErrorKind::Stopped && error.context().contains("disk"), "{error}");
         // Those who joined are no reason any more to keep deletions longer.
         tokio::time::sleep(60 * SECOND + 3 * grace).await;
         for key in deleted {
@@ -324,6 +327,35 @@ fn a_node_whose_disk_failed_stops_before_deletions_are_forgotten() {
         }
         failing = nodes.take(2);
         drop(failing);
+        nodes.stop().await;
+    });
+}
+
+/// No owner can write, so nobody misses anything: what there is stays readable.
+#[test]
+fn nodes_whose_disks_have_all_failed_go_on_answering() {
+    common::calm(|world| async move {
+        let grace = 10 * SECOND;
+        let config = Config { tombstone_grace: grace, ..Config::default() };
+        let mut nodes = formed_with(Durability::Interval, &world, config, 3).await;
+        nodes.node(0).put("key", &1).await.expect("it serves");
+        tokio::time::sleep(SECOND).await;
+        for number in 0..3 {
+            nodes.disk(number).expect("it has one").set_failing(true);
+        }
+        // All of them have it in memory, and find out with their next commit.
+        nodes.node(0).put("other", &0).await.expect("nobody knows yet");
+        for _ in 0..60 {
+            tokio::time::sleep(SECOND / 2).await;
+            for key in 0..10 {
+                let written = nodes.node(key % 3).put(format!("other-{key}"), &key).await;
+                assert_eq!(written.expect_err("no disk takes it").kind(), ErrorKind::Storage);
+            }
+        }
+        for number in 0..3 {
+            assert!(!nodes.node(number).health().expect("it runs").storage_ok);
+            assert_eq!(nodes.node(number).get::<i32>("key").await.expect("it answers"), Some(1));
+        }
         nodes.stop().await;
     });
 }

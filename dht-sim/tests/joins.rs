@@ -216,6 +216,14 @@ fn a_stop_ends_reads_and_joins_under_way() {
         let minute = GetOptions { timeout: Some(60 * SECOND), ..GetOptions::default() };
         let reading = node.clone();
         let read = tokio::spawn(async move { reading.get_bytes("key", minute).await });
+        let writing = node.clone();
+        let options = PutOptions { timeout: Some(60 * SECOND), ..PutOptions::default() };
+        // Of this node's own keys: a write that is sent to another owner ends with that.
+        let writes = (0..12).map(|key| {
+            let writing = writing.clone();
+            tokio::spawn(async move { writing.put_with(format!("key-{key}"), &key, options).await })
+        });
+        let writes: Vec<_> = writes.collect();
         let (joining, silent) = (node.clone(), world.address(9));
         let join = tokio::spawn(async move { joining.join(&[silent.as_str()]).await });
         pass(SECOND / 10).await;
@@ -224,6 +232,10 @@ fn a_stop_ends_reads_and_joins_under_way() {
         for ended in [read.await.expect("no panic").err(), join.await.expect("no panic").err()] {
             let error = ended.expect("it was stopped");
             assert_eq!(error.kind(), ErrorKind::Stopped, "{error}");
+        }
+        for write in writes {
+            let error = write.await.expect("no panic").expect_err("two of three are silent");
+            assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Stopped, true), "{error}");
         }
         assert!(world.now() - begun < SECOND, "{:?}", world.now() - begun);
         nodes.stop().await;
@@ -242,10 +254,29 @@ fn a_name_service_that_does_not_answer_holds_up_no_start_and_no_join() {
         second.wait_ready(5 * SECOND).await.expect("it has joined");
         let begun = world.now();
         let error = first.join(&["slow.test:7000"]).await.expect_err("nobody knows where that is");
-        assert_eq!(error.kind(), ErrorKind::Address);
-        assert!(error.to_string().contains("has not answered"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert!(world.now() - begun <= 2 * SECOND, "{:?}", world.now() - begun);
         first.stop().await;
         second.stop().await;
+    });
+}
+
+/// The smallest of the seeds founds where the others are silent. Of one whose name is not known yet nobody knows that.
+#[test]
+fn no_ring_is_founded_beside_one_whose_name_is_told_late() {
+    calm(|world| async move {
+        world.network().hold_name("slow.test:7000");
+        let ring = Start::new(&world, &config(), &[]).node(1).await.expect("it founds a ring");
+        ring.put("key", &1).await.expect("it serves");
+        let first = Start { named: &["slow.test:7000"], ..Start::new(&world, &config(), &[0]) };
+        let first = first.node(0).await.expect("it goes on trying");
+        tokio::time::sleep(5 * SECOND).await;
+        let error = first.get::<i32>("key").await.expect_err("it is in no ring");
+        assert_eq!(error.kind(), ErrorKind::NotJoined, "{error}");
+        world.network().name("slow.test:7000", vec![world.address(1)]);
+        first.wait_ready(10 * SECOND).await.expect("it has joined");
+        assert_eq!(first.get::<i32>("key").await.expect("it serves"), Some(1));
+        first.stop().await;
+        ring.stop().await;
     });
 }

@@ -35,8 +35,9 @@ type GetOptions struct {
 // []byte: for bytes there is PutBytes.
 //
 // Errors: ErrInvalidValue if value has no JSON; ErrInvalidArgument for options that are wrong; ErrTooLarge;
-// ErrNotStarted; ErrStopped: nothing was done. ErrNotJoined, ErrOverloaded, ErrUnreachable, ErrQuorum, ErrTimeout,
-// ErrCancelled: see Error.MaybeApplied.
+// ErrNotStarted: nothing was done. ErrStopped: the same, unless the node ended during the call: see Error.MaybeApplied, as for
+// those that follow. ErrNotJoined, ErrOverloaded, ErrUnreachable, ErrQuorum, ErrTimeout, ErrMemoryFull, ErrStorage, ErrClockSkew,
+// ErrCancelled.
 func (n *Node) Put(ctx context.Context, key string, value any) (PutOutcome, error) {
 	return n.PutWith(ctx, key, value, PutOptions{})
 }
@@ -75,7 +76,7 @@ func (n *Node) putText(ctx context.Context, key, text string, options *string) (
 //
 // Errors: ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
 // ErrInvalidArgument, ErrTooLarge (the key), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout,
-// ErrCancelled.
+// ErrOverloaded, ErrCancelled.
 func (n *Node) Get(ctx context.Context, key string, out any) error {
 	return n.GetWith(ctx, key, out, GetOptions{})
 }

@@ -30,7 +30,7 @@ type Node struct {
 // New makes a node that is not started. Close it; one that is forgotten is stopped by the garbage collector.
 //
 // Errors: ErrConfig naming key, value and bound, also for a Config that does not come from DefaultConfig;
-// ErrUnsupported; ErrInsecure.
+// ErrInsecure; ErrOverloaded if there are too many nodes.
 func New(config Config) (*Node, error) {
 	text, err := config.json()
 	if err != nil {

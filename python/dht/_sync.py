@@ -63,7 +63,8 @@ class DHT(_dht.Node):
 
     @classmethod
     def from_config(cls, path: Path) -> Self:
-        """A node configured by a file, TOML or JSON by the end of its name. Raises ConfigError with path and line."""
+        """A node configured by a file, TOML or JSON by the end of its name. Raises ConfigError, with path
+        and line for what cannot be read."""
         return cls(_settings=_dht.Settings.from_file(path))  # type: ignore[call-arg]
 
     @classmethod

@@ -347,9 +347,10 @@ class Health:
     handed_over: bool
     """It has all that it should hold and nothing that others should."""
     fully_replicated: bool
-    """Every slot that it owns has all its replicas, as many as the ring has nodes for, caught up and equal."""
+    """It has caught up with all that it holds, and every slot that it owns has all its replicas, as many as the ring has
+    nodes for, caught up and equal."""
     under_replicated_slots: int
-    """Slots that it owns of which that is not so."""
+    """Slots that it owns that lack a replica, or one that has caught up and is equal."""
     bytes_to_go: int
     """Bytes that it still has to hand over."""
     storage_ok: bool

@@ -169,7 +169,8 @@ impl NodeHandle {
         loop {
             match self.step(Stage::New, Stage::Starting) {
                 Stage::New => break,
-                Stage::Running => return Ok(()),
+                // It may have stopped by itself.
+                Stage::Running => return self.running.load_full().map_or(Ok(()), |r| r.dht.node_info().map(drop)),
                 Stage::Ended => return Err(ended()),
                 Stage::Starting => {
                     // It cannot fail: the sender is this handle's.

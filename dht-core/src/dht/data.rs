@@ -67,8 +67,10 @@ impl Dht {
     /// Stores a value of either format under `key`.
     ///
     /// # Errors
-    /// `TooLarge`, `InvalidArgument` (ttl 0), `Stopped`: nothing was done. `NotJoined`, `Overloaded`, `Unreachable`,
-    /// `Quorum`, `Timeout`: see `Error::maybe_applied`; where it is true the write may be there, now or later.
+    /// `TooLarge`, `InvalidArgument` (ttl 0): nothing was done. `Stopped`: the same, unless the node ended during the call: see
+    /// `Error::maybe_applied`, as for those that follow; where it is true the write may be there, now or later. `NotJoined`,
+    /// `Overloaded`, `Unreachable`, `Quorum`, `Timeout`; `MemoryFull`, `Storage` if a store takes nothing; `ClockSkew` if a clock is
+    /// too far ahead.
     pub async fn put_value(&self, key: impl AsRef<[u8]>, value: Value, options: PutOptions) -> Result<PutOutcome> {
         let action = Action::Put { value, ttl_ms: ttl_ms(options.ttl)? };
         written(self.act(key.as_ref(), action, options.consistency, options.timeout).await?).map(|(outcome, _)| outcome)
@@ -104,8 +106,8 @@ impl Dht {
     /// The value of `key` with its version and expiry; `None` if there is none.
     ///
     /// # Errors
-    /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` if too few caught-up replicas answered, `Timeout` if one of
-    /// them was silent.
+    /// `TooLarge` (the key), `Stopped`, `NotJoined`, `Quorum` if too few caught-up replicas answered, `Timeout` if those
+    /// that are missing were silent, `Overloaded` if one has more to do than it can.
     pub async fn get_versioned(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<Option<Versioned<Value>>> {
         let key = key.as_ref();
         if let Some(found) = self.get_from_memory(key, options) {

@@ -113,7 +113,7 @@ impl Scan {
     ///
     /// # Errors
     /// `TooLarge` (the prefix), `Stopped`, `NotJoined`, `Quorum` if too few replicas of a part of the ring agreed within the
-    /// timeout, `Timeout` if one of them was silent. The scan is where it was: calling again goes on there.
+    /// timeout, `Timeout` if those that are missing were silent. The scan is where it was: calling again goes on there.
     #[allow(clippy::should_implement_trait, reason = "it waits; `into_stream` is the trait's form")]
     pub async fn next(&mut self) -> Result<Option<(Bytes, Versioned<Value>)>> {
         // Before what the last page has left: a node that has ended tells nothing.

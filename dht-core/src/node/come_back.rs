@@ -68,12 +68,14 @@ impl Node {
         self: &Arc<Self>,
         former: &Facts,
         seeds: &[Address],
+        own: &[Address],
         deadline: Instant,
     ) -> Result<()> {
-        let mut heard = self.ask_company(former, seeds, deadline).await;
+        let mut heard = self.ask_company(former, seeds, own, deadline).await;
         // Who was silent then may have been started since, and be about to form the ring.
         if heard.is_nobody() && self.gives_way_to(former, &heard).is_none() {
-            heard = self.ask_company(former, seeds, self.env.now() + self.config.request_timeout / 4).await;
+            let soon = self.env.now() + self.config.request_timeout / 4;
+            heard = self.ask_company(former, seeds, own, soon).await;
         }
         if let Some(error) = heard.not_let_in {
             return Err(error);
@@ -102,14 +104,19 @@ impl Node {
     }
 
     /// Asks the seeds, and those that were there when this node's last life ended, to be let in.
-    async fn ask_company(self: &Arc<Self>, former: &Facts, seeds: &[Address], deadline: Instant) -> Heard {
+    async fn ask_company(
+        self: &Arc<Self>,
+        former: &Facts,
+        seeds: &[Address],
+        own: &[Address],
+        deadline: Instant,
+    ) -> Heard {
         let company = former.others.iter().filter(|r| r.present());
         let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
-        let own = self.own_addresses(deadline).await;
         let ask = known
             .into_iter()
             .filter(|a| !own.contains(a))
-            .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), deadline).await) });
+            .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), own, deadline).await) });
         let ours = |ring: RingId| former.ring.is_some_and(|(id, _)| id == ring);
         let mut heard = Heard::default();
         for (address, answer) in futures_util::future::join_all(ask).await {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::peers::Peer;
 use super::{Node, State};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ring::difference::{self, Scope};
 use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
@@ -98,8 +98,9 @@ impl Node {
     async fn give_way_to(&self, other: &Peer) {
         let found = self.serve_ping_for(other.address.clone(), other.boot).await;
         if matches!(found, Response::Probed { alive: true }) {
-            log!(self, error, address = %other.address, "another living node has this node_id; stopping");
-            return self.shut_down(super::Phase::Stopped).await;
+            let why = format!("another living node, at {}, has this node_id", other.address);
+            log!(self, error, "{why}; stopping");
+            return self.stop_by_itself(Error::new(ErrorKind::NodeIdInUse, why)).await;
         }
         log!(self, info, address = %other.address, "nobody with this node_id is there, as it was said");
         self.state().members.outbid_again();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -79,9 +80,8 @@ impl Node {
     }
 
     /// Joins through the configured seeds, or founds a ring if this node is the one to do it. Returns after that, or
-    /// when `patience` is over; then goes on trying for life.
-    pub(crate) async fn enter(self: &Arc<Self>, patience: Duration) -> Result<()> {
-        let deadline = self.env.now() + patience;
+    /// at `deadline`; then goes on trying for life.
+    pub(crate) async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<()> {
         let seeds = self.config.seeds.clone();
         let (tell, told) = oneshot::channel();
         let node = self.clone();
@@ -95,7 +95,7 @@ impl Node {
                     tell.take().map(|tell| tell.send(Ok(())));
                     return;
                 }
-                let tried = Box::pin(node.enter_once(&seeds, node.env.now() + node.config.request_timeout)).await;
+                let tried = Box::pin(node.enter_once(&seeds)).await;
                 match tried {
                     Ok(()) => {
                         tell.take().map(|tell| tell.send(Ok(())));
@@ -103,7 +103,7 @@ impl Node {
                     }
                     Err(error) => {
                         log!(node, debug, %error, "not joined yet");
-                        // A name that was understood once may be again.
+                        // A name that was known once may be again.
                         if final_for_join(error.kind()) || first && error.kind() == ErrorKind::Address {
                             tell.take().map(|tell| tell.send(Err(error)));
                         }
@@ -121,29 +121,36 @@ impl Node {
     }
 
     /// One try with the seeds; founds if all are silent and this node's address is the smallest of them.
-    async fn enter_once(self: &Arc<Self>, seeds: &[String], deadline: Instant) -> Result<()> {
+    async fn enter_once(self: &Arc<Self>, seeds: &[String]) -> Result<()> {
+        let (named, own) = {
+            let deadline = self.env.now() + self.config.request_timeout;
+            join(self.resolve_all(seeds, deadline), self.own_addresses(deadline)).await
+        };
+        // Whoever is asked has the whole time, however long that took.
+        let deadline = self.env.now() + self.config.request_timeout;
         if let Some(former) = self.former_company() {
             // Those that were there are as good to ask as the seeds.
-            let seeds = self.resolve_all(seeds, deadline).await.unwrap_or_default();
-            return self.come_back_once(former, &seeds, deadline).await;
+            return self.come_back_once(former, &named.unwrap_or_default().addresses, &own, deadline).await;
         }
-        let addresses = self.resolve_all(seeds, deadline).await?;
-        match self.welcome(&addresses, deadline).await {
+        let mut named = named?;
+        match self.welcome(&named.addresses, &own, deadline).await {
             Ok(welcome) => {
                 let _way_in = self.first_way_in()?;
                 self.become_member(welcome).await
             }
             Err(Refusal { error, ring, .. }) => {
-                let silent = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
+                // Of one whose name is not known yet nobody can say that it is silent.
+                let silent =
+                    named.late.is_none() && matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 // A ring that does not take this node is there nevertheless.
                 let alone = self.former_solitude().is_some();
-                let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &addresses, deadline).await;
+                let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &named.addresses, &own);
                 if silent && ring.is_none() && goes_on {
                     let _way_in = self.first_way_in()?;
                     self.found();
                     return Ok(());
                 }
-                Err(error)
+                Err(named.why_not(error))
             }
         }
     }
@@ -151,11 +158,10 @@ impl Node {
     /// Of those that are started with these seeds this node is the one to found a ring: its address is the smallest. Where the
     /// seeds name it as others are told to dial it, names are compared, which are the same to all; else what they resolve to,
     /// of the kind that this node has.
-    async fn is_first_of(&self, seeds: &[String], addresses: &[Address], deadline: Instant) -> bool {
+    fn is_first_of(&self, seeds: &[String], addresses: &[Address], own: &[Address]) -> bool {
         if seeds.iter().any(|seed| seed == self.address.as_str()) {
             return seeds.iter().min().is_some_and(|first| first == self.address.as_str());
         }
-        let own = self.own_addresses(deadline).await;
         let is_v4 = |address: &Address| address.as_str().parse().is_ok_and(|address: SocketAddr| address.is_ipv4());
         let kind = own.last().is_none_or(&is_v4);
         addresses.iter().filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
@@ -179,33 +185,40 @@ impl Node {
     ///
     /// # Errors
     /// `InvalidArgument` if they name only this node; `Address` if none resolves; `Unreachable` if none lets it in until
-    /// `found_by`; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses. The node then is
-    /// where it was. `Timeout` with an unknown outcome if it is still on its way in at the deadline.
+    /// `found_by`, or the name service has not answered until then; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`,
+    /// `RingFull` if the ring refuses. The node then is where it was. `Timeout` with an unknown outcome if it is still on its way in at the deadline.
     pub(crate) async fn join(
         self: &Arc<Self>,
         endpoints: &[String],
         found_by: Instant,
         deadline: Instant,
     ) -> Result<()> {
-        let addresses = self.resolve_all(endpoints, found_by).await?;
+        let (named, own) = join(self.resolve_all(endpoints, found_by), self.own_addresses(found_by)).await;
+        let mut named = named?;
         let added: Vec<String> = {
             let mut state = self.state();
             let added: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
             state.seeds.extend(added.iter().cloned());
             added
         };
-        let joined = self.join_at(&addresses, found_by, deadline).await;
+        let joined = self.join_at(&named.addresses, &own, found_by, deadline).await;
         if joined.as_ref().is_err_and(|error| !error.maybe_applied()) {
             // A ring that this node was not let into is not looked for behind the caller's back.
             self.state().seeds.retain(|seed| !added.contains(seed));
         }
-        joined
+        joined.map_err(|error| named.why_not(error))
     }
 
-    async fn join_at(self: &Arc<Self>, addresses: &[Address], mut found_by: Instant, deadline: Instant) -> Result<()> {
+    async fn join_at(
+        self: &Arc<Self>,
+        addresses: &[Address],
+        own: &[Address],
+        mut found_by: Instant,
+        deadline: Instant,
+    ) -> Result<()> {
         let mut pause = RETRY_MIN;
         loop {
-            let error = match self.welcome(addresses, found_by).await {
+            let error = match self.welcome(addresses, own, found_by).await {
                 // Where this node is when another join has ended decides what this one does.
                 Ok(_) if self.entering.load(Ordering::Acquire) => {
                     self.others_have_entered(deadline).await?;
@@ -275,9 +288,13 @@ impl Node {
         }
     }
 
-    /// Asks the addresses one after the other to be let in.
-    pub(super) async fn welcome(&self, addresses: &[Address], deadline: Instant) -> Result<Welcome, Refusal> {
-        let own = self.own_addresses(deadline).await;
+    /// Asks the addresses, but for its `own`, one after the other to be let in.
+    pub(super) async fn welcome(
+        &self,
+        addresses: &[Address],
+        own: &[Address],
+        deadline: Instant,
+    ) -> Result<Welcome, Refusal> {
         let mut others: Vec<&Address> = addresses.iter().filter(|a| !own.contains(a)).collect();
         if others.is_empty() {
             let context = "a node cannot join itself: name another node's address";

@@ -61,7 +61,7 @@ mod unwind;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -144,6 +144,10 @@ pub(crate) struct Node {
     stabilize_wanted: Notify,
     /// It is on its way into a ring: see `join::WayIn`.
     entering: AtomicBool,
+    /// When the disk first did not take what others sent, in milliseconds of uptime; 0: it took everything.
+    missed_at_ms: AtomicU64,
+    /// Why it stopped, if nobody told it to.
+    stopped_for: OnceLock<Error>,
     /// It left, and not without having handed over everything.
     handed_over: AtomicBool,
     /// A ring in which a member of ours was met is being looked at.
@@ -312,6 +316,8 @@ impl Node {
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
             entering: AtomicBool::new(false),
+            missed_at_ms: AtomicU64::new(0),
+            stopped_for: OnceLock::new(),
             handed_over: AtomicBool::new(false),
             uniting: AtomicBool::new(false),
             tails: tasks::Tails::new(config.buffer_size),
@@ -361,6 +367,29 @@ impl Node {
         if !closed.is_ready() && tokio::time::timeout(CLOSE_MAX, closed.wait()).await.is_err() {
             log!(self, warn, "the disk is slow: its last writes go on");
         }
+    }
+
+    /// As `shut_down`, for a reason of the node's own.
+    async fn stop_by_itself(&self, reason: Error) {
+        // The first reason counts.
+        let _ = self.stopped_for.set(reason);
+        self.shut_down(Phase::Stopped).await;
+    }
+
+    /// What calls are told when the node has ended.
+    pub(crate) fn ended_error(&self) -> Error {
+        match self.stopped_for.get() {
+            Some(reason) => {
+                Error::new(ErrorKind::Stopped, format!("this node has stopped: {reason}")).with_source(reason.clone())
+            }
+            None => stopped(),
+        }
+    }
+
+    /// Waits for the node's end; why, if nobody told it to end.
+    pub(crate) async fn has_ended(&self) -> Option<Error> {
+        self.life.wait_for(Phase::ended).await;
+        self.stopped_for.get().cloned()
     }
 
     /// A handle for a task of its own; `None` while the node is being dropped.

@@ -3,46 +3,70 @@
 
 use std::net::SocketAddr;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::Node;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
 
+/// What some names stand for.
+#[derive(Default)]
+pub(super) struct Named {
+    /// In the order of the names.
+    pub(super) addresses: Vec<Address>,
+    /// `Unreachable`, if the name service has not told of all of them yet.
+    pub(super) late: Option<Error>,
+}
+
+impl Named {
+    /// Why nobody of them lets this node in: that they are this node alone is not known before all are.
+    pub(super) fn why_not(&mut self, error: Error) -> Error {
+        let alone = error.kind() == ErrorKind::InvalidArgument;
+        self.late.take_if(|_| alone).unwrap_or(error)
+    }
+}
+
 impl Node {
-    /// The addresses that `endpoint` stands for, within half of the time until `deadline`: the other half is for asking them.
+    /// What `endpoint` stands for.
     ///
     /// # Errors
-    /// `Address` if it stands for none, or the name service does not answer.
+    /// `Address` if that is nothing; `Unreachable` if the name service has not answered by `deadline`.
     pub(super) async fn resolve(&self, endpoint: &str, deadline: Instant) -> Result<Vec<Address>> {
-        let patience = deadline.saturating_duration_since(self.env.now()) / 2;
-        match timeout_at(self.env.now() + patience, self.transport.resolve(endpoint)).await {
-            Ok(found) => found,
-            Err(_) => {
-                let context =
-                    format!("cannot resolve {endpoint}: the name service has not answered within {patience:?}");
-                Err(Error::new(ErrorKind::Address, context))
-            }
-        }
+        let found = timeout_at(deadline, self.transport.resolve(endpoint)).await;
+        found.unwrap_or_else(|_| Err(unanswered(endpoint)))
     }
 
-    /// Those of all that resolve, in the order given.
+    /// What all of them stand for, by `deadline`. Where some are known others are not waited for beyond half of the time.
     ///
     /// # Errors
-    /// `Address` if none does.
-    pub(super) async fn resolve_all(&self, endpoints: &[String], deadline: Instant) -> Result<Vec<Address>> {
-        let mut addresses = Vec::new();
-        let mut unresolved = None;
-        for found in join_all(endpoints.iter().map(|endpoint| self.resolve(endpoint, deadline))).await {
-            match found {
-                Ok(found) => addresses.extend(found),
-                Err(error) => unresolved = Some(error),
+    /// If none is known: `Unreachable` if the name service has not answered for one, else `Address`.
+    pub(super) async fn resolve_all(&self, endpoints: &[String], deadline: Instant) -> Result<Named> {
+        let now = self.env.now();
+        let half = now + deadline.saturating_duration_since(now) / 2;
+        let mut found: Vec<Option<Result<Vec<Address>>>> = endpoints.iter().map(|_| None).collect();
+        let ask = async |(at, endpoint)| (at, self.transport.resolve(endpoint).await);
+        let mut asked: FuturesUnordered<_> = endpoints.iter().map(String::as_str).enumerate().map(ask).collect();
+        loop {
+            let known = found.iter().flatten().any(Result::is_ok);
+            match timeout_at(if known { half } else { deadline }, asked.next()).await {
+                Ok(Some((at, answer))) => found[at] = Some(answer),
+                Ok(None) | Err(_) => break,
             }
         }
-        match unresolved {
-            Some(error) if addresses.is_empty() => Err(error),
-            _ => Ok(addresses),
+        let late = found.iter().position(Option::is_none).map(|at| unanswered(&endpoints[at]));
+        let mut named = Named { addresses: Vec::new(), late };
+        let mut unknown = None;
+        for answer in found.into_iter().flatten() {
+            match answer {
+                Ok(addresses) => named.addresses.extend(addresses),
+                Err(error) => unknown = Some(error),
+            }
+        }
+        match named.late.clone().or(unknown) {
+            Some(error) if named.addresses.is_empty() => Err(error),
+            _ => Ok(named),
         }
     }
 
@@ -55,4 +79,8 @@ impl Node {
         }
         own
     }
+}
+
+fn unanswered(endpoint: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("the name service has not said in time what {endpoint} stands for"))
 }

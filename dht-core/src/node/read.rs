@@ -196,7 +196,7 @@ impl Node {
             match found.get(&reading.slot) {
                 Some(Ok(owner)) if owner.replicas.is_empty() => {
                     let context = format!("{} does not take itself for a replica yet", owner.pointer.node_id);
-                    reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                    reading.failure = Some(Error::new(ErrorKind::Quorum, context));
                 }
                 Some(Ok(owner)) => reading.walked.clone_from(&owner.replicas),
                 Some(Err(error)) => reading.failure = Some(error.clone()),
@@ -339,7 +339,7 @@ impl Node {
                 }
                 FetchResult::Stale { .. } => {
                     let context = format!("{} knows another replica list", from.node_id);
-                    reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                    reading.failure = Some(Error::new(ErrorKind::Quorum, context));
                     if peer.is_some() {
                         stale.entry(from.clone()).or_default().push(reading.slot);
                     }

@@ -93,6 +93,11 @@ impl Write {
         self.superseded = Some(Superseded { by, slot: self.slot, wrote: self.record.clone() });
     }
 
+    /// Nobody decides on it any more: some replica may have it.
+    fn end_with(&mut self, error: Error) {
+        self.decided.get_or_insert(Err(error.unknown_outcome()));
+    }
+
     /// It ended because a replica has a higher version.
     pub(crate) fn superseded(&mut self) -> Option<Superseded> {
         self.superseded.take()
@@ -163,6 +168,9 @@ impl Node {
                 self.count(writes, answered, &mut stale);
             }
             self.leave_the_rest(writes, &answers).await;
+            if self.ended() {
+                writes.iter_mut().for_each(|write| write.end_with(self.ended_error()));
+            }
             if writes.iter().all(|w| w.decided.is_some()) {
                 return;
             }
@@ -208,9 +216,19 @@ impl Node {
             write.wanted = if planted!("ack_early") { 1 } else { wanted(level, members.len()) };
             write.degraded = members.len() < replicas;
             write.unread |= !counts;
-            if counts && write.unread && self.has_newer(&write.record, write.slot) {
-                write.supersede(Arc::new(self.as_peer()));
-                continue;
+            if counts && write.unread {
+                match self.has_newer(&write.record, write.slot) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        write.supersede(Arc::new(self.as_peer()));
+                        continue;
+                    }
+                    // What cannot be read cannot be acknowledged.
+                    Err(error) => {
+                        write.end_with(error);
+                        continue;
+                    }
+                }
             }
             if counts {
                 let ticket = self.store.ticket(write.slot);
@@ -262,10 +280,10 @@ impl Node {
     }
 
     /// What is here by now is above `record`, and not built on it as far as it tells.
-    fn has_newer(&self, record: &Record, slot: Slot) -> bool {
-        let present = self.store.get(slot, record.map, &record.key).ok().flatten();
+    fn has_newer(&self, record: &Record, slot: Slot) -> Result<bool> {
+        let present = self.store.get(slot, record.map, &record.key)?;
         let newest = record.operations.last();
-        present.is_some_and(|p| p.version > record.version && newest.is_none_or(|id| !p.operations.contains(id)))
+        Ok(present.is_some_and(|p| p.version > record.version && newest.is_none_or(|id| !p.operations.contains(id))))
     }
 
     /// This node's own acknowledgement of what it keeps, once that is durable.

@@ -84,8 +84,8 @@ impl Node {
     /// The next part of a scan from `from` on: as many of `width` slots as fit.
     ///
     /// # Errors
-    /// If too few caught-up replicas agreed by `deadline`: `Timeout` if one was silent in the end, else `Quorum`. `NotJoined`,
-    /// `Stopped`. The same page may be asked for again.
+    /// If too few caught-up replicas agreed by `deadline`: `Timeout` if all that was missing was silent, else `Quorum`.
+    /// `NotJoined`, `Stopped`. The same page may be asked for again.
     pub(crate) async fn scan_page(
         self: &Arc<Self>,
         what: &Wanted,
@@ -107,7 +107,7 @@ impl Node {
             // What a replica said before tells more than that the time was over when it was asked for the last time.
             answered |= failures.any(|kind| *kind != ErrorKind::Timeout);
             let parts: SmallVec<[Option<Part>; 4]> = answers.into_iter().map(Result::ok).collect();
-            answered |= parts.iter().flatten().count() >= count;
+            answered |= parts.iter().flatten().count() >= count || run.members.is_empty();
             let agreed = agreed_slots(&parts, count);
             let source = parts.first().and_then(Option::as_ref).map(|part| part.slots[0].standing);
             if source != Some(Standing::CaughtUp) && asked_in_vain < run.members.len() {

@@ -307,7 +307,8 @@ impl Node {
     pub(crate) fn take_in(&self, slot: Slot, record: Record) -> Result<Option<Version>> {
         self.hlc.observe(record.version.hlc);
         let version = record.version;
-        Ok(match self.store.merge(slot, record)? {
+        let merged = self.store.merge(slot, record).inspect_err(|error| self.note_missed(error));
+        Ok(match merged? {
             Merged::Stored => None,
             Merged::Kept(present) if present == version => None,
             Merged::Kept(present) => Some(present),

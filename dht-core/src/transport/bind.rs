@@ -2,7 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,8 +14,8 @@ use crate::ring::record::Address;
 /// The address to listen at.
 ///
 /// # Errors
-/// `Address` if it does not resolve; `Insecure` if it resolves beyond loopback without permission.
-pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
+/// `Address` if it does not resolve by `deadline`; `Insecure` if it resolves beyond loopback without permission.
+pub(crate) async fn resolve_bind(config: &Config, deadline: Instant) -> Result<SocketAddr> {
     let unresolved = |reason: String| {
         let context = format!("address = {:?}: {reason}", config.address);
         Error::new(ErrorKind::Address, context)
@@ -20,7 +23,7 @@ pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
     let host = config.address.trim_start_matches('[').trim_end_matches(']');
     let address = match host.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, config.port),
-        Err(_) => in_time(config.request_timeout, tokio::net::lookup_host((host, config.port)))
+        Err(_) => in_time(deadline, tokio::net::lookup_host((host, config.port)))
             .await
             .map_err(|e| unresolved(format!("does not resolve: {e}")))?
             .next()
@@ -35,8 +38,8 @@ pub(crate) async fn resolve_bind(config: &Config) -> Result<SocketAddr> {
 /// there is none.
 ///
 /// # Errors
-/// `Address` if an unspecified bind finds no source address.
-pub(crate) async fn advertised(config: &Config, bound: &Address) -> Result<Address> {
+/// `Address` if an unspecified bind finds no source address by `deadline`.
+pub(crate) async fn advertised(config: &Config, bound: &Address, deadline: Instant) -> Result<Address> {
     let bound: SocketAddr = bound.as_str().parse().map_err(|e| {
         let context = format!("the bound address {bound} is no socket address: {e}");
         Error::new(ErrorKind::Internal, context)
@@ -50,31 +53,33 @@ pub(crate) async fn advertised(config: &Config, bound: &Address) -> Result<Addre
     if !bound.ip().is_unspecified() {
         return Ok(Address::new(&bound.to_string()));
     }
-    let ip = in_time(config.request_timeout, source_towards(&config.seeds, bound)).await.map_err(|e| {
+    let ip = source_towards(&config.seeds, bound, deadline).await.map_err(|e| {
         let context = format!("address = {:?}: no address to advertise was found ({e}); set advertise", config.address);
         Error::new(ErrorKind::Address, context)
     })?;
     Ok(Address::new(&SocketAddr::new(ip, bound.port()).to_string()))
 }
 
-/// `looked_up`, unless the name service takes longer than `patience`.
-async fn in_time<T>(patience: Duration, looked_up: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late =
-        |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer of the name service within {patience:?}"));
-    tokio::time::timeout(patience, looked_up).await.map_err(late)?
+/// `looked_up`, unless the name service takes longer than until `deadline`.
+async fn in_time<T>(deadline: Instant, looked_up: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the name service has not answered in time");
+    tokio::time::timeout_at(deadline, looked_up).await.map_err(late)?
 }
 
 /// Addresses that are nobody's (documentation, RFC 5737 and RFC 3849): nothing is sent there.
 const ELSEWHERE: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];
 
-/// The source address of a datagram to the first seed that there is a way to, without sending any.
-async fn source_towards(seeds: &[String], bound: SocketAddr) -> io::Result<IpAddr> {
+/// The source address of a datagram to the first seed that there is a way to, without sending any. Seeds that are no names are
+/// known at once, and names are looked up together: one that is not told by `deadline` holds up none.
+async fn source_towards(seeds: &[String], bound: SocketAddr, deadline: Instant) -> io::Result<IpAddr> {
     if seeds.is_empty() {
         return Ok(source_towards_others(bound).await);
     }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for seed in seeds {
-        match source_towards_one(seed, bound).await {
+    let mut sources: FuturesUnordered<_> =
+        seeds.iter().map(|seed| in_time(deadline, source_towards_one(seed, bound))).collect();
+    while let Some(source) = sources.next().await {
+        match source {
             Ok(source) => return Ok(source),
             Err(error) => last = error,
         }
@@ -136,7 +141,8 @@ mod tests {
     async fn advertises(bound: &str, seeds: &[&str]) -> Result<String> {
         let seeds = seeds.iter().map(|seed| (*seed).to_owned()).collect();
         let config = Config { seeds, ..Config::default() };
-        Ok(advertised(&config, &Address::new(bound)).await?.as_str().to_owned())
+        let deadline = crate::env::Env::system().after(config.request_timeout);
+        Ok(advertised(&config, &Address::new(bound), deadline).await?.as_str().to_owned())
     }
 
     #[tokio::test]

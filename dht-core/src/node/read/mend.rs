@@ -53,7 +53,7 @@ impl Node {
                     Mended::Yes => continue,
                     Mended::Stale => {
                         let context = format!("{} went over to another replica list meanwhile", peer.node_id);
-                        reading.failure = Some(Error::new(ErrorKind::Timeout, context));
+                        reading.failure = Some(Error::new(ErrorKind::Quorum, context));
                         if peer.boot != self.boot {
                             stale.entry(peer).or_default().push(reading.slot);
                         }

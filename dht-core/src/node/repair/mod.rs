@@ -23,9 +23,11 @@ pub(in crate::node) use pace::{Pace, carried_len};
 pub(in crate::node) use read_repair::Mended;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Node, Phase};
+use crate::error::{Error, ErrorKind};
 use crate::wire::message::Request;
 
 /// Between two passes while something is left to do.
@@ -117,29 +119,39 @@ pub(crate) async fn sweep(node: Arc<Node>) {
     }
 }
 
-/// Stops the node when its disk has taken nothing for half as long as deletions are kept. Until then it answers reads with what
-/// it has; after that the others begin to forget what was deleted meanwhile, of which it has the values, and its place is
-/// better filled by another.
+/// Stops the node when others have sent it what its failed disk does not take, half as long ago as deletions are kept. Until
+/// then it answers reads with what it has; later the others forget what was deleted meanwhile, of which it has the values.
+/// Nodes whose disks have all failed send each other nothing, and go on answering.
 pub(crate) async fn stop_without_disk(node: Arc<Node>) {
-    let mut failing_since = None;
+    let grace = node.ring().config.tombstone_grace;
     loop {
-        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD)).await;
-        let alone = node.state().members.others().next().is_none();
-        if node.store.healthy() || alone {
-            failing_since = None;
+        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD.min(grace / 8))).await;
+        let missed_at_ms = node.missed_at_ms.load(Relaxed);
+        let lacks = missed_at_ms > 0 && !node.store.healthy();
+        if !lacks || node.life.phase() != Phase::Active {
             continue;
         }
-        let now = node.env.now();
-        if now >= *failing_since.get_or_insert(now) + node.ring().config.tombstone_grace / 2 {
-            log!(node, error, "the disk takes nothing, and others begin to forget what it missed; stopping");
+        let lacking = Duration::from_millis(node.env.uptime_ms().saturating_sub(missed_at_ms));
+        if lacking >= grace / 2 {
+            let why = "its disk takes nothing, and others are about to forget the deletions that it has missed";
+            log!(node, error, "{why}; stopping");
             // Not one of the node's own tasks: those end with it.
-            tokio::spawn(async move { node.shut_down(Phase::Stopped).await });
+            tokio::spawn(async move { node.stop_by_itself(Error::new(ErrorKind::Storage, why)).await });
             return;
         }
     }
 }
 
 impl Node {
+    /// What came from elsewhere is not kept, for that reason.
+    pub(in crate::node) fn note_missed(&self, error: &Error) {
+        if error.kind() == ErrorKind::Storage {
+            let now_ms = self.env.uptime_ms().max(1);
+            // What was missed first counts.
+            let _ = self.missed_at_ms.compare_exchange(0, now_ms, Relaxed, Relaxed);
+        }
+    }
+
     /// One look at everything; true if something is left that another pass may finish.
     async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
         if self.is_client() || self.life.phase().ended() {

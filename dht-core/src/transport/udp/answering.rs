@@ -34,17 +34,20 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
     // One byte more shows what is too long.
     let mut buffer = [0; DATAGRAM_MAX + 1];
-    // Since when datagrams are taken in without there being none, and without others having had their turn.
-    let mut since = shared.env.now();
-    let mut alone_since = since;
+    // Since when datagrams are taken in without there being none, and without others having had their turn; the clock is looked
+    // at once for each.
+    let mut now = shared.env.now();
+    let (mut since, mut alone_since) = (now, now);
     loop {
         match socket.try_recv_from(&mut buffer) {
             Ok((len, from)) => {
-                shared.take(from, buffer.get_mut(..len).unwrap_or_default(), since);
+                shared.take(from, buffer.get_mut(..len).unwrap_or_default(), Came { since, now });
+                now = shared.env.now();
                 // Others get their turn.
-                if shared.env.now().saturating_duration_since(alone_since) > SLICE {
+                if now.saturating_duration_since(alone_since) > SLICE {
                     tokio::task::yield_now().await;
-                    alone_since = shared.env.now();
+                    now = shared.env.now();
+                    alone_since = now;
                 }
             }
             Err(error) if error.kind() == WouldBlock => {
@@ -52,8 +55,8 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
                     event!(warn, %error, "cannot wait for datagrams");
                     tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
                 }
-                since = shared.env.now();
-                alone_since = since;
+                now = shared.env.now();
+                (since, alone_since) = (now, now);
             }
             // Some systems say so of what was sent before. Whoever sent it finds out by itself.
             Err(error) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {}
@@ -64,6 +67,13 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
             }
         }
     }
+}
+
+/// When a datagram came in, and the first of those that were taken in together.
+#[derive(Clone, Copy)]
+struct Came {
+    since: Instant,
+    now: Instant,
 }
 
 /// Forgets what is old for as long as the transport lives.
@@ -128,8 +138,7 @@ struct Ticket {
 }
 
 impl Shared {
-    /// A datagram, one of those that came in since `since`.
-    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &mut [u8], since: Instant) {
+    fn take(self: &Arc<Self>, from: SocketAddr, datagram: &mut [u8], came: Came) {
         self.counters.bytes_received(datagram.len());
         let opened = self.open(from, datagram);
         let read = opened.and_then(|(seal, plain)| self.format.decode(plain).map(|read| (seal, read)));
@@ -144,7 +153,7 @@ impl Shared {
         match header.kind {
             PacketKind::Introduce => {
                 if self.service().is_some() {
-                    self.offer(&link, &header);
+                    self.offer(&link, &header, came.now);
                 }
             }
             PacketKind::Offer => match (SessionId::decode(payload), self.peers.from(from)) {
@@ -152,14 +161,13 @@ impl Shared {
                     self.blame(from, Misbehaviour::Malformed);
                     self.malformed(from, &"an offer of another length");
                 }
-                (Some(session), Some(peer)) => drop(peer.offered(link, &header, session, self.env.now())),
+                (Some(session), Some(peer)) => drop(peer.offered(link, &header, session, came.now)),
                 (Some(_), None) => {}
             },
-            PacketKind::Request => self.request(link, header, payload, since),
-            PacketKind::OneWay => self.one_way(&link, &header, payload),
+            PacketKind::Request => self.request(link, header, payload, came),
+            PacketKind::OneWay => self.one_way(&link, &header, payload, came.now),
             PacketKind::Reply | PacketKind::Working | PacketKind::TooLarge | PacketKind::Lost => {
-                let expected =
-                    self.peers.from(from).is_some_and(|peer| peer.answered(&header, payload, self.env.now()));
+                let expected = self.peers.from(from).is_some_and(|peer| peer.answered(&header, payload, came.now));
                 if expected && header.kind != PacketKind::Working {
                     self.counters.message_received();
                 }
@@ -191,11 +199,11 @@ impl Shared {
 
     /// Gives whoever is at that address a session, unless it wants too many. Never longer than what it answers: see
     /// `ASKING_LEN_MIN`.
-    fn offer(&self, link: &Link, header: &Header) {
+    fn offer(&self, link: &Link, header: &Header, now: Instant) {
         let may = {
             // A bucket is valid in every state, so a poisoned lock loses nothing.
             let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-            arrivals.take(source_of(link.address.ip()), self.env.now())
+            arrivals.take(source_of(link.address.ip()), now)
         };
         if !may {
             return self.blame(link.address, Misbehaviour::Flood);
@@ -208,12 +216,12 @@ impl Shared {
         self.transmit(link, &header, &session.encode(), false);
     }
 
-    fn request(self: &Arc<Self>, from: Link, header: Header, payload: &[u8], since: Instant) {
+    fn request(self: &Arc<Self>, from: Link, header: Header, payload: &[u8], came: Came) {
         let Some(service) = self.service() else { return };
-        let arrival = self.sessions().arrived(from.address, &header, self.env.now());
+        let arrival = self.sessions().arrived(from.address, &header, came.now);
         let again = |kind, payload: &[u8]| self.transmit(&from, &header.answered(kind), payload, false);
         match arrival {
-            Arrival::Fresh => self.carry_out(from, header, payload, service, since),
+            Arrival::Fresh => self.carry_out(from, header, payload, service, came),
             Arrival::Crowded => {
                 self.counters.message_received();
                 Ticket::new(self, from, header)
@@ -224,7 +232,7 @@ impl Shared {
             Arrival::Answered(Answered::Large(..)) => again(PacketKind::TooLarge, &[]),
             Arrival::Forgotten => again(PacketKind::Lost, &[]),
             Arrival::Late => {}
-            Arrival::Unknown => self.offer(&from, &header),
+            Arrival::Unknown => self.offer(&from, &header, came.now),
         }
     }
 
@@ -234,7 +242,7 @@ impl Shared {
         header: Header,
         payload: &[u8],
         service: Arc<dyn Service>,
-        since: Instant,
+        Came { since, now }: Came,
     ) {
         self.counters.message_received();
         let source = from.address;
@@ -257,7 +265,6 @@ impl Shared {
         if call.head.deadline_ms == 0 || header.left_ms < call.head.deadline_ms {
             call.head.deadline_ms = header.left_ms;
         }
-        let now = self.env.now();
         let turn = Turn { arrived: now, deadline_ms: header.left_ms, class: call.body.class(), len: payload.len() };
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
             return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
@@ -295,14 +302,14 @@ impl Shared {
         });
     }
 
-    fn one_way(self: &Arc<Self>, link: &Link, header: &Header, payload: &[u8]) {
+    fn one_way(self: &Arc<Self>, link: &Link, header: &Header, payload: &[u8], now: Instant) {
         let Some(service) = self.service() else { return };
         let from = link.address;
-        let first = self.sessions().one_way(from, header, self.env.now());
+        let first = self.sessions().one_way(from, header, now);
         match first {
             Some(true) => self.counters.message_received(),
             Some(false) => return,
-            None => return self.offer(link, header),
+            None => return self.offer(link, header, now),
         }
         let call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,

@@ -74,6 +74,7 @@ async fn stop_and_leave_are_final_and_idempotent() {
     everything_says_stopped(&stopped).await;
     stopped.stop().await;
     stopped.leave(SOON).await.unwrap();
+    assert!(stopped.ended().await.is_none(), "it was told to");
 
     let left = start(named("left")).await;
     left.put("k", &1).await.unwrap();

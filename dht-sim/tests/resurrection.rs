@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use dht_core::Config;
+use dht_core::{Config, Dht};
 use dht_sim::{Nodes, World};
 
 mod common;
+mod held;
+
+use held::{Gate, Start};
 
 const SECOND: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(30);
@@ -95,5 +98,50 @@ fn what_was_deleted_stays_deleted_while_somebody_catches_up_slowly() {
             assert_eq!(found, None, "key-{n}");
         }
         nodes.stop().await;
+    });
+}
+
+/// A replica misses deletions, and the repair that brings them takes longer than a grace, as it may when much is to be copied.
+#[test]
+fn what_a_replica_missed_is_remembered_until_it_has_it() {
+    common::calm(|world| async move {
+        let grace = 10 * SECOND;
+        let config = Config { slot_bits: 6, tombstone_grace: grace, ..Config::default() };
+        let mut nodes: Vec<Dht> = Vec::new();
+        let gates: Vec<_> = (0..3).map(|_| std::sync::Arc::<Gate>::default()).collect();
+        for (number, gate) in gates.iter().enumerate() {
+            let seeds: &[usize] = if number == 0 { &[] } else { &[0] };
+            let start = Start { gate: gate.clone(), ..Start::new(&world, &config, seeds) };
+            nodes.push(start.node(number).await.expect("it joins"));
+        }
+        for n in 0..KEYS {
+            nodes[0].put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        // Those who joined are no reason any more to keep deletions longer.
+        tokio::time::sleep(90 * SECOND).await;
+        gates.iter().for_each(|gate| gate.close());
+        world.network().cut(&world.address(0), &world.address(2));
+        world.network().cut(&world.address(1), &world.address(2));
+        let mut deleted = Vec::new();
+        for n in 0..KEYS {
+            let owner = nodes[0].locate(format!("key-{n}")).expect("it runs")[0].id.clone();
+            if owner != nodes[2].node_id() && deleted.len() < 10 {
+                assert!(nodes[0].delete(format!("key-{n}")).await.expect("two of three can"));
+                deleted.push(n);
+            }
+        }
+        world.network().heal();
+        tokio::time::sleep(4 * grace).await;
+        gates.iter().for_each(|gate| gate.open());
+        tokio::time::sleep(60 * SECOND).await;
+        for n in deleted {
+            for node in &nodes {
+                let found = node.get::<usize>(format!("key-{n}")).await.expect("it serves");
+                assert_eq!(found, None, "key-{n} was deleted");
+            }
+        }
+        for node in nodes {
+            node.stop().await;
+        }
     });
 }

@@ -12,17 +12,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::join::{Refusal, Welcome, final_for_join};
-use super::peers::Peer;
-use super::{Known, Node, Phase, Ring, State};
+use super::{Node, Phase, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
 use crate::ring::view::{RingView, positions_of};
 use crate::wire::facts::Facts;
-use crate::wire::message::{Request, Response};
 
-/// Members that are asked at a time what they found on their disks.
-const LIVES_MAX: usize = 64;
 /// How long a node waits for one with a smaller node_id, which returns too, to form the ring.
 const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
 
@@ -210,57 +206,6 @@ impl Node {
         let counts = own.state == NodeState::Active && !self.outdated.load(Relaxed);
         let lagging = counts.then(|| former.lagging.iter().copied().collect());
         Some(Reunion::new(self.node_id.clone(), view, usize::from(config.replication_factor), lagging))
-    }
-
-    /// In a ring that comes back nobody judges what is left before all that are there have told each other what they have on
-    /// their disks of each other: older backups show by it, and nodes without which the ring went on. Returns those (by boot)
-    /// that did not answer.
-    pub(super) async fn compare_last_lives(&self) -> BTreeSet<u64> {
-        let others: Vec<NodeRecord> = {
-            let state = self.state();
-            let there = |r: &&NodeRecord| r.present() && r.verdict == Verdict::Alive;
-            let fresh = |r: &&NodeRecord| there(r) && !state.lives_compared.contains(&r.boot);
-            state.members.others().map(Known::record).filter(fresh).take(LIVES_MAX).cloned().collect()
-        };
-        let own = self.former.as_ref().and_then(|former| former.own.as_ref());
-        let deadline = self.env.now() + self.config.request_timeout / 4;
-        let tell = |record: NodeRecord| async move {
-            let known = self.former_record(&record.node_id).into_iter().chain(own).cloned().collect();
-            let tell = Request::LastLife { records: known };
-            let answer = self.call(&Peer::from(&record), tell, deadline, 0).await;
-            (record, answer)
-        };
-        let mut silent = BTreeSet::new();
-        for (NodeRecord { boot, node_id, address, .. }, answer) in
-            futures_util::future::join_all(others.into_iter().map(tell)).await
-        {
-            match answer {
-                Ok(Response::LastLife { records }) => {
-                    self.judge_last_life(&records);
-                    self.state().lives_compared.insert(boot);
-                }
-                // A release that does not know the question has nothing to say; it hears what would show an older backup.
-                Err(error) if error.kind() == ErrorKind::Unsupported => {
-                    let records = self.former_record(&node_id).cloned().into_iter().collect();
-                    self.tell(&address, Request::Ping { boot: 0, records });
-                    self.state().lives_compared.insert(boot);
-                }
-                _ => {
-                    silent.insert(boot);
-                }
-            }
-        }
-        silent
-    }
-
-    /// All that were there when this node's last life ended have come back and told what they have of it. Else what this node
-    /// alone has kept is not known to be all.
-    pub(super) fn company_has_told(&self, state: &State) -> bool {
-        let told = |record: &NodeRecord| {
-            let now = state.members.get(&record.node_id).map(|known| known.record().boot);
-            now.is_some_and(|boot| state.lives_compared.contains(&boot))
-        };
-        self.former.iter().flat_map(|former| &former.others).filter(|r| r.present()).all(told)
     }
 }
 

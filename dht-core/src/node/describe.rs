@@ -143,12 +143,6 @@ impl Node {
         }
     }
 
-    /// Joined, of one view with the next node, and all own slots caught up.
-    pub(crate) fn ready(&self) -> bool {
-        let joined = self.life.phase() == Phase::Active;
-        joined && self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty()
-    }
-
     pub(crate) fn statistics(&self) -> Statistics {
         let stats = &self.stats;
         let traffic = self.transport.traffic();

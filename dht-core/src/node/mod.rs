@@ -16,6 +16,7 @@ mod claims;
 mod come_back;
 mod coordinator;
 mod describe;
+mod end;
 mod fingers;
 mod follow;
 mod followed;
@@ -23,6 +24,7 @@ mod formed;
 mod gossip;
 mod inspect;
 mod join;
+mod last_life;
 mod leave;
 mod let_in;
 mod lines;
@@ -32,6 +34,7 @@ mod names;
 mod news;
 mod outbox;
 mod owners;
+mod ownership;
 mod parts;
 mod peers;
 mod phase;
@@ -42,6 +45,7 @@ mod progress;
 mod quorum;
 mod read;
 mod readable;
+mod ready;
 mod recent;
 mod rectify;
 mod relay;
@@ -55,25 +59,26 @@ mod serve;
 mod sight;
 mod snapshot;
 mod stabilize;
+mod state;
 mod tasks;
 mod trace;
 mod unwind;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
+pub(crate) use end::stopped;
 pub(crate) use follow::{Trace, What, hex as trace_hex};
 pub(crate) use followed::{Named, trace_span};
 pub use formed::FormedRing;
 pub use inspect::{Inspection, Pointers};
 pub(crate) use peers::Peer;
 pub(crate) use phase::Phase;
+use state::State;
 
 use crate::config::{Config, Consistency};
 use crate::data::hlc::Hlc;
@@ -83,14 +88,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Listening;
 use crate::ring::hash::KeyHasher;
 use crate::ring::id::{Id, IdSpace};
-use crate::ring::list::{SlotTable, Switch};
+use crate::ring::list::Switch;
 use crate::ring::members::{Known, Members};
 use crate::ring::params::{RingConfig, RingParams};
 use crate::ring::record::{Address, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::shared::SharedRing;
 use crate::ring::slot::{Slot, SlotSpace};
 use crate::ring::view::RingView;
-use crate::ring::vnode::{Pointer, VNode};
+use crate::ring::vnode::Pointer;
 use crate::stats::Stats;
 use crate::store::Store;
 use crate::transport::{Service, Transport};
@@ -163,40 +168,6 @@ pub(crate) struct Node {
     itself: Weak<Self>,
 }
 
-/// What changes together.
-struct State {
-    members: Members,
-    table: SlotTable,
-    vnodes: Vec<VNode>,
-    fingers: fingers::Fingers,
-    news: news::News,
-    admission: admission::Admission,
-    /// These have let this node in and wait to hear that it has caught up.
-    admitted_by: BTreeSet<peers::Peer>,
-    /// This node has entered its lists and not told them yet that it has caught up.
-    admitted: bool,
-    /// Slots in which a replica missed a write that this node knows of.
-    dirty: BTreeSet<Slot>,
-    /// In this pass of the repair some store had no room.
-    no_room: bool,
-    local_health: probe::LocalHealth,
-    mass_loss: mass_loss::MassLoss,
-    /// Deaths that others tell of, until they are looked at.
-    claims: claims::Claims,
-    graves: repair::Graves,
-    /// Slots that others should hold and that cannot be let go: since when, or when they were last brought up to date, and how
-    /// often.
-    renewed: BTreeMap<Slot, (Instant, usize)>,
-    /// What others should hold, and who is known to have it.
-    offers: BTreeMap<Slot, repair::Offer>,
-    /// Members (by boot) that have told, in a ring that comes back, what they found on their disks.
-    lives_compared: BTreeSet<u64>,
-    /// Nodes with a probe under way.
-    probing: BTreeSet<NodeId>,
-    /// "host:port" texts that were joined through, configured or explicit.
-    seeds: Vec<String>,
-}
-
 /// Which ring this node is in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ring {
@@ -251,30 +222,9 @@ impl Node {
         let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());
         members.share(parts.shared);
         members.limit(config.max_table_nodes);
-        let vnodes = members.own_positions().iter().map(|&id| VNode::new(id)).collect();
         let view = members.view();
         let stats = Stats::new(config.enable_metrics);
-        let state = State {
-            members,
-            table: SlotTable::default(),
-            vnodes,
-            fingers: fingers::Fingers::new(ids),
-            news: news::News::default(),
-            admission: admission::Admission::default(),
-            admitted_by: BTreeSet::new(),
-            admitted: false,
-            dirty: BTreeSet::new(),
-            no_room: false,
-            local_health: probe::LocalHealth::default(),
-            mass_loss: mass_loss::MassLoss::default(),
-            claims: claims::Claims::default(),
-            graves: repair::Graves::default(),
-            renewed: BTreeMap::new(),
-            offers: BTreeMap::new(),
-            lives_compared: BTreeSet::new(),
-            probing: BTreeSet::new(),
-            seeds: config.seeds.clone(),
-        };
+        let state = State::new(members, ids, config.seeds.clone());
         let node = Arc::new_cyclic(|itself| Self {
             itself: itself.clone(),
             _listening: Listening::new(config.enable_logging),
@@ -348,48 +298,6 @@ impl Node {
             self.tasks.spawn(remember::remember(self.clone()));
             self.tasks.spawn(repair::stop_without_disk(self.clone()));
         }
-    }
-
-    /// Ends all tasks and the transport, without a goodbye: to the ring, a crash. Idempotent.
-    pub(crate) async fn shut_down(&self, last: Phase) {
-        if self.store.persistent()
-            && let Some(facts) = self.facts()
-        {
-            // Closing waits for it.
-            drop(self.store.remember(facts.encode()));
-        }
-        self.life.enter(last);
-        // Calls that wait for others have nothing to wait for any more.
-        self.progress.step();
-        self.tasks.abort();
-        self.transport.close().await;
-        let closed = self.store.close();
-        if !closed.is_ready() && tokio::time::timeout(CLOSE_MAX, closed.wait()).await.is_err() {
-            log!(self, warn, "the disk is slow: its last writes go on");
-        }
-    }
-
-    /// As `shut_down`, for a reason of the node's own.
-    async fn stop_by_itself(&self, reason: Error) {
-        // The first reason counts.
-        let _ = self.stopped_for.set(reason);
-        self.shut_down(Phase::Stopped).await;
-    }
-
-    /// What calls are told when the node has ended.
-    pub(crate) fn ended_error(&self) -> Error {
-        match self.stopped_for.get() {
-            Some(reason) => {
-                Error::new(ErrorKind::Stopped, format!("this node has stopped: {reason}")).with_source(reason.clone())
-            }
-            None => stopped(),
-        }
-    }
-
-    /// Waits for the node's end; why, if nobody told it to end.
-    pub(crate) async fn has_ended(&self) -> Option<Error> {
-        self.life.wait_for(Phase::ended).await;
-        self.stopped_for.get().cloned()
     }
 
     /// A handle for a task of its own; `None` while the node is being dropped.
@@ -478,31 +386,6 @@ impl Node {
         self.progress.step();
     }
 
-    /// Left or stopped.
-    pub(crate) fn ended(&self) -> bool {
-        self.life.phase().ended()
-    }
-
-    /// Waits until this node is joined, caught up, and of one view with the next node on the ring.
-    pub(crate) async fn wait_ready(self: &Arc<Self>, deadline: Instant) -> Result<()> {
-        loop {
-            let seen = self.progress.seen();
-            if self.ended() {
-                return Err(stopped());
-            }
-            if self.ready() && self.agrees_with_neighbours(deadline).await {
-                return Ok(());
-            }
-            let now = self.env.now();
-            if now >= deadline {
-                let health = self.health();
-                let context = format!("not ready: joined {}, handed over {}", health.joined, health.handed_over);
-                return Err(Error::new(ErrorKind::Timeout, context));
-            }
-            self.progress.since(seen, deadline.min(now + READY_LOOK)).await;
-        }
-    }
-
     /// The fast path of one read at level one: from memory, if this node is a caught-up replica. `None`: ask others.
     #[inline]
     pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Record>>> {
@@ -520,30 +403,6 @@ impl Node {
             found => Some(found),
         }
     }
-
-    /// Waits until this node is in a ring, at most until `deadline`.
-    pub(crate) async fn joined_by(&self, deadline: Instant) -> Result<()> {
-        if self.life.phase().serves() {
-            return Ok(());
-        }
-        let settled = self.life.wait_for(|phase| phase.serves() || phase.ended());
-        match tokio::time::timeout_at(deadline, settled).await {
-            Ok(phase) if phase.serves() => Ok(()),
-            Ok(_) => Err(stopped()),
-            Err(_) => Err(Error::new(ErrorKind::NotJoined, "this node is in no ring yet")),
-        }
-    }
-}
-
-/// How long a stop waits for the disk.
-const CLOSE_MAX: std::time::Duration = std::time::Duration::from_millis(800);
-
-/// Between two looks of `wait_ready` at what no event tells of.
-const READY_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
-
-/// The error of every call after the end of a node.
-pub(crate) fn stopped() -> Error {
-    Error::new(ErrorKind::Stopped, "this node was stopped or has left; start a new one")
 }
 
 /// Clocks that are further apart are not followed.

@@ -3,21 +3,6 @@
 use super::{Node, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::NodeRecord;
-use crate::ring::vnode::VNode;
-
-impl State {
-    /// Knows nobody but this node any more, and has lost nobody: it is about to enter another ring, or a ring of its own.
-    pub(super) fn forget_others(&mut self) {
-        self.members.forget_others();
-        self.mass_loss.clear();
-        self.reset_vnodes();
-    }
-
-    /// Chord's pointers of our positions, all of them unknown.
-    pub(super) fn reset_vnodes(&mut self) {
-        self.vnodes = self.members.own_positions().iter().map(|&id| VNode::new(id)).collect();
-    }
-}
 
 impl Node {
     /// Chooses our positions for the ring as it is known, in which we must not be active. True if they changed: then

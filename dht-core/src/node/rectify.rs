@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::Node;
 use super::peers::Peer;
 use crate::ring::id::Id;
@@ -101,31 +99,5 @@ impl Node {
         let Some(peer) = peer else { return false };
         let ping = Request::Ping { boot: peer.boot, records: Vec::new() };
         self.call(&peer, ping, self.deadline_for_maintenance(), 0).await.is_ok()
-    }
-
-    /// The next and the previous node on the ring know the same nodes as this one.
-    pub(crate) async fn agrees_with_neighbours(&self, deadline: Instant) -> bool {
-        let view = self.view();
-        let neighbours: Vec<Peer> = {
-            let state = self.state();
-            let Some(id) = state.vnodes.first().map(|v| v.id) else { return true };
-            let Some(me) = view.member_index(&self.node_id) else { return false };
-            let next = view.distinct_after(id, Some(me), 1).first().copied();
-            let previous = view.distinct_before(id, me).copied();
-            next.into_iter().chain(previous).map(|p| Peer::from(view.member(p.member))).collect()
-        };
-        for peer in neighbours {
-            let until = deadline.min(self.deadline_for_maintenance());
-            let call = self.calling(Request::Ping { boot: peer.boot, records: Vec::new() }, until, 0);
-            match self.transport.call(&peer.address, call, until).await {
-                Ok(reply) if reply.head.view == self.view().fingerprint() => {}
-                Ok(reply) => {
-                    self.disagrees(&peer.node_id, reply.head.view);
-                    return false;
-                }
-                Err(_) => return false,
-            }
-        }
-        true
     }
 }

@@ -12,10 +12,9 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingParams;
-use crate::ring::record::{NodeId, NodeRecord, NodeState};
+use crate::ring::record::NodeState;
 use crate::store::Store;
 use crate::wire::facts::Facts;
-use crate::wire::message::Response;
 
 /// Between two writes of what is remembered.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -143,10 +142,6 @@ impl Node {
         (others != usize::MAX).then_some(others)
     }
 
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.outdated.load(Relaxed)
-    }
-
     /// The last ones, and the one by which the ring knew this node last, however many starts led nowhere since.
     fn boots(&self) -> Vec<u64> {
         let Some(former) = &self.former else { return vec![self.boot] };
@@ -161,55 +156,9 @@ impl Node {
         boots
     }
 
-    /// Looks for signs that this node lived later than its `data_dir` knows: then that is an older backup, and nothing in
-    /// it counts as kept.
-    pub(crate) fn look_for_later_life(&self, records: &[NodeRecord]) {
-        let Some(former) = &self.former else { return };
-        let later =
-            |r: &&NodeRecord| r.node_id == self.node_id && r.boot != self.boot && !former.boots.contains(&r.boot);
-        if records.iter().any(|r| later(&r)) && !self.outdated.swap(true, Relaxed) {
-            log!(self, warn, "data_dir is older than this node's last life: it is treated as new and catches up");
-            self.state().table.forget_last_life();
-        }
-    }
-
-    /// Others have found `records` on their disks: what they tell of this node's last life. If the ring has gone on without it,
-    /// or with a later life of it, what it kept is not all that there is.
-    pub(crate) fn judge_last_life(&self, records: &[NodeRecord]) {
-        self.look_for_later_life(records);
-        let Some(own) = self.former.as_ref().and_then(|former| former.own.as_ref()) else { return };
-        // What somebody remembers of an earlier life says nothing; a suspicion may have been refuted where nobody heard it, a
-        // death may not.
-        let went_on = |r: &NodeRecord| match r.boot == own.boot {
-            true => !r.present() && r.incarnation >= own.placed_at,
-            false => r.incarnation > own.incarnation,
-        };
-        let told = records.iter().any(|r| r.node_id == self.node_id && went_on(r)) && !planted!("last_life_trusted");
-        if told && !self.outlived.swap(true, Relaxed) {
-            log!(self, info, "the ring has gone on without this node before it was stopped: it catches up");
-            self.state().table.forget_last_life();
-        }
-    }
-
-    /// Answers `LastLife`.
-    pub(crate) fn serve_last_life(&self, records: &[NodeRecord]) -> Response {
-        self.judge_last_life(records);
-        let known = records.iter().filter_map(|r| self.former_record(&r.node_id));
-        Response::LastLife { records: known.cloned().collect() }
-    }
-
-    /// What this node kept counts for nothing when the ring comes back.
-    pub(super) fn is_outlived(&self) -> bool {
-        self.outlived.load(Relaxed)
-    }
-
     /// The positions that this node had in the ring that it is in now, which it keeps.
     pub(crate) fn keeps_positions(&self) -> bool {
         let former = self.former.as_ref().and_then(|former| former.ring.as_ref());
         former.is_some_and(|(id, _)| Some(*id) == self.ring().id)
-    }
-
-    pub(crate) fn former_record(&self, node_id: &NodeId) -> Option<&NodeRecord> {
-        self.former.as_ref()?.others.iter().find(|record| record.node_id == *node_id)
     }
 }

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::answers::{Answered, Answers, Parcel, Sent};
-use super::coordinator::{lost_slot, too_few};
+use super::coordinator::too_few;
 use super::follow::{What, outcome_of};
+use super::ownership::lost_slot;
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::{Tally, wanted};

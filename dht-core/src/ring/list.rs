@@ -11,6 +11,7 @@
 
 mod catch_up;
 mod change;
+mod former_owners;
 
 use std::sync::Arc;
 

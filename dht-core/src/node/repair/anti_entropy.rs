@@ -14,6 +14,7 @@ use crate::node::peers::Peer;
 use crate::ring::list::{ListId, SlotState, Standing};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
+use crate::ring::view::RingView;
 
 /// A slot being compared: its list, who else is in it, and who is known to be equal.
 struct Check {
@@ -57,6 +58,7 @@ impl Node {
             }
             left |= !in_sync;
         }
+        state.checking.clear();
         left
     }
 
@@ -65,12 +67,10 @@ impl Node {
         let replicas = self.replicas();
         let mut state = self.state();
         let dirty = std::mem::take(&mut state.dirty);
+        state.checking.clone_from(&dirty);
         let due = |s: &SlotState| s.readable() && (full || !s.in_sync);
         let mut slots: BTreeSet<Slot> = state.table.slots_where(due).into_iter().collect();
-        slots.retain(|slot| {
-            let first = view.replica_list(*slot, replicas).first().copied();
-            first.is_some_and(|m| view.member(m).boot == self.boot)
-        });
+        slots.retain(|slot| self.is_first(&view, *slot));
         let (now, later): (Vec<Slot>, Vec<Slot>) =
             dirty.iter().copied().partition(|slot| state.table.get(*slot).is_some_and(SlotState::readable));
         slots.extend(now);
@@ -132,16 +132,29 @@ impl Node {
         equal
     }
 
-    /// Slots that this node is first for and that do not have all their replicas, caught up and equal.
-    pub(crate) fn under_replicated_slots(&self) -> u64 {
+    /// The others of the lists in which, as far as this node knows, a replica lacks something that the others have.
+    pub(super) fn lacking_company(&self) -> BTreeSet<Peer> {
         let view = self.view();
         let replicas = self.replicas();
         let state = self.state();
-        let first = |slot: &Slot| {
-            let list = view.replica_list(*slot, replicas);
-            list.first().is_some_and(|m| view.member(*m).boot == self.boot)
-        };
-        let lacking = state.table.slots_where(|s| s.listed && !(s.in_sync && s.standing == Standing::CaughtUp));
-        lacking.iter().filter(|slot| first(slot) && view.members().len() > 1).count() as u64
+        let mut slots: BTreeSet<Slot> = state.table.slots_where(|s| s.listed && !s.in_sync).into_iter().collect();
+        slots.retain(|slot| self.is_first(&view, *slot));
+        slots.extend(state.dirty.iter().chain(&state.checking));
+        drop(state);
+        let members = slots.into_iter().flat_map(|slot| view.replica_list(slot, replicas));
+        let members: BTreeSet<u32> = members.collect();
+        members.into_iter().map(|m| Peer::from(view.member(m))).filter(|p| p.boot != self.boot).collect()
+    }
+
+    fn is_first(&self, view: &RingView, slot: Slot) -> bool {
+        view.replica_list(slot, self.replicas()).first().is_some_and(|m| view.member(*m).boot == self.boot)
+    }
+
+    /// Slots that this node is first for and that do not have all their replicas, caught up and equal.
+    pub(crate) fn under_replicated_slots(&self) -> u64 {
+        let view = self.view();
+        let lacks = |s: &SlotState| s.listed && !(s.in_sync && s.standing == Standing::CaughtUp);
+        let lacking = self.state().table.slots_where(lacks);
+        lacking.iter().filter(|slot| self.is_first(&view, **slot) && view.members().len() > 1).count() as u64
     }
 }

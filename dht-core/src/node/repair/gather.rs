@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::catch_up::{Needs, living};
+use super::catch_up::Needs;
+use super::give_up::living;
 use super::pace::SLICE;
 use crate::node::peers::Peer;
 use crate::node::{Node, State};

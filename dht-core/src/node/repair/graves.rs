@@ -56,15 +56,15 @@ fn may_return(known: &Known) -> bool {
     record.verdict == Verdict::Dead && record.state != NodeState::Left && record.vnodes > 0
 }
 
-/// Whether somebody may bring back what was deleted, and when that was last so: who is missing, who is joining, and who is a
-/// member again and asks for what it lacks.
+/// Whether somebody may bring back what was deleted, and when that was last so: who is missing, who is joining, who is a
+/// member again and asks for what it lacks, and who is known to have missed something.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Graves {
     seen_at: Option<Instant>,
 }
 
 impl Graves {
-    /// A member asks as one who has not caught up.
+    /// A member asks as one who has not caught up, or lacks something that others have.
     pub(in crate::node) fn somebody_catches_up(&mut self, now: Instant) {
         self.seen_at = Some(now);
     }

@@ -6,6 +6,7 @@ mod bring;
 mod catch_up;
 mod copy;
 mod gather;
+mod give_up;
 mod graves;
 mod hand_over;
 mod hold;
@@ -15,19 +16,22 @@ mod read_repair;
 mod reconcile;
 mod share;
 mod sift;
+mod sweep;
+mod without_disk;
 
 pub(crate) use copy::BATCH_BYTES;
 pub(in crate::node) use graves::{Graves, forgot};
 pub(in crate::node) use hand_over::Offer;
 pub(in crate::node) use pace::{Pace, carried_len};
 pub(in crate::node) use read_repair::Mended;
+pub(crate) use sweep::sweep;
+pub(crate) use without_disk::stop_without_disk;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Node, Phase};
-use crate::error::{Error, ErrorKind};
+use super::Node;
 use crate::wire::message::Request;
 
 /// Between two passes while something is left to do.
@@ -37,12 +41,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const PAUSE_HELD_MAX: Duration = Duration::from_secs(5);
 /// Between two comparisons of everything this node owns with its replicas.
 const FULL_PERIOD: Duration = Duration::from_secs(30);
-/// Between two looks for expired records and old tombstones: soon after they expired they take no memory and count no more.
-const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// Between two signs of a node that catches up: three of them may be lost (`graves.rs`, `RETURN_MAX`).
 const SIGN_PERIOD: Duration = Duration::from_secs(15);
-/// A look takes a twentieth of the time at most, however much there is to look at.
-const SWEEP_PART: u32 = 20;
 
 /// Repairs for life.
 pub(crate) async fn repair(node: Arc<Node>) {
@@ -74,84 +74,24 @@ pub(crate) async fn repair(node: Arc<Node>) {
     }
 }
 
-/// While this node catches up its sources hear so often enough, however long one copy takes: they keep deletions meanwhile.
+/// While this node catches up its sources hear so often enough, however long one copy takes, and while it knows of a replica that
+/// lacks something the others do: they keep deletions meanwhile.
 pub(crate) async fn tell_sources(node: Arc<Node>) {
+    // Before the first deletion that somebody missed may be forgotten.
+    let period = SIGN_PERIOD.min(node.ring().config.tombstone_grace / 4);
     loop {
-        tokio::time::sleep(node.env.jittered(SIGN_PERIOD)).await;
-        for peer in node.sources() {
+        tokio::time::sleep(node.env.jittered(period)).await;
+        let lacking = node.lacking_company();
+        if !lacking.is_empty() {
+            node.state().graves.somebody_catches_up(node.env.now());
+        }
+        for peer in node.sources().into_iter().chain(lacking).collect::<BTreeSet<_>>() {
             node.tell(&peer.address, Request::Compare { items: Vec::new(), catching_up: true, durable: false });
         }
     }
 }
 
-/// Gives memory back, for life.
-pub(crate) async fn sweep(node: Arc<Node>) {
-    let mut pause = SWEEP_PERIOD;
-    loop {
-        tokio::time::sleep(node.env.jittered(pause)).await;
-        let mut worked = Duration::ZERO;
-        let now_ms = node.env.wall_ms();
-        let grace = node.ring().config.tombstone_grace;
-        let age_min = {
-            let mut state = node.state();
-            let super::State { members, graves, .. } = &mut *state;
-            graves.age_min(members, grace, node.env.now())
-        };
-        let age_min_ms = if planted!("tombstone_early") { 0 } else { age_min.as_millis() as u64 };
-        // A slot at a time, so that calls get their turn between two of them.
-        for slot in node.store.occupied().unwrap_or_default() {
-            let begun = node.env.now();
-            let swept = node.store.sweep(slot, now_ms, now_ms.saturating_sub(age_min_ms));
-            worked += node.env.now() - begun;
-            match swept {
-                Ok(dropped) => node.stats.expirations.add(dropped),
-                Err(error) => {
-                    // One damaged record says nothing of the slots behind it.
-                    log!(node, warn, ?slot, %error, "a sweep failed");
-                    if !node.store.healthy() {
-                        break;
-                    }
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-        pause = SWEEP_PERIOD.max(worked * SWEEP_PART);
-    }
-}
-
-/// Stops the node when others have sent it what its failed disk does not take, half as long ago as deletions are kept. Until
-/// then it answers reads with what it has; later the others forget what was deleted meanwhile, of which it has the values.
-/// Nodes whose disks have all failed send each other nothing, and go on answering.
-pub(crate) async fn stop_without_disk(node: Arc<Node>) {
-    let grace = node.ring().config.tombstone_grace;
-    loop {
-        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD.min(grace / 8))).await;
-        let missed_at_ms = node.missed_at_ms.load(Relaxed);
-        let lacks = missed_at_ms > 0 && !node.store.healthy();
-        if !lacks || node.life.phase() != Phase::Active {
-            continue;
-        }
-        let lacking = Duration::from_millis(node.env.uptime_ms().saturating_sub(missed_at_ms));
-        if lacking >= grace / 2 {
-            let why = "its disk takes nothing, and others are about to forget the deletions that it has missed";
-            log!(node, error, "{why}; stopping");
-            // Not one of the node's own tasks: those end with it.
-            tokio::spawn(async move { node.stop_by_itself(Error::new(ErrorKind::Storage, why)).await });
-            return;
-        }
-    }
-}
-
 impl Node {
-    /// What came from elsewhere is not kept, for that reason.
-    pub(in crate::node) fn note_missed(&self, error: &Error) {
-        if error.kind() == ErrorKind::Storage {
-            let now_ms = self.env.uptime_ms().max(1);
-            // What was missed first counts.
-            let _ = self.missed_at_ms.compare_exchange(0, now_ms, Relaxed, Relaxed);
-        }
-    }
-
     /// One look at everything; true if something is left that another pass may finish.
     async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
         if self.is_client() || self.life.phase().ended() {

@@ -1,0 +1,43 @@
+//! A node whose disk failed goes on answering, but not for so long that it would bring deleted values back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::sweep::SWEEP_PERIOD;
+use crate::error::{Error, ErrorKind};
+use crate::node::{Node, Phase};
+
+/// Stops the node when others have sent it what its failed disk does not take, half as long ago as deletions are kept. Until
+/// then it answers reads with what it has; later the others forget what was deleted meanwhile, of which it has the values.
+/// Nodes whose disks have all failed send each other nothing, and go on answering.
+pub(crate) async fn stop_without_disk(node: Arc<Node>) {
+    let grace = node.ring().config.tombstone_grace;
+    loop {
+        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD.min(grace / 8))).await;
+        let missed_at_ms = node.missed_at_ms.load(Relaxed);
+        let lacks = missed_at_ms > 0 && !node.store.healthy();
+        if !lacks || node.life.phase() != Phase::Active {
+            continue;
+        }
+        let lacking = Duration::from_millis(node.env.uptime_ms().saturating_sub(missed_at_ms));
+        if lacking >= grace / 2 {
+            let why = "its disk takes nothing, and others are about to forget the deletions that it has missed";
+            log!(node, error, "{why}; stopping");
+            // Not one of the node's own tasks: those end with it.
+            tokio::spawn(async move { node.stop_by_itself(Error::new(ErrorKind::Storage, why)).await });
+            return;
+        }
+    }
+}
+
+impl Node {
+    /// What came from elsewhere is not kept, for that reason.
+    pub(in crate::node) fn note_missed(&self, error: &Error) {
+        if error.kind() == ErrorKind::Storage {
+            let now_ms = self.env.uptime_ms().max(1);
+            // What was missed first counts.
+            let _ = self.missed_at_ms.compare_exchange(0, now_ms, Relaxed, Relaxed);
+        }
+    }
+}

@@ -132,17 +132,20 @@ impl Node {
         equal
     }
 
-    /// The others of the lists in which, as far as this node knows, a replica lacks something that the others have.
-    pub(super) fn lacking_company(&self) -> BTreeSet<Peer> {
+    /// Slots of which this node knows that a replica lacks something that the others have.
+    pub(super) fn lacking(&self) -> BTreeSet<Slot> {
         let view = self.view();
-        let replicas = self.replicas();
         let state = self.state();
         let mut slots: BTreeSet<Slot> = state.table.slots_where(|s| s.listed && !s.in_sync).into_iter().collect();
         slots.retain(|slot| self.is_first(&view, *slot));
         slots.extend(state.dirty.iter().chain(&state.checking));
-        drop(state);
-        let members = slots.into_iter().flat_map(|slot| view.replica_list(slot, replicas));
-        let members: BTreeSet<u32> = members.collect();
+        slots
+    }
+
+    /// The others of the lists of those.
+    pub(super) fn company_in(&self, slots: impl Iterator<Item = Slot>) -> BTreeSet<Peer> {
+        let view = self.view();
+        let members: BTreeSet<u32> = slots.flat_map(|slot| view.replica_list(slot, self.replicas())).collect();
         members.into_iter().map(|m| Peer::from(view.member(m))).filter(|p| p.boot != self.boot).collect()
     }
 

@@ -74,18 +74,21 @@ pub(crate) async fn repair(node: Arc<Node>) {
     }
 }
 
-/// While this node catches up its sources hear so often enough, however long one copy takes, and while it knows of a replica that
-/// lacks something the others do: they keep deletions meanwhile.
+/// While this node catches up its sources hear so often enough, however long one copy takes, and so do those of a list in which a
+/// replica has lacked something since the last look: they keep deletions meanwhile. What is made good at once is told to nobody.
 pub(crate) async fn tell_sources(node: Arc<Node>) {
-    // Before the first deletion that somebody missed may be forgotten.
+    // Before the first deletion that somebody missed may be forgotten it was looked at twice.
     let period = SIGN_PERIOD.min(node.ring().config.tombstone_grace / 4);
+    let mut before = BTreeSet::new();
     loop {
         tokio::time::sleep(node.env.jittered(period)).await;
-        let lacking = node.lacking_company();
-        if !lacking.is_empty() {
+        let lacking = node.lacking();
+        let late = node.company_in(lacking.intersection(&before).copied());
+        before = lacking;
+        if !late.is_empty() {
             node.state().graves.somebody_catches_up(node.env.now());
         }
-        for peer in node.sources().into_iter().chain(lacking).collect::<BTreeSet<_>>() {
+        for peer in node.sources().into_iter().chain(late).collect::<BTreeSet<_>>() {
             node.tell(&peer.address, Request::Compare { items: Vec::new(), catching_up: true, durable: false });
         }
     }

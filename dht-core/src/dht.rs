@@ -145,6 +145,8 @@ impl Dht {
             node.found();
             return Ok(started);
         }
+        // What came before may have taken the time: a ring that refuses this node shall still be heard.
+        let deadline = deadline.max(node.env.now() + node.config.request_timeout / 4);
         if let Err(error) = node.enter(deadline).await {
             node.shut_down(Phase::Stopped).await;
             return Err(error);

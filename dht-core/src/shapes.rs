@@ -205,7 +205,8 @@ pub struct Health {
     pub under_replicated_slots: u64,
     /// Bytes that it still has to hand over.
     pub bytes_to_go: u64,
-    /// The store takes writes. A node with company whose disk takes none stops after half a `tombstone_grace`.
+    /// The store takes writes. A node whose disk takes none stops half a `tombstone_grace` after it first
+    /// refused what another sent.
     pub storage_ok: bool,
 }
 

@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyFloat, PyInt};
 use crate::answers::{PutOutcome, Versioned};
 use crate::arguments::{Key, Level, Seconds, Timeout, get_options, put_options};
 use crate::calls::operate;
-use crate::errors::refused;
+use crate::errors::{is_wrong_format, refused};
 use crate::node::Node;
 use crate::values::{decoded, encoded};
 
@@ -169,7 +169,11 @@ impl Swap {
 
 fn swap(py: Python<'_>, swap: dht_core::Swap) -> PyResult<Py<PyAny>> {
     // JSON that Python has no value for, such as half of a surrogate pair, is no failure of the call: `found` tells that it is there.
-    let value = swap.value.as_ref().and_then(|value| decoded(py, value).ok()).unwrap_or_else(|| py.None());
+    let value = match swap.value.as_ref().map(|value| decoded(py, value)) {
+        Some(Err(error)) if is_wrong_format(py, &error) => py.None(),
+        Some(decoded) => decoded?,
+        None => py.None(),
+    };
     let version = swap.version.map(|version| version.to_string());
     let made = Swap { swapped: swap.swapped, version, value, found: swap.value.is_some() };
     Ok(Py::new(py, made)?.into_any())

@@ -26,6 +26,11 @@ pub(crate) fn refused(py: Python<'_>, kind: ErrorKind, text: &str) -> PyErr {
     made(py, kind, text, false)
 }
 
+/// It says that a value is of another format than the one asked for.
+pub(crate) fn is_wrong_format(py: Python<'_>, error: &PyErr) -> bool {
+    error.get_type(py).name().is_ok_and(|name| name == "WrongFormat")
+}
+
 /// `KeyNotFound` of a key.
 #[cold]
 pub(crate) fn not_found(py: Python<'_>, key: &Bound<'_, PyAny>) -> PyErr {

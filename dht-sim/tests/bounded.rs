@@ -7,6 +7,7 @@ mod held;
 use std::time::Duration;
 
 use common::calm;
+use dht_core::store::Store;
 use dht_core::{Config, Consistency, Dht, ErrorKind, Eviction, GetOptions, PutOptions, Statistics};
 use dht_sim::World;
 use held::{Start, keys_of, pass, ring};
@@ -127,6 +128,43 @@ fn a_full_replica_hears_of_deletions_in_time() {
             left += usize::from(nodes[1].get_bytes(key, GetOptions::default()).await.expect("it serves").is_some());
         }
         assert_eq!(left, 60 - deleted, "what was deleted stays so");
+    });
+}
+
+/// A replica without room differs from the others for as long as it has none. It lacks no deletion, and is no reason to keep any.
+#[test]
+fn a_full_replica_does_not_make_others_keep_deletions() {
+    calm(|world| async move {
+        let grace = 10 * SECOND;
+        let small = Config { tombstone_grace: grace, ..config(Eviction::Reject) };
+        let roomy = Config { max_memory: None, ..small.clone() };
+        let first = Start::new(&world, &roomy, &[]);
+        let store = first.store.clone();
+        let mut nodes = vec![first.node(0).await.expect("it founds a ring")];
+        for (number, config) in [(1, &roomy), (2, &small)] {
+            let node = Start::new(&world, config, &[0]).node(number).await.expect("it joins");
+            node.wait_ready(60 * SECOND).await.expect("it catches up");
+            nodes.push(node);
+        }
+        let keys = keys_of(&nodes[0], &nodes[0], 170);
+        for (n, key) in keys.iter().enumerate() {
+            let value = vec![7; if n < 20 { 10 } else { 50_000 }];
+            nodes[0].put_bytes(key, value, level(Consistency::Quorum)).await.expect("two have room");
+        }
+        // Those who joined are no reason any more.
+        pass(90 * SECOND).await;
+        assert!(stats(&nodes[0]).under_replicated_slots > 0, "it is full");
+        for key in &keys[..20] {
+            assert!(nodes[0].delete(key).await.expect("it serves"));
+        }
+        let kept = || {
+            let slots = store.occupied().expect("memory").into_iter();
+            slots.map(|slot| store.versions(slot).expect("memory").len()).sum::<usize>()
+        };
+        assert_eq!(kept(), 170);
+        pass(5 * grace).await;
+        assert_eq!(kept(), 150, "the deletions are forgotten");
+        assert!(stats(&nodes[0]).under_replicated_slots > 0, "and it is still full");
     });
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::join::{Refusal, Welcome, final_for_join};
+use super::names::Named;
 use super::{Node, Phase, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
@@ -19,8 +20,8 @@ use crate::ring::reunion::Reunion;
 use crate::ring::view::{RingView, positions_of};
 use crate::wire::facts::Facts;
 
-/// How long a node waits for one with a smaller node_id, which returns too, to form the ring.
-const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
+/// How long a node waits for one with a smaller node_id, which returns too, to form the ring, and for names of seeds.
+pub(super) const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
 
 /// What those answered that a node which returns has asked.
 #[derive(Default)]
@@ -63,10 +64,11 @@ impl Node {
     pub(super) async fn come_back_once(
         self: &Arc<Self>,
         former: &Facts,
-        seeds: &[Address],
+        named: &Named,
         own: &[Address],
         deadline: Instant,
     ) -> Result<()> {
+        let seeds = &named.addresses;
         let mut heard = self.ask_company(former, seeds, own, deadline).await;
         // Who was silent then may have been started since, and be about to form the ring.
         if heard.is_nobody() && self.gives_way_to(former, &heard).is_none() {
@@ -87,6 +89,10 @@ impl Node {
         if let Some(first) = self.gives_way_to(former, &heard) {
             let context = format!("{first} returns too and is to form the ring again");
             return Err(Error::new(ErrorKind::NotJoined, context));
+        }
+        // Behind a name that is not told yet the ring may be.
+        if let Some(late) = named.late.clone().filter(|_| self.env.uptime() < GIVE_WAY_MAX) {
+            return Err(late);
         }
         let _way_in = self.first_way_in()?;
         self.form_again(former);

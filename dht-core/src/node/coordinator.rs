@@ -15,7 +15,7 @@ use super::peers::Peer;
 use super::prepare::{Prepared, Seen};
 use super::replicate::{Superseded, Write};
 use super::serve::Slots;
-use super::{Node, Phase, shown, stopped};
+use super::{Node, Phase, shown};
 use crate::config::Consistency;
 use crate::data::record::{KeyDigest, OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
@@ -190,7 +190,7 @@ impl Node {
                 Entry::Free(place) => places.push(place),
                 Entry::Wait(turn) => match tokio::time::timeout_at(deadline, turn).await {
                     Ok(Ok(place)) => places.push(place),
-                    Ok(Err(_)) => return Err(stopped()),
+                    Ok(Err(_)) => return Err(self.ended_error()),
                     Err(_) => {
                         let context = "other operations of the same key took all the time";
                         return Err(Error::new(ErrorKind::Timeout, context));

@@ -9,6 +9,8 @@ use futures_util::future::join;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::come_back::GIVE_WAY_MAX;
+use super::names::Named;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingConfig;
@@ -130,7 +132,8 @@ impl Node {
         let deadline = self.env.now() + self.config.request_timeout;
         if let Some(former) = self.former_company() {
             // Those that were there are as good to ask as the seeds.
-            return self.come_back_once(former, &named.unwrap_or_default().addresses, &own, deadline).await;
+            let known = named.unwrap_or_else(|error| Named { addresses: Vec::new(), late: Some(error) });
+            return self.come_back_once(former, &known, &own, deadline).await;
         }
         let mut named = named?;
         match self.welcome(&named.addresses, &own, deadline).await {
@@ -140,10 +143,11 @@ impl Node {
             }
             Err(Refusal { error, ring, .. }) => {
                 // Of one whose name is not known yet nobody can say that it is silent.
-                let silent =
-                    named.late.is_none() && matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 // A ring that does not take this node is there nevertheless.
                 let alone = self.former_solitude().is_some();
+                // Who was alone before does not wait for it for ever.
+                let known = named.late.is_none() || alone && self.env.uptime() >= GIVE_WAY_MAX;
+                let silent = known && matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::InvalidArgument);
                 let goes_on = alone || !self.is_client() && self.is_first_of(seeds, &named.addresses, &own);
                 if silent && ring.is_none() && goes_on {
                     let _way_in = self.first_way_in()?;
@@ -252,7 +256,7 @@ impl Node {
                     });
                     return match tokio::time::timeout_at(deadline, told).await {
                         Ok(Ok(joined)) => joined,
-                        Ok(Err(_)) => Err(super::stopped()),
+                        Ok(Err(_)) => Err(self.ended_error()),
                         Err(_) => {
                             let context = "still joining: the copy of our slots goes on";
                             Err(Error::new(ErrorKind::Timeout, context).unknown_outcome())
@@ -262,7 +266,7 @@ impl Node {
                 Err(Refusal { error, .. }) => error,
             };
             if self.life.phase().ended() {
-                return Err(super::stopped());
+                return Err(self.ended_error());
             }
             let passing = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Overloaded);
             let retry = passing && self.env.now() + pause < found_by;

@@ -15,12 +15,12 @@ use tokio::time::Instant;
 
 pub(super) use self::mend::Behind;
 use self::reading::{Reading, Stage};
+use super::Node;
 use super::calls::Calls;
 use super::follow::{What, outcome_of};
 use super::parts::parts;
 use super::peers::Peer;
 use super::quorum::wanted;
-use super::{Node, stopped};
 use crate::config::Consistency;
 use crate::data::record::{Record, Version};
 use crate::error::{Error, ErrorKind, Result};
@@ -97,7 +97,7 @@ impl Node {
                 let _ = self.sync_by(&peer, &slots, deadline).await;
             }
             if self.life.phase().ended() {
-                return readings.iter().map(|_| Err(stopped())).collect();
+                return readings.iter().map(|_| Err(self.ended_error())).collect();
             }
             let now = self.env.now();
             if now >= deadline {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::peers::Peer;
-use super::{Node, Phase, stopped};
+use super::{Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wire::message::Request;
 
@@ -22,7 +22,7 @@ impl Node {
         let settled = self.life.wait_for(|phase| phase.serves() || phase.ended());
         match tokio::time::timeout_at(deadline, settled).await {
             Ok(phase) if phase.serves() => Ok(()),
-            Ok(_) => Err(stopped()),
+            Ok(_) => Err(self.ended_error()),
             Err(_) => Err(Error::new(ErrorKind::NotJoined, "this node is in no ring yet")),
         }
     }
@@ -32,7 +32,7 @@ impl Node {
         loop {
             let seen = self.progress.seen();
             if self.ended() {
-                return Err(stopped());
+                return Err(self.ended_error());
             }
             if self.ready() && self.agrees_with_neighbours(deadline).await {
                 return Ok(());

@@ -377,6 +377,8 @@ impl Node {
             return;
         }
         let mut state = self.state();
+        // That may have been a deletion.
+        state.only_room.remove(&slot);
         if state.dirty.insert(slot) {
             self.repair_wanted.notify_one();
         }

@@ -35,6 +35,10 @@ pub(super) struct State {
     pub(super) dirty: BTreeSet<Slot>,
     /// Those of them that are being compared.
     pub(super) checking: BTreeSet<Slot>,
+    /// Slots, and by boot the others, that differ only by what one of both has no room for: deletions need none.
+    pub(super) no_room_for: BTreeSet<(Slot, u64)>,
+    /// Slots that differ by nothing else.
+    pub(super) only_room: BTreeSet<Slot>,
     /// In this pass of the repair some store had no room.
     pub(super) no_room: bool,
     pub(super) local_health: LocalHealth,
@@ -70,6 +74,8 @@ impl State {
             admitted: false,
             dirty: BTreeSet::new(),
             checking: BTreeSet::new(),
+            no_room_for: BTreeSet::new(),
+            only_room: BTreeSet::new(),
             no_room: false,
             local_health: LocalHealth::default(),
             mass_loss: MassLoss::default(),

@@ -3,8 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -53,7 +52,10 @@ pub(crate) async fn advertised(config: &Config, bound: &Address, deadline: Insta
     if !bound.ip().is_unspecified() {
         return Ok(Address::new(&bound.to_string()));
     }
-    let ip = source_towards(&config.seeds, bound, deadline).await.map_err(|e| {
+    // Where there are several seeds, half of the time is for what is to be done with them.
+    let half = config.request_timeout / 2;
+    let soon = if config.seeds.len() > 1 { deadline.checked_sub(half).unwrap_or(deadline) } else { deadline };
+    let ip = source_towards(&config.seeds, bound, soon).await.map_err(|e| {
         let context = format!("address = {:?}: no address to advertise was found ({e}); set advertise", config.address);
         Error::new(ErrorKind::Address, context)
     })?;
@@ -69,16 +71,14 @@ async fn in_time<T>(deadline: Instant, looked_up: impl Future<Output = io::Resul
 /// Addresses that are nobody's (documentation, RFC 5737 and RFC 3849): nothing is sent there.
 const ELSEWHERE: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];
 
-/// The source address of a datagram to the first seed that there is a way to, without sending any. Seeds that are no names are
-/// known at once, and names are looked up together: one that is not told by `deadline` holds up none.
+/// The source address of a datagram to the first seed that there is a way to, without sending any. They are looked up together,
+/// and one that is not told by `deadline` is passed over.
 async fn source_towards(seeds: &[String], bound: SocketAddr, deadline: Instant) -> io::Result<IpAddr> {
     if seeds.is_empty() {
         return Ok(source_towards_others(bound).await);
     }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut sources: FuturesUnordered<_> =
-        seeds.iter().map(|seed| in_time(deadline, source_towards_one(seed, bound))).collect();
-    while let Some(source) = sources.next().await {
+    for source in join_all(seeds.iter().map(|seed| in_time(deadline, source_towards_one(seed, bound)))).await {
         match source {
             Ok(source) => return Ok(source),
             Err(error) => last = error,

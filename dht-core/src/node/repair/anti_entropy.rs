@@ -53,6 +53,12 @@ impl Node {
         for (slot, check) in checks {
             let in_sync = check.equal == check.others;
             state.table.set_in_sync(slot, check.list, in_sync);
+            let mut lacking = check.others.difference(&check.equal);
+            if !in_sync && lacking.all(|peer| state.no_room_for.contains(&(slot, peer.boot))) {
+                state.only_room.insert(slot);
+            } else {
+                state.only_room.remove(&slot);
+            }
             if !in_sync {
                 state.dirty.insert(slot);
             }
@@ -68,6 +74,7 @@ impl Node {
         let mut state = self.state();
         let dirty = std::mem::take(&mut state.dirty);
         state.checking.clone_from(&dirty);
+        state.no_room_for.clear();
         let due = |s: &SlotState| s.readable() && (full || !s.in_sync);
         let mut slots: BTreeSet<Slot> = state.table.slots_where(due).into_iter().collect();
         slots.retain(|slot| self.is_first(&view, *slot));
@@ -134,12 +141,15 @@ impl Node {
 
     /// Slots of which this node knows that a replica lacks something that the others have.
     pub(super) fn lacking(&self) -> BTreeSet<Slot> {
+        let (differing, missed, only_room) = {
+            let state = self.state();
+            let differing = state.table.slots_where(|s| s.listed && !s.in_sync);
+            let missed: Vec<Slot> = state.dirty.iter().chain(&state.checking).copied().collect();
+            (differing, missed, state.only_room.clone())
+        };
         let view = self.view();
-        let state = self.state();
-        let mut slots: BTreeSet<Slot> = state.table.slots_where(|s| s.listed && !s.in_sync).into_iter().collect();
-        slots.retain(|slot| self.is_first(&view, *slot));
-        slots.extend(state.dirty.iter().chain(&state.checking));
-        slots
+        let differing = differing.into_iter().filter(|slot| self.is_first(&view, *slot));
+        differing.chain(missed).filter(|slot| !only_room.contains(slot)).collect()
     }
 
     /// The others of the lists of those.

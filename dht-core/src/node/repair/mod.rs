@@ -77,10 +77,11 @@ pub(crate) async fn repair(node: Arc<Node>) {
 /// While this node catches up its sources hear so often enough, however long one copy takes, and so do those of a list in which a
 /// replica has lacked something since the last look: they keep deletions meanwhile. What is made good at once is told to nobody.
 pub(crate) async fn tell_sources(node: Arc<Node>) {
-    // Before the first deletion that somebody missed may be forgotten it was looked at twice.
-    let period = SIGN_PERIOD.min(node.ring().config.tombstone_grace / 4);
     let mut before = BTreeSet::new();
     loop {
+        // Before the first deletion that somebody missed may be forgotten it was looked at twice.
+        let grace = node.ring().config.tombstone_grace;
+        let period = (grace / 4).clamp(PAUSE_MIN, SIGN_PERIOD);
         tokio::time::sleep(node.env.jittered(period)).await;
         let lacking = node.lacking();
         let late = node.company_in(lacking.intersection(&before).copied());

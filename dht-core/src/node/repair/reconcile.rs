@@ -127,6 +127,9 @@ impl Node {
                 Ok(false) => left.push(slot),
                 Err(error) => {
                     self.note_busy(&error, &[slot]);
+                    if error.kind() == ErrorKind::MemoryFull {
+                        self.state().no_room_for.insert((slot, peer.boot));
+                    }
                     log!(self, debug, peer = %peer.node_id, ?slot, %error, "not reconciled yet");
                 }
             }

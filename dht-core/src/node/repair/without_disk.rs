@@ -8,16 +8,21 @@ use super::sweep::SWEEP_PERIOD;
 use crate::error::{Error, ErrorKind};
 use crate::node::{Node, Phase};
 
+/// Between two looks at least.
+const LOOK_MIN: Duration = Duration::from_millis(25);
+
 /// Stops the node when others have sent it what its failed disk does not take, half as long ago as deletions are kept. Until
 /// then it answers reads with what it has; later the others forget what was deleted meanwhile, of which it has the values.
 /// Nodes whose disks have all failed send each other nothing, and go on answering.
 pub(crate) async fn stop_without_disk(node: Arc<Node>) {
-    let grace = node.ring().config.tombstone_grace;
     loop {
-        tokio::time::sleep(node.env.jittered(SWEEP_PERIOD.min(grace / 8))).await;
+        // That of the ring, which may be another one by now.
+        let grace = node.ring().config.tombstone_grace;
+        tokio::time::sleep(node.env.jittered((grace / 8).clamp(LOOK_MIN, SWEEP_PERIOD))).await;
         let missed_at_ms = node.missed_at_ms.load(Relaxed);
-        let lacks = missed_at_ms > 0 && !node.store.healthy();
-        if !lacks || node.life.phase() != Phase::Active {
+        // Where nobody else has what it has, nobody has anything to forget either.
+        let needed = node.replicas() < 2 || node.state().members.others().next().is_none();
+        if missed_at_ms == 0 || needed || node.life.phase() != Phase::Active {
             continue;
         }
         let lacking = Duration::from_millis(node.env.uptime_ms().saturating_sub(missed_at_ms));
@@ -32,9 +37,9 @@ pub(crate) async fn stop_without_disk(node: Arc<Node>) {
 }
 
 impl Node {
-    /// What came from elsewhere is not kept, for that reason.
+    /// What came from elsewhere is not kept, for that reason; a damaged record is no failed disk.
     pub(in crate::node) fn note_missed(&self, error: &Error) {
-        if error.kind() == ErrorKind::Storage {
+        if error.kind() == ErrorKind::Storage && !self.store.healthy() {
             let now_ms = self.env.uptime_ms().max(1);
             // What was missed first counts.
             let _ = self.missed_at_ms.compare_exchange(0, now_ms, Relaxed, Relaxed);

@@ -15,10 +15,10 @@ use super::thread;
 use crate::config::Consistency;
 use crate::data::record::Record;
 use crate::error::{Error, ErrorKind, Result};
+use crate::node::Node;
 use crate::node::parts::parts;
 use crate::node::peers::Peer;
 use crate::node::quorum::wanted;
-use crate::node::{Node, stopped};
 use crate::ring::list::ListId;
 use crate::ring::slot::Slot;
 use crate::shapes::RestoreInfo;
@@ -95,7 +95,7 @@ impl Node {
                 return Ok(all.iter().filter(|r| r.superseded).count() as u64);
             }
             if self.ended() {
-                return Err(stopped());
+                return Err(self.ended_error());
             }
             let failure = failure.unwrap_or_else(|| Error::new(ErrorKind::NotJoined, "no replica is known"));
             let now = self.env.now();

@@ -64,6 +64,7 @@ pub(super) async fn read(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
                 event!(warn, %error, "cannot receive datagrams");
                 shared.counters.network_error();
                 tokio::time::sleep(shared.env.jittered(RECEIVE_PAUSE)).await;
+                now = shared.env.now();
             }
         }
     }

@@ -29,7 +29,7 @@ const SEEN: &[(&str, &str, u64)] = &[
     ("forget_graveyard", "small_rings", 137),
     ("no_exchange", "small_rings", 107),
     ("joiner_forgotten", "histories_full", 4),
-    ("ack_early", "histories_calm", 152),
+    ("ack_early", "histories_calm", 154),
     ("no_line", "histories_calm", 98),
     ("retry_forgotten", "histories_calm", 75),
     ("hand_over_blind", "histories_full", 1),

@@ -233,15 +233,26 @@ impl<L: Load> Run<L> {
         }
     }
 
+    /// All members died while the others were on their way to them: there is no ring any more, and an operator founds one.
+    async fn found_anew(&mut self) -> Result<(), String> {
+        let number = self.nodes.running().first().map(|(number, _)| *number).ok_or("no node runs")?;
+        self.load.abandon(number);
+        self.nodes.crash(number, Crash::Process).await;
+        let founder = self.nodes.start(number, &[]).await;
+        let founder = founder.map_err(|error| format!("node {number} founds no ring: {error}"))?;
+        self.load.start(number, founder);
+        Ok(())
+    }
+
     /// Whoever was told only of nodes that are gone by now is told anew, as an operator would.
     async fn take_in_the_lost(&mut self) -> Result<(), String> {
         tokio::time::sleep(LOST).await;
-        let running = self.nodes.running();
         let lost = |dht: &Dht| !dht.inspect().active;
-        let members: Vec<&Dht> = running.iter().map(|(_, dht)| dht).filter(|dht| !lost(dht)).collect();
-        if members.is_empty() {
-            return Err("no node is active".to_owned());
+        if self.nodes.running().iter().all(|(_, dht)| lost(dht)) {
+            self.found_anew().await?;
         }
+        let running = self.nodes.running();
+        let members: Vec<&Dht> = running.iter().map(|(_, dht)| dht).filter(|dht| !lost(dht)).collect();
         for (number, dht) in running.iter().filter(|(_, dht)| lost(dht)) {
             let seeds = dht.seeds();
             let up = |seed: &String| self.world.network().is_up(&Address::new(seed)) && *seed != dht.address();

@@ -29,9 +29,6 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 const SLOT_BITS: u8 = 6;
-/// To form, and to heal after each fault.
-/// Re-replication may be held for a minute of it: a few crashes one after the other are the loss of many nodes at once.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two tries to start a node that was refused: its former self may not be known as dead yet.
 const AGAIN: Duration = Duration::from_millis(500);
 const TRIES_MAX: usize = 60;
@@ -95,7 +92,7 @@ impl Run {
             self.world.note(&format!("{event:?}"));
             self.apply(event).await?;
             // The next fault finds a ring that has healed of this one.
-            self.nodes.settled(PATIENCE).await?;
+            self.nodes.settled(self.plan.patience()).await?;
             let pause = Duration::from_millis(self.world.env().random_below(1_000) as u64);
             tokio::time::sleep(pause).await;
         }
@@ -106,7 +103,7 @@ impl Run {
         });
         self.clients.book().in_time(pauses.max().unwrap_or_default())?;
         self.world.network().configure(|config| *config = NetworkConfig::default());
-        self.checker.rest(PATIENCE, Duration::ZERO).await?;
+        self.checker.rest(self.plan.patience(), Duration::ZERO).await?;
         // Before anything is read, which would mend it.
         let forgetful = self.plan.tombstone_grace.is_some();
         let offset_ms = if self.plan.skewed { OFFSET_MS } else { 0 };
@@ -142,7 +139,7 @@ impl Run {
         }
         self.nodes.start(0, &[]).await.map_err(text)?;
         self.nodes.start_together(1..self.plan.nodes, &[0]).await.map_err(text)?;
-        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+        self.checker.rest(self.plan.patience(), Duration::ZERO).await.map(drop)
     }
 
     async fn fill(&self) -> Result<(), String> {
@@ -187,7 +184,10 @@ impl Run {
                 let number = self.victim().await?;
                 let leaver = self.nodes.take(number);
                 // Calls under way end as such of a node that has ended.
-                leaver.leave(PATIENCE).await.map_err(|error| format!("node {number} does not leave: {error}"))?;
+                leaver
+                    .leave(self.plan.patience())
+                    .await
+                    .map_err(|error| format!("node {number} does not leave: {error}"))?;
                 self.clients.abandon(number);
             }
             Event::Pause(duration) => {
@@ -226,7 +226,7 @@ impl Run {
                     self.nodes.take(*number).stop().await;
                     self.clients.abandon(*number);
                     self.given_up(*number).await;
-                    self.nodes.settled(PATIENCE).await?;
+                    self.nodes.settled(self.plan.patience()).await?;
                 }
                 self.come_back(all, down, None).await?;
             }
@@ -239,7 +239,7 @@ impl Run {
                 self.nodes.crash(number, Crash::Process).await;
                 disk.set_failing(false);
                 self.start(number).await?;
-                self.checker.rest(PATIENCE, Duration::ZERO).await?;
+                self.checker.rest(self.plan.patience(), Duration::ZERO).await?;
             }
         }
         Ok(())
@@ -273,7 +273,7 @@ impl Run {
         }
         self.start(number).await?;
         // Everybody knows of its new life.
-        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+        self.checker.rest(self.plan.patience(), Duration::ZERO).await.map(drop)
     }
 
     /// All are started again, each at some time within `down`; the first to be there dies `again`, soon or when all are.
@@ -304,7 +304,7 @@ impl Run {
                 starts.spawn(async move { (number, start.await) });
             }
         }
-        self.checker.rest(PATIENCE, Duration::ZERO).await.map(drop)
+        self.checker.rest(self.plan.patience(), Duration::ZERO).await.map(drop)
     }
 
     /// Starts node `number` as a service manager does: again until it is in.
@@ -354,7 +354,7 @@ impl Run {
     async fn victim(&mut self) -> Result<usize, String> {
         while self.running().len() < NODES_MIN {
             self.joins().await?;
-            self.nodes.settled(PATIENCE).await?;
+            self.nodes.settled(self.plan.patience()).await?;
         }
         let running = self.running();
         Ok(running[self.world.env().random_below(running.len())])

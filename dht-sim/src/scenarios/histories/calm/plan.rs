@@ -22,6 +22,12 @@ pub(super) const BALLAST_LEN: usize = 4 << 10;
 /// `repair_rate` of runs with such values: a node copies for seconds.
 const SLOW: u64 = 1 << 16;
 
+/// To form, and to heal after each fault: re-replication may be held for a minute of it, since a few crashes one after the other
+/// are the loss of many nodes at once.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The same where a node may have to copy a few megabytes at that rate, deletions that are kept for long among them.
+const SLOW_PATIENCE: Duration = Duration::from_secs(400);
+
 /// One run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -154,6 +160,11 @@ impl Plan {
             },
             false => Clock::default(),
         }
+    }
+
+    /// How long the ring may take to heal.
+    pub(super) fn patience(&self) -> Duration {
+        if self.ballast > 0 { SLOW_PATIENCE } else { PATIENCE }
     }
 
     /// No two clocks differ by more.

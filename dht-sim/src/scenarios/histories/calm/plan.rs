@@ -88,7 +88,8 @@ impl Dice<'_> {
     /// A service manager's moment, an operator's minute, or, where deletions are remembered for less, longer than that.
     fn down(&self, plan: &Plan) -> Duration {
         match self.below(10) {
-            0 if plan.tombstone_grace.is_some() => self.ms(170_000, 200_000),
+            // Above 21 graces, and long enough below 24 to catch up: where others are missing too it does not return empty.
+            0 if plan.tombstone_grace.is_some() && plan.ballast == 0 => self.ms(172_000, 180_000),
             0..5 => self.ms(0, 300),
             _ => self.ms(300, 8_000),
         }

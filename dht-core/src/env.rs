@@ -76,6 +76,12 @@ impl Env {
         after(self.now(), patience)
     }
 
+    /// When half of the time until `deadline` is over.
+    pub(crate) fn halfway(&self, deadline: Instant) -> Instant {
+        let now = self.now();
+        now + deadline.saturating_duration_since(now) / 2
+    }
+
     /// Time since this environment was made: since the node started.
     pub fn uptime(&self) -> Duration {
         self.now() - self.0.started

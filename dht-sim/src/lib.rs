@@ -37,6 +37,10 @@ pub mod tables;
 pub mod trace;
 pub mod world;
 
+/// Of all programs and tests: nearly all that a simulated node costs is small pieces that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use disk::{Disk, DiskStore};
 pub use network::{Crash, Latency, NetworkConfig, SimNetwork, SimTransport};
 pub use nodes::{Clock, Nodes};

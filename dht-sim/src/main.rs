@@ -13,10 +13,6 @@ use dht_sim::{Failure, Setup, Summary, run, scenarios};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// Nearly all that a simulated node costs is small pieces that come and go.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const USAGE: &str = "usage: dht-sim --scenario NAME [--seed FIRST] [--seeds COUNT] [--jobs COUNT] [--keep-going] [--quiet] \
                      [--tail LINES] [--notes] [--trace] [--log]";
 

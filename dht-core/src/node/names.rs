@@ -43,8 +43,7 @@ impl Node {
     /// # Errors
     /// If none is known: `Unreachable` if the name service has not answered for one, else `Address`.
     pub(super) async fn resolve_all(&self, endpoints: &[String], deadline: Instant) -> Result<Named> {
-        let now = self.env.now();
-        let half = now + deadline.saturating_duration_since(now) / 2;
+        let half = self.env.halfway(deadline);
         let mut found: Vec<Option<Result<Vec<Address>>>> = endpoints.iter().map(|_| None).collect();
         let ask = async |(at, endpoint)| (at, self.transport.resolve(endpoint).await);
         let mut asked: FuturesUnordered<_> = endpoints.iter().map(String::as_str).enumerate().map(ask).collect();
@@ -74,10 +73,9 @@ impl Node {
     pub(super) async fn own_addresses(&self, deadline: Instant) -> Vec<Address> {
         let mut own = vec![self.address.clone()];
         if self.address.as_str().parse::<SocketAddr>().is_err() {
-            let now = self.env.now();
-            let half = now + deadline.saturating_duration_since(now) / 2;
             // A name that does not resolve here may do so for others.
-            own.extend(self.resolve(self.address.as_str(), half).await.unwrap_or_default());
+            let found = self.resolve(self.address.as_str(), self.env.halfway(deadline)).await;
+            own.extend(found.unwrap_or_default());
         }
         own
     }

@@ -274,7 +274,7 @@ impl Node {
                     }
                     Some(peer) => {
                         let until = match slow {
-                            true => node.env.now() + deadline.saturating_duration_since(node.env.now()) / 2,
+                            true => node.env.halfway(deadline),
                             false => node.attempt_deadline(peer, deadline),
                         };
                         node.call_as(peer, Request::Fetch { items }, until, 0, what).await

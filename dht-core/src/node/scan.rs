@@ -270,7 +270,7 @@ impl Node {
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut rest: VecDeque<(KeyDigest, SmallVec<[Bytes; 1]>)> = keys.into_iter().collect();
         let (mut done, mut count) = (from.after, 1);
-        let half = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 2;
+        let half = self.env.halfway(deadline);
         // As many as make a page, however large their values are and however far the replicas.
         'page: while !rest.is_empty() && (done == from.after || self.env.now() < half) {
             let some: Vec<(u32, Bytes)> =

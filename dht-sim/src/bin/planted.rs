@@ -9,10 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dht_core::planted::{CHORD, DATA, OPEN, RING, plant};
 use dht_sim::{Setup, scenarios};
 
-/// Nearly all that a simulated node costs is small pieces that come and go.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Seeds for one bug.
 const SEEDS: u64 = 500;
 /// Seeds without a bug: that the checkers do not cry wolf.

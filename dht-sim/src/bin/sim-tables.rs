@@ -4,10 +4,6 @@ use std::process::ExitCode;
 
 use dht_sim::tables::{self, Table};
 
-/// Nearly all that a simulated node costs is small pieces that come and go.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let chosen: Option<Vec<&Table>> = match words.first() {

@@ -54,7 +54,9 @@ impl Node {
             let in_sync = check.equal == check.others;
             state.table.set_in_sync(slot, check.list, in_sync);
             let mut lacking = check.others.difference(&check.equal);
-            if !in_sync && lacking.all(|peer| state.no_room_for.contains(&(slot, peer.boot))) {
+            // What was missed during the pass may be a deletion.
+            let missed = state.dirty.contains(&slot);
+            if !in_sync && !missed && lacking.all(|peer| state.no_room_for.contains(&(slot, peer.boot))) {
                 state.only_room.insert(slot);
             } else {
                 state.only_room.remove(&slot);

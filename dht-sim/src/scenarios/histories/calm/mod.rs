@@ -286,10 +286,7 @@ impl Run {
         let mut starts = JoinSet::new();
         for (wait, number) in waits {
             sleep_until(begin + Duration::from_millis(wait)).await;
-            // Whoever was there; nobody of them may be up yet.
-            let seeds: Vec<usize> = all.iter().copied().filter(|other| *other != number).take(3).collect();
-            let start = self.nodes.launch(number, &seeds);
-            starts.spawn(async move { (number, start.await) });
+            starts.spawn(self.launch_again(number, &all));
         }
         while let Some(started) = starts.join_next().await {
             let (number, started) = started.map_err(|error| format!("a start panicked: {error}"))?;
@@ -299,12 +296,21 @@ impl Run {
                 tokio::time::sleep(Duration::from_millis(self.world.env().random_below(within) as u64)).await;
                 self.clients.abandon(number);
                 self.nodes.crash(number, crash).await;
-                let seeds: Vec<usize> = all.iter().copied().filter(|other| *other != number).take(3).collect();
-                let start = self.nodes.launch(number, &seeds);
-                starts.spawn(async move { (number, start.await) });
+                starts.spawn(self.launch_again(number, &all));
             }
         }
         self.checker.rest(self.plan.patience(), Duration::ZERO).await.map(drop)
+    }
+
+    /// Starts one of `all`, which seeks some of the others; nobody of them may be up yet.
+    fn launch_again(
+        &mut self,
+        number: usize,
+        all: &[usize],
+    ) -> impl Future<Output = (usize, Result<Dht, Error>)> + Send + use<> {
+        let seeds: Vec<usize> = all.iter().copied().filter(|other| *other != number).take(3).collect();
+        let start = self.nodes.launch(number, &seeds);
+        async move { (number, start.await) }
     }
 
     /// Starts node `number` as a service manager does: again until it is in.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Consistency;
 use crate::data::finite::has_unwritable_float;
 use crate::data::number::Number;
-use crate::data::record::{Format, Record, Value, Version};
+use crate::data::record::{Content, Format, Value, Version};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::no_result;
@@ -154,12 +154,13 @@ impl Value {
 }
 
 /// The live value of a record as callers see it.
-pub(crate) fn versioned(record: Record, env: &Env) -> Option<Versioned<Value>> {
-    if !record.lives(|| env.wall_ms()) {
+pub(crate) fn versioned(content: impl Into<Content>, env: &Env) -> Option<Versioned<Value>> {
+    let content = content.into();
+    if !content.lives(|| env.wall_ms()) {
         return None;
     }
-    let expires_at = (record.expires_at_ms != 0).then(|| record.expires_at_ms as f64 / 1000.0);
-    Some(Versioned { value: record.value?, version: record.version, expires_at })
+    let expires_at = (content.expires_at_ms != 0).then(|| content.expires_at_ms as f64 / 1000.0);
+    Some(Versioned { value: content.value?, version: content.version, expires_at })
 }
 
 /// A ttl in whole milliseconds, at least 1. More than nine thousand years are as good as for ever, and cannot be told to others.

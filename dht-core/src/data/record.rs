@@ -145,12 +145,12 @@ impl Record {
     /// as the rest of a read.
     #[inline]
     pub(crate) fn lives(&self, now_ms: impl FnOnce() -> u64) -> bool {
-        self.value.is_some() && (self.expires_at_ms == 0 || !self.expired(now_ms()))
+        self.value.is_some() && !expired(self.expires_at_ms, now_ms)
     }
 
     /// An expired record is a tombstone from that instant.
     pub(crate) fn expired(&self, now_ms: u64) -> bool {
-        self.expires_at_ms != 0 && self.expires_at_ms <= now_ms && !planted!("expired_lives")
+        expired(self.expires_at_ms, || now_ms)
     }
 
     /// Bytes of key and value.
@@ -161,6 +161,35 @@ impl Record {
     pub(crate) fn digest(&self) -> KeyDigest {
         KeyDigest::of(self.map, &self.key)
     }
+}
+
+/// What a reader wants of a record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// `None` is a tombstone.
+    pub(crate) value: Option<Value>,
+    pub(crate) version: Version,
+    /// Unix milliseconds; 0 never.
+    pub(crate) expires_at_ms: u64,
+}
+
+impl Content {
+    /// As [`Record::lives`].
+    #[inline]
+    pub(crate) fn lives(&self, now_ms: impl FnOnce() -> u64) -> bool {
+        self.value.is_some() && !expired(self.expires_at_ms, now_ms)
+    }
+}
+
+impl From<Record> for Content {
+    fn from(Record { value, version, expires_at_ms, .. }: Record) -> Self {
+        Self { value, version, expires_at_ms }
+    }
+}
+
+#[inline]
+fn expired(expires_at_ms: u64, now_ms: impl FnOnce() -> u64) -> bool {
+    expires_at_ms != 0 && expires_at_ms <= now_ms() && !planted!("expired_lives")
 }
 
 /// 128-bit digest of a key inside its slot: what replicas exchange instead of the key when they compare.

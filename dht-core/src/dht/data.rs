@@ -113,6 +113,11 @@ impl Dht {
         if let Some(found) = self.get_from_memory(key, options) {
             return found;
         }
+        // Boxed: the way through the ring is a future of kilobytes, by which every read would be larger, and be moved.
+        Box::pin(self.get_from_ring(key, options)).await
+    }
+
+    async fn get_from_ring(&self, key: &[u8], options: GetOptions) -> Result<Option<Versioned<Value>>> {
         let node = self.node()?;
         let begun = node.env.now();
         let level = options.consistency.unwrap_or(node.config.consistency);
@@ -141,7 +146,7 @@ impl Dht {
         let count = node.stats.stands_for();
         let begun = (count > 0).then(|| node.env.now());
         let found = match node.read_here(key, options.consistency.unwrap_or(node.config.consistency))? {
-            Ok(record) => record.and_then(|record| versioned(record, &node.env)),
+            Ok(content) => content.and_then(|content| versioned(content, &node.env)),
             Err(error) => {
                 node.stats.lookup_failed(error.kind());
                 return Some(Err(error));
@@ -283,7 +288,8 @@ impl Dht {
             None => {
                 let level = consistency.unwrap_or(node.config.consistency);
                 let named = Named { name: operation.action.name(), key: &operation.key, level };
-                let written = node.write(std::slice::from_ref(operation), level, deadline);
+                // Boxed, as for reads.
+                let written = Box::pin(node.write(std::slice::from_ref(operation), level, deadline));
                 let mut results = node.sampled(named, written).await;
                 results.pop().unwrap_or_else(|| OpResult::Failed(no_result()))
             }

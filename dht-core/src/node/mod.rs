@@ -82,7 +82,7 @@ use state::State;
 
 use crate::config::{Config, Consistency};
 use crate::data::hlc::Hlc;
-use crate::data::record::{OpId, Record, Version};
+use crate::data::record::{Content, OpId, Version};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging::Listening;
@@ -388,7 +388,7 @@ impl Node {
 
     /// The fast path of one read at level one: from memory, if this node is a caught-up replica. `None`: ask others.
     #[inline]
-    pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Record>>> {
+    pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Content>>> {
         let slot = self.slot_of(key);
         if !self.readable.get(slot)
             || !self.store.settled(slot).is_ready()
@@ -397,7 +397,7 @@ impl Node {
         {
             return None;
         }
-        match self.store.get(slot, 0, key) {
+        match self.store.content(slot, 0, key) {
             // Others may have it.
             Err(_) if !self.alone() => None,
             found => Some(found),

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use self::model::{Model, SAMPLE_SLOTS, WALL_MS, done, fingerprint, keys, random_version, record, same, shuffle};
 use super::{Merged, Store, Usage};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{Format, KeyDigest, Record, Value, Version};
+use crate::data::record::{Content, Format, KeyDigest, Record, Value, Version};
 use crate::env::Env;
 use crate::error::ErrorKind;
 use crate::ring::slot::Slot;
@@ -85,6 +85,8 @@ pub fn check_seed(make: &dyn Fn() -> Box<dyn Store>, seed: u64) {
                 context += &format!("get {slot:?}, map {map}, {key:?}");
                 let found = done(store.get(slot, map, key), &context);
                 same(&found.as_ref(), &model.get(slot, map, key), || context.clone());
+                let content = done(store.content(slot, map, key), &context);
+                same(&content, &found.map(Content::from), || format!("{context}: content"));
             }
             _ => {
                 let version = random_version(&env);

@@ -2,7 +2,7 @@
 //!
 //! Slots are reached by index, without hashing, through blocks of 64 that are made when first written to; each slot
 //! is a small hash table behind its own short lock, one cache line in all, and costs no heap while it is empty. A
-//! get is one key hash, one lock, one probe and no allocation. Nothing slow happens under a lock: records are packed
+//! get is one key hash, one lock, one probe and one allocation for what it returns. Nothing slow happens under a lock: records are packed
 //! and freed, fingerprint terms hashed and lists sorted outside it, as far as they do not depend on what is there.
 //!
 //! All memory that records take is counted as it changes: their buffers, the tables, the blocks (see `bound.rs`).
@@ -26,7 +26,7 @@ use super::{Merged, Store, Usage};
 use crate::config::{Config, Eviction};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::hlc;
-use crate::data::record::{KeyDigest, Record, Version};
+use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::slot::Slot;
 
@@ -144,6 +144,18 @@ impl MemoryStore {
         Ok(Merged::Stored)
     }
 
+    /// What `take` makes, under the lock, of the entry of a key, which is used by that.
+    #[inline]
+    fn find<T>(&self, slot: Slot, map: u32, key: &[u8], take: impl FnOnce(&Entry) -> T) -> Result<Option<T>> {
+        let Some(table) = self.table(slot)? else { return Ok(None) };
+        let hash = table_hash(KeyDigest::of(map, key));
+        let Some(entry) = table.entries.find(hash, |entry| entry.is_of(map, key)) else { return Ok(None) };
+        if let Some(uses) = self.uses() {
+            uses.touch(hash);
+        }
+        Ok(Some(take(entry)))
+    }
+
     /// The slot's table, locked, and the bytes that were set aside in `totals` for what it will grow by.
     ///
     /// # Errors
@@ -226,18 +238,13 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    #[inline]
     fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>> {
-        let hash = table_hash(KeyDigest::of(map, key));
-        match self.table(slot)? {
-            Some(table) => Ok(table.entries.find(hash, |e| e.is_of(map, key)).map(|entry| {
-                if let Some(uses) = self.uses() {
-                    uses.touch(hash);
-                }
-                entry.to_record()
-            })),
-            None => Ok(None),
-        }
+        self.find(slot, map, key, Entry::to_record)
+    }
+
+    #[inline]
+    fn content(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Content>> {
+        self.find(slot, map, key, Entry::to_content)
     }
 
     fn merge(&self, slot: Slot, record: Record) -> Result<Merged> {

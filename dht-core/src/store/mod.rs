@@ -23,7 +23,7 @@ pub use ticket::{Commits, Ticket};
 use bytes::Bytes;
 
 pub use crate::data::fingerprint::Fingerprint;
-pub use crate::data::record::{KeyDigest, Record, Version};
+pub use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::error::Result;
 pub use crate::ring::slot::Slot;
 
@@ -51,6 +51,11 @@ pub struct Usage {
 pub trait Store: Send + Sync + 'static {
     /// The record of a key, tombstones and expired ones included.
     fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>>;
+
+    /// What a reader wants of it.
+    fn content(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Content>> {
+        Ok(self.get(slot, map, key)?.map(Content::from))
+    }
 
     /// Keeps `record` if its version is above the present one's.
     fn merge(&self, slot: Slot, record: Record) -> Result<Merged>;

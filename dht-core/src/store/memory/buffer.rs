@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::bound::heap;
 
-type Concat = fn(&[&[u8]; 4]) -> Bytes;
+type Concat = fn(&[&[u8]; 2]) -> Bytes;
 
 /// Above this a counter apart is less than a tenth, and one more size would save little.
 const FIXED_LEN_MAX: usize = 504;
@@ -22,7 +22,7 @@ const FIXED: [Concat; 32] = {
 };
 
 /// The parts, one after the other, in a new buffer; its clones allocate nothing.
-pub(super) fn concat(parts: [&[u8]; 4]) -> Bytes {
+pub(super) fn concat(parts: [&[u8]; 2]) -> Bytes {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     if len <= FIXED_LEN_MAX {
         return FIXED[(len + 7) / 16](&parts);
@@ -43,7 +43,7 @@ pub(super) const fn memory(len: usize) -> u64 {
     heap(len + 1) + if len > super::entry::PACKED_VALUE_LEN_MAX { heap(40) } else { heap(24) }
 }
 
-fn fixed<const N: usize>(parts: &[&[u8]; 4]) -> Bytes {
+fn fixed<const N: usize>(parts: &[&[u8]; 2]) -> Bytes {
     let mut buffer = [0; N];
     let mut len = 0;
     for part in parts {
@@ -66,9 +66,9 @@ pub(super) fn own(value: Bytes) -> Bytes {
         Ok(mut alone) => {
             let room_behind = alone.capacity() - alone.len();
             let fills = room_behind <= alone.len() / 8 && !alone.try_reclaim(room_behind + 1);
-            if fills { alone.freeze() } else { concat([&alone, &[], &[], &[]]) }
+            if fills { alone.freeze() } else { concat([&alone, &[]]) }
         }
-        Err(shared) => concat([&shared, &[], &[], &[]]),
+        Err(shared) => concat([&shared, &[]]),
     };
     // See `concat`: a frozen full buffer's first clone allocates.
     drop(value.clone());
@@ -84,7 +84,7 @@ mod tests {
         let bytes: Vec<u8> = (0..600).map(|n| n as u8).collect();
         for len in 0..bytes.len() {
             for cut in [0, len / 2, len] {
-                let joined = concat([&bytes[..cut], &[], &bytes[cut..len], &[]]);
+                let joined = concat([&bytes[..cut], &bytes[cut..len]]);
                 assert_eq!(joined, bytes[..len], "{len} bytes cut at {cut}");
                 assert_eq!(joined.clone().as_ptr(), joined.as_ptr(), "a clone shares");
             }

@@ -117,11 +117,14 @@ fn memory_is_given_back() {
 }
 
 #[test]
-fn a_get_shares_the_stored_buffer() {
+fn a_get_shares_the_buffer_of_a_long_value() {
     let store = MemoryStore::new(1);
-    for len in [100, PACKED_VALUE_LEN_MAX + 1] {
+    for len in [PACKED_VALUE_LEN_MAX, PACKED_VALUE_LEN_MAX + 1] {
         store.merge(Slot(0), record(Bytes::from_static(b"k"), Bytes::from(vec![1; len]), len as u64)).unwrap();
-        assert_eq!(stored_value(&store).as_ptr(), stored_value(&store).as_ptr(), "{len} bytes were copied");
+        let (one, other) = (stored_value(&store), stored_value(&store));
+        assert_eq!(one.as_ptr() == other.as_ptr(), len > PACKED_VALUE_LEN_MAX, "{len} bytes");
+        let content = store.content(Slot(0), 0, b"k").unwrap().unwrap().value.unwrap().bytes;
+        assert_eq!((content.as_ptr() == one.as_ptr(), &content), (len > PACKED_VALUE_LEN_MAX, &one));
     }
 }
 

@@ -70,6 +70,12 @@ async fn a_ring_of_one_goes_on_where_it_was() {
 
     let node = start(on(dir.of("a"))).await;
     assert_eq!(node.node_id(), node_id, "its name was drawn once");
+    #[cfg(unix)]
+    for path in [dir.of("a"), dir.of("a").join("records.redb")] {
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).expect("it is there").permissions());
+        assert_eq!(mode & 0o077, 0, "others may not look: {mode:o}");
+    }
     assert_eq!(node.ring().expect("it runs").nodes[0].positions, ring.nodes[0].positions);
     check(&node, 0..7, 1).await;
     check(&node, 9..100, 1).await;

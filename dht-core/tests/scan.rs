@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, PutOptions, Remote, Result, Value};
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 
 async fn put_all(node: &Dht, prefix: &str, count: usize) -> BTreeMap<Bytes, usize> {
     let keys: BTreeMap<Bytes, usize> = (0..count).map(|i| (Bytes::from(format!("{prefix}{i}")), i)).collect();
@@ -174,4 +174,15 @@ async fn what_cannot_be_scanned_says_so_and_goes_on_where_it_was() {
     let rest: Vec<_> = scan.into_stream().try_collect::<Vec<_>>().await.map_or_else(|e| vec![e.kind()], |_| Vec::new());
     assert_eq!(rest, [ErrorKind::Stopped]);
     assert_eq!(node.count("").await.unwrap_err().kind(), ErrorKind::Stopped);
+}
+
+/// A node that holds all keys asks nobody: its thread gets its turn nevertheless, between pages.
+#[tokio::test]
+async fn a_count_of_what_is_here_lets_others_have_their_turn() {
+    let node = start(Config::default()).await;
+    let keys = put_all(&node, "k", 100).await;
+    assert!(node.count("k").now_or_never().is_none());
+    assert_eq!(node.count("k").await.expect("it serves"), keys.len() as u64);
+    assert!(node.clear("k").now_or_never().is_none());
+    node.stop().await;
 }

@@ -203,6 +203,11 @@ async fn given_up_means_no_file_and_the_next_one_has_its_turn() {
         eventually(SOON, "the next one has its turn", async || node.snapshot(dir.0.join("u")).await.map_err(text))
             .await;
     assert_eq!(info.records, 200);
+    #[cfg(unix)]
+    {
+        let permissions = std::fs::metadata(dir.0.join("u")).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o077, 0, "others may not look");
+    }
     let names: Vec<_> = std::fs::read_dir(&dir.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     // The first one may have been done before it was told that nobody waits.
     assert!(names.iter().all(|name| name == "u" || name == "s"), "{names:?}");

@@ -165,6 +165,20 @@ fn a_join_that_failed_is_over() {
     });
 }
 
+/// The same of a join that its caller gave up.
+#[test]
+fn a_join_that_was_given_up_is_over() {
+    calm(|world| async move {
+        let node = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let silent = world.address(9);
+        let given_up = tokio::time::timeout(SECOND / 2, node.join(&[silent.as_str()])).await;
+        assert!(given_up.is_err(), "nobody is there: {given_up:?}");
+        let late = Start::new(&world, &config(), &[]).node(9).await.expect("it founds another");
+        pass(60 * SECOND).await;
+        assert_eq!((node.view().1, late.view().1), (1, 1), "nobody joined the two");
+    });
+}
+
 /// One's own address in a list with that of another ring: that one hears of it, whichever of the two has the smaller id.
 #[test]
 fn a_join_of_two_rings_is_told_to_the_other_ring() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Dht};
+use dht_core::{Config, Dht, Durability, ErrorKind};
 use dht_sim::{Nodes, World};
 
 mod common;
@@ -143,5 +143,44 @@ fn what_a_replica_missed_is_remembered_until_it_has_it() {
         for node in nodes {
             node.stop().await;
         }
+    });
+}
+
+/// A leave ends before all was handed over, and the node comes back with what is on its disk, long after deletions are forgotten
+/// whom everybody heard of.
+#[test]
+fn who_left_with_data_on_its_disk_brings_nothing_back() {
+    common::calm(|world| async move {
+        let grace = 10 * SECOND;
+        let config = Config { slot_bits: 6, tombstone_grace: grace, repair_rate: 1 << 19, ..Config::default() };
+        let mut nodes = Nodes::new(world.clone(), config);
+        nodes.keep_on_disk(Durability::Interval);
+        nodes.start(0, &[]).await.expect("it founds");
+        nodes.start_together(1..5, &[0]).await.expect("they join");
+        nodes.settled(60 * SECOND).await.expect("it comes to rest");
+        for n in 0..KEYS {
+            nodes.node(0).put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        let large = "x".repeat(40_000);
+        for n in 0..200 {
+            nodes.node(0).put(format!("large-{n}"), &large).await.expect("it serves");
+        }
+        tokio::time::sleep(90 * SECOND).await;
+        let error = nodes.node(4).leave(SECOND).await.expect_err("it has too much to hand over");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        drop(nodes.take(4));
+        wait_for(&nodes, 4, &[0, 1, 2, 3]).await;
+        nodes.settled(120 * SECOND).await.expect("all copies are there again");
+        for n in 0..KEYS {
+            assert!(nodes.node(0).delete(format!("key-{n}")).await.expect("it serves"));
+        }
+        tokio::time::sleep(60 * SECOND + 3 * grace).await;
+        nodes.start(4, &[0]).await.expect("it comes back");
+        nodes.settled(120 * SECOND).await.expect("it has caught up");
+        for n in 0..KEYS {
+            let found: Option<usize> = nodes.node(n % 5).get(format!("key-{n}")).await.expect("it serves");
+            assert_eq!(found, None, "key-{n}");
+        }
+        nodes.stop().await;
     });
 }

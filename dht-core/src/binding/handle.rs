@@ -179,7 +179,15 @@ impl NodeHandle {
             }
         }
         let undo = Undo(self);
-        let dht = Dht::start(self.config.clone()).await?;
+        // Keys are derived and files opened before the first wait: not on the thread of an event loop.
+        tokio::task::yield_now().await;
+        let mut stage = self.stage.subscribe();
+        let dht = tokio::select! {
+            biased;
+            // It cannot fail: the sender is this handle's.
+            _ = stage.wait_for(|stage| *stage == Stage::Ended) => return Err(ended()),
+            started = Dht::start(self.config.clone()) => started?,
+        };
         let running = Arc::new(Running { dht, lease: lease.clone(), stage: self.stage.subscribe() });
         self.running.store(Some(running.clone()));
         let before = self.step(Stage::Starting, Stage::Running);
@@ -230,7 +238,7 @@ impl NodeHandle {
             if self.end() == Stage::New {
                 return Err(not_started());
             }
-            // A start under way finds out by itself, unless it came to its end between the two looks.
+            // A start under way ends at once by itself, unless it came to its end between the two looks.
             if self.running.load().is_none() {
                 return Ok(());
             }

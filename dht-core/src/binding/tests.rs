@@ -89,6 +89,21 @@ fn a_call_under_way_ends_with_its_node() {
     assert_eq!(kind(running.block_on(Effect::Reads, never(), None)), ErrorKind::Stopped);
 }
 
+/// Its seed takes connections and says nothing: it would be waited for.
+#[test]
+fn a_stop_ends_a_start_under_way() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let seeds = vec![silent.local_addr().unwrap().to_string()];
+    let config = Config { seeds, request_timeout: Duration::from_secs(600), ..Config::default() };
+    let node = NodeHandle::new(config).unwrap();
+    std::thread::scope(|threads| {
+        let start = threads.spawn(|| node.start_blocking(None));
+        let _held = silent.accept().unwrap();
+        node.stop_blocking().unwrap();
+        assert_eq!(kind(start.join().unwrap()), ErrorKind::Stopped);
+    });
+}
+
 #[test]
 fn a_blocked_call_asks_and_is_given_up() {
     let lease = Lease::acquire(1).unwrap();

@@ -63,6 +63,8 @@ impl Dht {
         let mut count = 0;
         while let Some(records) = pages.next().await? {
             count += records.len() as u64;
+            // Where all of it is here, nothing else would be waited for.
+            tokio::task::yield_now().await;
         }
         Ok(count)
     }
@@ -91,6 +93,7 @@ impl Dht {
             for existed in self.delete_many(keys, GetOptions::default()).await? {
                 count += u64::from(existed?);
             }
+            tokio::task::yield_now().await;
         }
         Ok(count)
     }

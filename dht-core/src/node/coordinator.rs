@@ -44,13 +44,14 @@ impl Node {
             }
         }
         let mine: Vec<usize> = (0..operations.len()).filter(|i| results[*i].is_none()).collect();
-        let _places = match self.stand_in_line(&operations, &mine, deadline).await {
+        let _places = match self.stand_in_line(&operations, &mine, &mut results, deadline).await {
             Ok(places) => places,
             Err(error) => {
                 settle(&mut results, &mine, &error);
                 return finish(results);
             }
         };
+        let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
         for &index in &mine {
             if self.unchanged.is_over(operations[index].id, attempt) && !planted!("late_attempt") {
                 let context = "this attempt came twice, or too late: an earlier or later one found nothing to do";
@@ -175,10 +176,17 @@ impl Node {
         superseded
     }
 
-    /// Takes the place of every key, in one order for all, so that two batches cannot wait for each other.
-    async fn stand_in_line(&self, operations: &[Operation], mine: &[usize], deadline: Instant) -> Result<Vec<Place>> {
-        let mut keys: Vec<KeyDigest> =
-            mine.iter().map(|&i| KeyDigest::of(operations[i].map, &operations[i].key)).collect();
+    /// Takes the place of every key, in one order for all, so that two batches cannot wait for each other. What cannot even
+    /// wait, since too much does, is refused at once, for itself.
+    async fn stand_in_line(
+        &self,
+        operations: &[Operation],
+        mine: &[usize],
+        results: &mut [Option<OpResult>],
+        deadline: Instant,
+    ) -> Result<Vec<Place>> {
+        let digest = |i: usize| KeyDigest::of(operations[i].map, &operations[i].key);
+        let mut keys: Vec<KeyDigest> = mine.iter().map(|&i| digest(i)).collect();
         keys.sort_unstable();
         keys.dedup();
         if planted!("no_line") {
@@ -198,7 +206,9 @@ impl Node {
                 },
                 Entry::Full => {
                     let context = "too many operations of the same key are waiting already";
-                    return Err(Error::new(ErrorKind::Overloaded, context));
+                    let error = Error::new(ErrorKind::Overloaded, context);
+                    let of_key: Vec<usize> = mine.iter().copied().filter(|i| digest(*i) == key).collect();
+                    settle(results, &of_key, &error);
                 }
             }
         }

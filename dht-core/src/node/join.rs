@@ -53,6 +53,21 @@ impl Drop for WayIn {
     }
 }
 
+/// Seeds of a join that has not come to its end. A ring that this node was not let into, or whose join was given up, is not
+/// looked for behind the caller's back.
+struct AddedSeeds<'a> {
+    node: &'a Node,
+    seeds: Vec<String>,
+}
+
+impl Drop for AddedSeeds<'_> {
+    fn drop(&mut self) {
+        if !self.seeds.is_empty() {
+            self.node.state().seeds.retain(|seed| !self.seeds.contains(seed));
+        }
+    }
+}
+
 impl Node {
     /// Founds a ring of one, which serves at once.
     pub(crate) fn found(&self) {
@@ -199,18 +214,21 @@ impl Node {
     ) -> Result<()> {
         let (named, own) = join(self.resolve_all(endpoints, found_by), self.own_addresses(found_by)).await;
         let mut named = named?;
-        let added: Vec<String> = {
-            let mut state = self.state();
-            let added: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
-            state.seeds.extend(added.iter().cloned());
-            added
-        };
+        let mut added = self.add_seeds(endpoints);
         let joined = self.join_at(&named.addresses, &own, found_by, deadline).await;
-        if joined.as_ref().is_err_and(|error| !error.maybe_applied()) {
-            // A ring that this node was not let into is not looked for behind the caller's back.
-            self.state().seeds.retain(|seed| !added.contains(seed));
+        if joined.as_ref().map_or_else(Error::maybe_applied, |()| true) {
+            added.seeds.clear();
         }
+        drop(added);
         joined.map_err(|error| named.why_not(error))
+    }
+
+    fn add_seeds(&self, endpoints: &[String]) -> AddedSeeds<'_> {
+        let mut state = self.state();
+        let seeds: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
+        state.seeds.extend(seeds.iter().cloned());
+        drop(state);
+        AddedSeeds { node: self, seeds }
     }
 
     async fn join_at(

@@ -44,9 +44,13 @@ impl Node {
             let _ = tokio::time::timeout_at(told, self.announce(&leaving, &self.everybody())).await;
             self.spread(leaving);
             handed_over = tokio::time::timeout_at(deadline, self.nothing_left()).await.unwrap_or(false);
-            let left = self.declare(NodeState::Left);
-            let told = deadline.max(self.env.now() + GOODBYE_MIN);
-            let _ = tokio::time::timeout_at(told, self.announce(&left, &self.everybody())).await;
+            // Who keeps on its disk what nobody took over may come back with it: to the others it is one that died, until whose
+            // return they remember what is deleted.
+            if handed_over || !self.store.persistent() {
+                let left = self.declare(NodeState::Left);
+                let told = deadline.max(self.env.now() + GOODBYE_MIN);
+                let _ = tokio::time::timeout_at(told, self.announce(&left, &self.everybody())).await;
+            }
         }
         let phase = self.life.phase();
         if !phase.ended() {

@@ -18,7 +18,7 @@ use super::prepare::applied_before;
 use super::{Node, no_result};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::record::{NodeId, Verdict};
+use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::wire::message::{OpResult, Operation, Request, Response};
@@ -26,6 +26,8 @@ use crate::wire::message::{OpResult, Operation, Request, Response};
 /// First pause before a failed operation is tried again; doubles up to `PAUSE_MAX`.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// So often an owner is asked in vain before it is asked through another node.
+const DIRECT_TRIES: usize = 2;
 
 /// How often operations were tried.
 #[derive(Clone, Copy)]
@@ -41,6 +43,8 @@ struct Tries {
 pub(super) enum To {
     Here,
     Peer(Peer),
+    /// To the owner through this one.
+    Past(Peer),
 }
 
 impl Node {
@@ -51,11 +55,24 @@ impl Node {
         level: Consistency,
         deadline: Instant,
     ) -> Vec<OpResult> {
+        self.write_from(0, operations, level, deadline).await
+    }
+
+    /// The same after somebody else tried so many times, and none of these certainly failed if that is above 0.
+    pub(super) async fn write_from(
+        self: &Arc<Self>,
+        tried: u32,
+        operations: &[Operation],
+        level: Consistency,
+        deadline: Instant,
+    ) -> Vec<OpResult> {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let mut pending: Vec<usize> = (0..operations.len()).collect();
         // Where tries went that may have been carried out.
         let mut doubted: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
-        let (mut attempt, mut pause) = (0, PAUSE_MIN);
+        // Whom tries went to in vain.
+        let mut unreached: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
+        let (mut attempt, mut pause) = (tried, PAUSE_MIN);
         self.retries.first();
         while !pending.is_empty() {
             let seen = self.progress.seen();
@@ -63,11 +80,17 @@ impl Node {
                 settle(&mut results, &pending, &error);
                 break;
             }
-            let mut failed = false;
-            let in_doubt = pending.iter().any(|i| doubted.contains_key(i));
+            let (mut failed, mut refused) = (false, false);
+            let in_doubt = tried > 0 || pending.iter().any(|i| doubted.contains_key(i));
             let tries = Tries { attempt, told: if in_doubt { attempt } else { 0 } };
-            for (index, boot, result) in self.attempt(operations, &pending, level, deadline, tries).await {
+            for (index, boot, result) in self.attempt(operations, &pending, level, deadline, tries, &unreached).await {
                 let earlier = results[index].take();
+                if let OpResult::Failed(error) = &result
+                    && matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
+                {
+                    refused |= !error.maybe_applied();
+                    unreached.entry(index).or_default().push(boot);
+                }
                 let doubt = doubted.contains_key(&index);
                 if doubtful(&result) {
                     doubted.entry(index).or_default().push(boot);
@@ -88,11 +111,13 @@ impl Node {
             pending.retain(|i| results[*i].as_ref().is_none_or(worth_retrying));
             attempt += u32::from(failed);
             let now = self.env.now();
+            // Whether its owner is dead others are asked, which takes a round trip or two, and ends the pause.
+            let pause_now = if refused { PAUSE_MAX } else { pause };
             // Of a key that is there several times, the next: nothing went wrong.
             if !pending.is_empty() && now < deadline && pending.iter().all(|i| results[*i].is_none()) {
                 continue;
             }
-            if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
+            if pending.is_empty() || attempt > self.config.max_retries || now + pause_now >= deadline {
                 break;
             }
             // Nodes that do not agree on the owner yet are no reason to spare them.
@@ -101,7 +126,7 @@ impl Node {
                 false => Some(now),
             };
             let Some(retry_at) = retry_at else { break };
-            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            self.progress.since(seen, (now + self.env.jittered(pause_now)).min(deadline)).await;
             tokio::time::sleep_until(retry_at).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -123,6 +148,7 @@ impl Node {
         level: Consistency,
         deadline: Instant,
         tries: Tries,
+        unreached: &BTreeMap<usize, SmallVec<[u64; 2]>>,
     ) -> Vec<(usize, u64, OpResult)> {
         let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
@@ -144,7 +170,11 @@ impl Node {
                 }
             };
             match to {
-                Ok(to) => groups.entry(to).or_default().push(index),
+                Ok(to) => {
+                    let in_vain = unreached.get(&index).map_or(&[][..], SmallVec::as_slice);
+                    let to = self.around(&view, slot, &to, in_vain).unwrap_or(to);
+                    groups.entry(to).or_default().push(index);
+                }
                 Err(error) => results.push((index, self.boot, OpResult::Failed(error))),
             }
         }
@@ -160,7 +190,7 @@ impl Node {
             let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
             let boot = match &to {
                 To::Here => self.boot,
-                To::Peer(peer) => peer.boot,
+                To::Peer(peer) | To::Past(peer) => peer.boot,
             };
             let answers = match to {
                 To::Here => {
@@ -169,7 +199,8 @@ impl Node {
                     let coordinated = Box::pin(self.coordinate(batch, level, deadline, tries.told));
                     self.step_here(what, |results| outcome_of_all(results), coordinated).await
                 }
-                To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries).await,
+                To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries, false).await,
+                To::Past(peer) => self.ask_owner(&peer, batch, level, deadline, tries, true).await,
             };
             indices.into_iter().zip(answers).map(move |(index, answer)| (index, boot, answer))
         };
@@ -185,6 +216,19 @@ impl Node {
             results.extend(answers);
         }
         results
+    }
+
+    /// Where an owner that was asked twice in vain, and lives as others say, is asked through: another replica that was not
+    /// asked yet. What is between this node and the owner may be broken for long.
+    fn around(&self, view: &RingView, slot: Slot, owner: &To, in_vain: &[u64]) -> Option<To> {
+        let To::Peer(owner) = owner else { return None };
+        if in_vain.iter().filter(|boot| **boot == owner.boot).count() < DIRECT_TRIES {
+            return None;
+        }
+        let list = view.replica_list(slot, self.replicas());
+        let others = list.iter().map(|m| view.member(*m));
+        let fit = |r: &&NodeRecord| r.verdict == Verdict::Alive && r.boot != self.boot && !in_vain.contains(&r.boot);
+        others.filter(|record| record.boot != owner.boot).find(fit).map(|record| To::Past(Peer::from(record)))
     }
 
     /// The owner: the slot's first replica that is not suspected; the first of all if all are.
@@ -212,10 +256,11 @@ impl Node {
         level: Consistency,
         deadline: Instant,
         tries: Tries,
+        relay: bool,
     ) -> Vec<OpResult> {
         let count = operations.len();
         let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
-        let request = Request::Apply { operations, level, relay: false };
+        let request = Request::Apply { operations, level, relay };
         // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
         // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
         let now = self.env.now();
@@ -229,7 +274,9 @@ impl Node {
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
                     self.disagrees(&peer.node_id, 0);
                 }
-                results
+                // An owner without a quorum when its part of the time was over may have one in what is left.
+                let cut_short = until < deadline && self.env.now() + share / 20 >= until;
+                results.into_iter().map(|result| if cut_short { unfinished(result) } else { result }).collect()
             }
             Ok(_) => (0..count).map(|_| OpResult::Failed(super::serve::unexpected(peer).unknown_outcome())).collect(),
             Err(error) => (0..count).map(|_| OpResult::Failed(error.clone())).collect(),
@@ -252,6 +299,17 @@ fn keep_apart(messages: &mut [(To, Vec<usize>)], operations: &[Operation]) {
 /// The first of the list that is not suspected; the first of all if all are; `None` for an empty list.
 pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
     list.iter().copied().find(|m| view.member(*m).verdict == Verdict::Alive).or(list.first().copied())
+}
+
+/// What an owner says that ran out of the time that it was given, and not of replicas.
+fn unfinished(result: OpResult) -> OpResult {
+    match result {
+        OpResult::Failed(error) if error.kind() == ErrorKind::Quorum => {
+            let late = Error::new(ErrorKind::Timeout, error.context());
+            OpResult::Failed(if error.maybe_applied() { late.unknown_outcome() } else { late })
+        }
+        result => result,
+    }
 }
 
 fn worth_retrying(result: &OpResult) -> bool {

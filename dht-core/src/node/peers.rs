@@ -169,12 +169,13 @@ impl Node {
 
     fn blame(&self, peer: &Peer, error: &TransportError) {
         match error {
-            TransportError::Refused(_) => self.suspect(peer, true),
             // Others are asked instead at once; the detector finds out.
             TransportError::Unreached { local: false, .. } => self.suspect(peer, false),
-            TransportError::Unreached { .. } | TransportError::Broken(_) | TransportError::Deadline(_) => {
-                self.probe_soon(peer);
-            }
+            // A machine that refuses us may be one that serves all others: they are asked.
+            TransportError::Refused(_)
+            | TransportError::Unreached { .. }
+            | TransportError::Broken(_)
+            | TransportError::Deadline(_) => self.probe_soon(peer),
             _ => {}
         }
     }
@@ -194,7 +195,10 @@ impl Node {
         };
         if let Some(record) = news {
             log!(self, debug, peer = %peer.node_id, refused, "suspects");
-            self.spread(record);
+            // Where a client is, much may be out of reach that is not for the ring.
+            if !self.is_client() {
+                self.spread(record);
+            }
         }
     }
 }

@@ -66,6 +66,15 @@ pub(crate) async fn heartbeats(node: Arc<Node>) {
 #[derive(Default)]
 pub(crate) struct LocalHealth(u32);
 
+/// What came of a ping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pinged {
+    Alive,
+    Silent,
+    /// Its machine, or another node, answers at its address.
+    Refused,
+}
+
 /// What came of asking others to try.
 struct Indirect {
     asked: usize,
@@ -162,7 +171,8 @@ impl Node {
             let record = state.members.get(&peer.node_id).map(|known| known.record());
             (patience, record.is_some_and(|r| r.present() && r.verdict == Verdict::Suspect))
         };
-        if self.ping(peer, patience).await {
+        let pinged = self.ping(peer, patience).await;
+        if pinged == Pinged::Alive {
             self.contradict_death(peer);
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
@@ -174,17 +184,16 @@ impl Node {
         if self.confirm_death(peer) {
             return;
         }
-        let refused = self.state().members.get(&peer.node_id).is_some_and(|k| k.refused);
-        if refused {
-            // The machine answered for its process: that says nothing of ours.
-            return self.suspect(peer, true);
-        }
+        let refused = pinged == Pinged::Refused;
         let Indirect { asked, answered, alive } = self.ping_through_others(peer, patience).await;
-        if asked > 0 && answered == 0 {
+        // Where the machine answered for its process, that says nothing of ours.
+        if asked > 0 && answered == 0 && !refused {
             self.state().local_health.worse();
         }
         if !alive {
-            self.suspect(peer, false);
+            self.suspect(peer, refused);
+        } else if refused {
+            log!(self, debug, peer = %peer.node_id, "refuses this node, and answers others");
         }
     }
 
@@ -204,8 +213,8 @@ impl Node {
         self.probe_soon(&next);
     }
 
-    /// Whether `peer` answered, as the boot that is known.
-    async fn ping(&self, peer: &Peer, patience: Duration) -> bool {
+    /// Whether `peer` answers, as the boot that is known.
+    async fn ping(&self, peer: &Peer, patience: Duration) -> Pinged {
         let records = {
             let mut state = self.state();
             let mut records = state.news.take(self.view.load().members().len());
@@ -233,17 +242,15 @@ impl Node {
                 Ok(_) => false,
             },
             // Somebody else listens there now: the node we mean does not.
-            Ok(_) | Err(TransportError::Refused(_)) => {
-                self.suspect(peer, true);
-                false
-            }
+            Ok(_) | Err(TransportError::Refused(_)) => return Pinged::Refused,
             Err(TransportError::Busy { boot, .. }) => boot == peer.boot,
             Err(_) => false,
         };
-        if alive {
-            self.state().members.heard(&peer.node_id, self.env.now());
+        if !alive {
+            return Pinged::Silent;
         }
-        alive
+        self.state().members.heard(&peer.node_id, self.env.now());
+        Pinged::Alive
     }
 
     async fn ping_through_others(&self, peer: &Peer, patience: Duration) -> Indirect {

@@ -114,7 +114,7 @@ impl Node {
                 continue;
             }
             // Whoever waits for others to agree, or to catch up, may insist a little, and then more and more slowly.
-            let pause = if self.retries.take(now) { PAUSE } else { scarce };
+            let pause = if self.retries.spare(now) { PAUSE } else { scarce };
             let until = (now + self.env.jittered(pause)).min(deadline);
             self.progress.since(seen, until).await;
             // Whoever is woken before has not waited in vain: what it waits for may be about to be there.

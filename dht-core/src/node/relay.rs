@@ -14,11 +14,13 @@ use crate::wire::message::{Action, OpResult, Operation, Response, ScanFrom, Scan
 
 impl Node {
     /// Answers a relayed `Apply`: reads and writes run side by side, results in the order of the operations.
+    /// `tried`: how often whoever asks tried it without knowing what became of it.
     pub(crate) async fn relay(
         self: &Arc<Self>,
         operations: Vec<Operation>,
         level: Consistency,
         deadline: Instant,
+        tried: u32,
     ) -> Response {
         let begun = self.env.now();
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
@@ -32,8 +34,11 @@ impl Node {
         }
         let keys: Vec<_> = reads.iter().map(|&i| (operations[i].map, operations[i].key.clone())).collect();
         let batch: Vec<Operation> = writes.iter().map(|&i| operations[i].clone()).collect();
-        let (found, written) =
-            futures_util::future::join(self.read(&keys, level, deadline), self.write(&batch, level, deadline)).await;
+        let (found, written) = futures_util::future::join(
+            self.read(&keys, level, deadline),
+            self.write_from(tried, &batch, level, deadline),
+        )
+        .await;
         for (index, record) in reads.into_iter().zip(found) {
             self.count_lookup(&record, begun);
             results[index] = Some(match record {

@@ -31,6 +31,8 @@ use crate::wire::message::{PutOutcome, Response, StoreItem, StoreResult};
 
 /// Pause before replicas that failed are asked again.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The same for those that took a write and have not caught up; doubled up to this, since they are sent it each time.
+const PAUSE_MAX: Duration = Duration::from_millis(160);
 
 /// One write on its way to its replicas.
 pub(crate) struct Write {
@@ -44,6 +46,8 @@ pub(crate) struct Write {
     tally: Tally,
     /// A replica neither answered nor refused.
     silent: bool,
+    /// One took it in this round that has not caught up.
+    uncounted: bool,
     /// Those of the list that have no room for it, and what the first of them said.
     full: SmallVec<[u64; 2]>,
     refusal: Option<Error>,
@@ -76,6 +80,7 @@ impl Write {
             degraded: false,
             tally: Tally::default(),
             silent: false,
+            uncounted: false,
             full: SmallVec::new(),
             refusal: None,
             decided: None,
@@ -160,8 +165,10 @@ impl Write {
 impl Node {
     /// Returns when every write is decided or the deadline is near; see `Write::into_outcome`.
     pub(crate) async fn replicate(self: &Arc<Self>, writes: &mut [Write], level: Consistency, deadline: Instant) {
+        let mut pause = PAUSE;
         loop {
             let seen = self.progress.seen();
+            writes.iter_mut().for_each(|write| write.uncounted = false);
             let answers = self.send_round(writes, level, deadline);
             let mut stale = Vec::new();
             while writes.iter().any(|w| w.decided.is_none()) {
@@ -183,7 +190,9 @@ impl Node {
             if now >= deadline {
                 return;
             }
-            self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
+            self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            let waits = writes.iter().filter(|w| w.decided.is_none()).all(|write| write.uncounted);
+            pause = if waits { (pause * 2).min(PAUSE_MAX) } else { PAUSE };
         }
     }
 
@@ -327,7 +336,7 @@ impl Node {
                     write.tally.ack(peer.boot, list);
                     write.decide();
                 }
-                StoreResult::Stored { .. } => {}
+                StoreResult::Stored { .. } => write.uncounted = true,
                 StoreResult::Refused { present } if write.decided.is_none() => {
                     self.hlc.observe(present.hlc);
                     write.supersede(peer.clone());
@@ -379,7 +388,8 @@ impl Node {
         let mut state = self.state();
         // That may have been a deletion.
         state.only_room.remove(&slot);
-        if state.dirty.insert(slot) {
+        // A pass that looks at the slot at this moment finds it marked, and is followed by another.
+        if state.dirty.insert(slot) && !state.checking.contains(&slot) {
             self.repair_wanted.notify_one();
         }
     }

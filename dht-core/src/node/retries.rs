@@ -66,6 +66,14 @@ impl Retries {
         enough
     }
 
+    /// The same, but half of the burst is left to those that need it more.
+    pub(crate) fn spare(&self, now: Instant) -> bool {
+        let mut tokens = self.refilled(now);
+        let enough = tokens.left >= 1.0 + BURST / 2.0;
+        tokens.left -= if enough { 1.0 } else { 0.0 };
+        enough
+    }
+
     fn refilled(&self, now: Instant) -> std::sync::MutexGuard<'_, Tokens> {
         let firsts = self.firsts.load(Relaxed);
         // Every change under the lock is complete before anything can panic, so a poisoned lock loses nothing.
@@ -123,6 +131,13 @@ mod tests {
         }
         let gathered = taken(&retries, start + Duration::from_secs(101));
         assert!((1_000..2_500).contains(&gathered), "{gathered}: of the last 10 to 20 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_can_wait_leaves_half_to_others() {
+        let (retries, start) = retries();
+        let spared = (0..1_000).take_while(|_| retries.spare(start)).count();
+        assert_eq!((spared, taken(&retries, start)), (BURST as usize / 2, BURST as usize / 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -88,7 +88,7 @@ impl Node {
             }
             Request::Lookup { target, past, claimed } => self.now(self.serve_lookup(target, past, claimed, same_view)),
             Request::Apply { operations, level, relay: true } => {
-                self.later(move |node| async move { Ok(node.relay(operations, level, deadline).await) })
+                self.later(move |node| async move { Ok(node.relay(operations, level, deadline, head.attempt).await) })
             }
             Request::Apply { operations, level, relay: false } => self.later(move |node| async move {
                 let results = node.coordinate(operations, level, deadline, head.attempt).await;

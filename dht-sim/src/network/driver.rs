@@ -87,7 +87,8 @@ fn deliver(inner: &Arc<Inner>, now_ns: u64, sequence: u64, parcel: Parcel) {
 fn deliver_request(inner: &Arc<Inner>, now_ns: u64, parcel: Parcel) {
     let service = {
         let mut state = inner.lock();
-        let service = state.is_up(parcel.to).then(|| state.place(parcel.to).service.clone()).flatten();
+        let up = state.is_up(parcel.to) && !state.rejects.contains(&(parcel.from.place, parcel.to.place));
+        let service = up.then(|| state.place(parcel.to).service.clone()).flatten();
         let Some(service) = service else {
             refuse(&mut state, now_ns, parcel);
             return state.wake_driver(&inner.driver);

@@ -72,6 +72,14 @@ impl SimNetwork {
         state.trace.note(self.0.inner.now_ns(), format!("cut {from} -> {to}"));
     }
 
+    /// From now on the machine of `to` refuses whatever `from` asks it, as a firewall between the two may.
+    pub fn reject(&self, from: &Address, to: &Address) {
+        let mut state = self.0.inner.lock();
+        let link = (state.place_of(from), state.place_of(to));
+        state.rejects.insert(link);
+        state.trace.note(self.0.inner.now_ns(), format!("reject {from} -> {to}"));
+    }
+
     /// Undoes one cut.
     pub fn mend(&self, from: &Address, to: &Address) {
         let mut state = self.0.inner.lock();
@@ -80,11 +88,12 @@ impl SimNetwork {
         state.trace.note(self.0.inner.now_ns(), format!("mend {from} -> {to}"));
     }
 
-    /// Ends the partition and all cuts. Crashed endpoints stay gone; loss stays as configured.
+    /// Ends the partition, all cuts and all refusals. Crashed endpoints stay gone; loss stays as configured.
     pub fn heal(&self) {
         let mut state = self.0.inner.lock();
         state.partitioned = false;
         state.cuts.clear();
+        state.rejects.clear();
         for place in &mut state.places {
             place.groups = u64::MAX;
         }

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) feeds: FixedMap<u64, Feed>,
     calls_made: u64,
     pub(super) cuts: FixedSet<(u32, u32)>,
+    /// Links at whose end a machine refuses what comes.
+    pub(super) rejects: FixedSet<(u32, u32)>,
     pub(super) partitioned: bool,
     rng: StdRng,
 }
@@ -55,6 +57,7 @@ impl State {
             feeds: FixedMap::default(),
             calls_made: 0,
             cuts: FixedSet::default(),
+            rejects: FixedSet::default(),
             partitioned: false,
             rng: StdRng::seed_from_u64(seed),
         }

@@ -32,38 +32,40 @@ impl Node {
         deadline: Instant,
     ) -> bool {
         let mut pauses = false;
-        // Whoever was silent once is not waited for with each of a batch.
-        let mut silent: Vec<(u64, Error)> = Vec::new();
-        for reading in readings.iter_mut().filter(|r| r.stage == Stage::Counted) {
+        let mut lacking: BTreeMap<Peer, Vec<(usize, Arc<Behind>)>> = BTreeMap::new();
+        for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| r.stage == Stage::Counted) {
             let (Some(record), Some((list, _))) = (reading.newest.clone(), reading.tally.best()) else { continue };
             // Of those that answered by another list nothing is needed.
             let lacks = |(peer, version): &&(Peer, Option<_>)| {
                 *version != Some(record.version) && reading.tally.has(peer.boot, list)
             };
             let peers: Vec<Peer> = reading.answers.iter().filter(lacks).map(|(peer, _)| peer.clone()).collect();
-            let behind = Behind { slot: reading.slot, list, record };
+            let behind = Arc::new(Behind { slot: reading.slot, list, record });
             reading.stage = Stage::Mended;
             for peer in peers {
-                let failed = silent.iter().find(|(boot, _)| *boot == peer.boot).map(|(_, error)| error.clone());
-                let mended = match failed {
-                    Some(error) => Mended::No(error),
-                    None => self.mend(&peer, &behind, deadline).await,
-                };
+                lacking.entry(peer).or_default().push((index, behind.clone()));
+            }
+        }
+        let mends = lacking.into_iter().map(|(peer, lacking)| async move {
+            let (indices, behind): (Vec<usize>, Vec<Arc<Behind>>) = lacking.into_iter().unzip();
+            let mended = self.mend(&peer, &behind, deadline).await;
+            (peer, indices.into_iter().zip(mended))
+        });
+        for (peer, mended) in futures_util::future::join_all(mends).await {
+            for (index, mended) in mended {
+                let reading = &mut readings[index];
                 match mended {
                     Mended::Yes => continue,
                     Mended::Stale => {
                         let context = format!("{} went over to another replica list meanwhile", peer.node_id);
                         reading.failure = Some(Error::new(ErrorKind::Quorum, context));
                         if peer.boot != self.boot {
-                            stale.entry(peer).or_default().push(reading.slot);
+                            stale.entry(peer.clone()).or_default().push(reading.slot);
                         }
                         pauses = true;
                     }
                     Mended::No(error) => {
                         let lasts = matches!(error.kind(), ErrorKind::MemoryFull | ErrorKind::Storage);
-                        if !lasts {
-                            silent.push((peer.boot, error.clone()));
-                        }
                         if lasts || reading.fit > reading.wanted {
                             reading.fit = reading.fit.saturating_sub(1);
                             reading.unfit.push(peer.boot);

@@ -64,7 +64,7 @@ impl Node {
             if !in_sync {
                 state.dirty.insert(slot);
             }
-            left |= !in_sync;
+            left |= !in_sync || missed;
         }
         state.checking.clear();
         left

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::catch_up::Needs;
 use super::pace::SLICE;
 use super::reconcile::{Differing, Direction};
-use super::share::share_out;
+use super::share::{Tried, share_out};
 use crate::data::fingerprint::Fingerprint;
 use crate::node::Node;
 use crate::node::peers::Peer;
+use crate::ring::list::CatchUp;
 use crate::ring::slot::Slot;
 use crate::wire::message::CompareResult;
 
@@ -65,14 +66,20 @@ impl Node {
         for (offers, peer) in offers {
             self.merged(peer, &offers.equal, &offers.returned, needs);
         }
-        let merged: BTreeSet<(Slot, u64)> = {
+        let tried: BTreeMap<(Slot, u64), Tried> = {
             let state = self.state();
-            let of = |slot: &Slot| state.table.get(*slot).and_then(|s| s.catch_up.as_ref()).map(|c| &c.merged);
-            needs.keys().flat_map(|slot| of(slot).into_iter().flatten().map(|(_, boot)| (*slot, *boot))).collect()
+            let catch_ups = needs.keys().filter_map(|slot| Some((*slot, state.table.get(*slot)?.catch_up.as_deref()?)));
+            let of = |(slot, catch_up): (Slot, &CatchUp)| {
+                let in_vain = catch_up.broke_off.iter().map(|boot| ((slot, *boot), Tried::InVain));
+                let merged = catch_up.merged.iter().map(|(_, boot)| ((slot, *boot), Tried::Merged));
+                in_vain.chain(merged).collect::<Vec<_>>()
+            };
+            catch_ups.flat_map(of).collect()
         };
         let alike: Vec<BTreeSet<Slot>> = offers.iter().map(|(offers, _)| offers.alike().collect()).collect();
         let dealt = share_out(&alike, |slot, index| {
-            offers.get(index).is_some_and(|(_, peer)| merged.contains(&(slot, peer.boot)))
+            let tried = offers.get(index).and_then(|(_, peer)| tried.get(&(slot, peer.boot)));
+            tried.copied().unwrap_or(Tried::Not)
         });
         let until = Some(self.env.now() + SLICE);
         let (mut here, mut left) = (BTreeSet::new(), Vec::new());
@@ -141,12 +148,17 @@ impl Node {
         let mut left = match pulled.await {
             Ok(left) => left.to_vec(),
             Err(error) => {
+                let broke_off = offers.empty.iter().copied().filter(|slot| !here.contains(slot));
+                self.state().table.broke_off(broke_off, peer.boot);
                 self.note_busy(&error, &offers.empty);
                 log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off");
                 Vec::new()
             }
         };
         let (reconciled, rest) = self.reconcile(peer, &offers.differing, Direction::Here, until).await;
+        let broke_off = offers.differing.iter().map(|(slot, _)| *slot);
+        let broke_off = broke_off.filter(|slot| !reconciled.contains(slot) && !rest.contains(slot));
+        self.state().table.broke_off(broke_off, peer.boot);
         self.merged(peer, &reconciled, returned, needs);
         here.extend(reconciled);
         left.extend(rest);

@@ -62,8 +62,9 @@ impl Job<'_> {
         hidden.push(name);
         hidden.push(format!(".{:016x}.tmp", self.nonce));
         let temporary = Temporary(dir.join(hidden));
-        let file =
-            OpenOptions::new().write(true).create_new(true).open(&temporary.0).map_err(|error| failed(path, error))?;
+        let file = owners_own(OpenOptions::new().write(true).create_new(true))
+            .open(&temporary.0)
+            .map_err(|error| failed(path, error))?;
         let mut out = BufWriter::with_capacity(BLOCK_BYTES, sink(file));
         let (records, bytes) = self.fill(&mut out, go_on).map_err(|error| named(path, error))?;
         out.flush().and_then(|()| out.get_mut().sync()).map_err(|error| failed(path, error))?;
@@ -112,6 +113,13 @@ impl Job<'_> {
         go_on()?;
         writer.finish().map(|(_, records, bytes)| (records, bytes))
     }
+}
+
+/// What only nodes that know the key of the ring are told is for nobody else on this machine.
+fn owners_own(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 /// Gives the whole file its name, if nothing has it.

@@ -38,6 +38,8 @@ pub(crate) struct CatchUp {
     may_lack: usize,
     /// Caught-up members that the slot was merged from.
     pub(crate) merged: SmallVec<[Incarnate; 2]>,
+    /// Members, by their boots, with which that was begun and broke off.
+    pub(crate) broke_off: SmallVec<[u64; 2]>,
     /// Others that it was merged from, or that have none of it.
     pub(in crate::ring) gathered: SmallVec<[Incarnate; 2]>,
     /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
@@ -62,6 +64,7 @@ impl CatchUp {
             present,
             may_lack: may_lack(replicas),
             merged: SmallVec::new(),
+            broke_off: SmallVec::new(),
             gathered: SmallVec::new(),
             reunited: SmallVec::new(),
             returns,
@@ -75,6 +78,7 @@ impl CatchUp {
         self.present = present.clone();
         // What was merged was merged before this switch: the sources must have adopted the new list first.
         self.merged.clear();
+        self.broke_off.clear();
         self.gathered.clear();
         self.reunited.clear();
         (self.since, self.source_seen) = (now, None);
@@ -115,6 +119,17 @@ impl SlotTable {
                 if now >= since + BUSY_MAX {
                     catch_up.held_up = Some(now);
                 }
+            }
+        }
+    }
+
+    /// What was begun to be brought over for these newcomers from the life `boot` of a source broke off.
+    pub(crate) fn broke_off(&mut self, slots: impl IntoIterator<Item = Slot>, boot: u64) {
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut())
+                && !catch_up.broke_off.contains(&boot)
+            {
+                catch_up.broke_off.push(boot);
             }
         }
     }

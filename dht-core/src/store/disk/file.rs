@@ -327,8 +327,11 @@ pub(super) fn locked(path: &Path, synced: bool) -> Result<Box<dyn StorageBackend
         let context = format!("cannot open {}: {error}", path.display());
         Error::new(ErrorKind::Storage, context).with_source(error)
     };
-    let file =
-        std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(refused)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(refused)?;
     let backend = match redb::backends::FileBackend::new(file) {
         Ok(backend) => backend,
         Err(DatabaseError::DatabaseAlreadyOpen) => {

@@ -60,7 +60,7 @@ pub struct DiskStore {
 }
 
 impl DiskStore {
-    /// Opens what `dir` keeps, or begins it; `dir` is made if its parent is there. It is this store's alone until it is
+    /// Opens what `dir` keeps, or begins it; `dir` is made if its parent is there, for its owner alone. It is this store's alone until it is
     /// closed. `memory_max`: bytes that it may use for its caches, about.
     ///
     /// # Errors
@@ -71,7 +71,11 @@ impl DiskStore {
             let context = format!("data_dir {}: {}", dir.display(), error.context());
             Error::new(error.kind(), context).with_source(error)
         };
-        if let Err(error) = std::fs::create_dir(dir)
+        let mut builder = std::fs::DirBuilder::new();
+        // What only nodes that know the key of the ring are told is for nobody else on this machine.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        if let Err(error) = builder.create(dir)
             && error.kind() != std::io::ErrorKind::AlreadyExists
         {
             let context = format!("data_dir {} cannot be made: {error}", dir.display());

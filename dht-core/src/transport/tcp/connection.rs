@@ -57,6 +57,8 @@ pub(super) struct Connection {
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
     told_ms: AtomicU64,
+    /// Bytes read.
+    received: AtomicU64,
     /// When the first of the calls began that ended unanswered since; holds unless something was heard later. 0: none.
     missed_since_ms: AtomicU64,
     pub(super) counters: Arc<Counters>,
@@ -111,6 +113,7 @@ impl Connection {
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
+            received: AtomicU64::new(0),
             missed_since_ms: AtomicU64::new(0),
             counters,
             env,
@@ -382,6 +385,17 @@ impl Connection {
         let now = self.env.now();
         self.heard_ms.store(self.env.uptime_ms_at(now), Relaxed);
         now
+    }
+
+    /// So many were read; that is now. Only its reader calls this.
+    pub(super) fn took_in(&self, bytes: usize) -> Instant {
+        self.received.store(self.received().wrapping_add(bytes as u64), Relaxed);
+        self.heard()
+    }
+
+    /// Bytes read so far, whole frames or not.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
     }
 
     /// What began to be waited for at `started_ms`, and lasted until its deadline, did not come.

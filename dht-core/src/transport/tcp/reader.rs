@@ -86,7 +86,7 @@ pub(super) async fn read(
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));
-                let now = connection.heard();
+                let now = connection.took_in(read);
                 quiet = now.saturating_duration_since(heard) >= QUIET_AGE;
                 heard = now;
                 requests.arrived(now);

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::super::{BoxFuture, Reply, Responses, TransportError};
@@ -49,6 +50,12 @@ pub(super) enum StreamEvent {
     Item(Bytes),
     End,
 }
+
+/// One item may take so many times as long as a peer may be silent: the largest value at a megabyte a second.
+const ITEM_WAITS_MAX: u32 = 12;
+
+/// What comes of it in that time at least; signs of life are less.
+const ITEM_PART_MIN: u64 = 64 << 10;
 
 /// Room for the items that the credit allows, for the failure that may follow without credit, and for the end.
 pub(super) fn stream_channel() -> (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>) {
@@ -80,8 +87,9 @@ impl TcpResponses {
         if self.ended {
             return None;
         }
+        let event = self.next_event().await;
         let peer = || self.connection.peer.clone();
-        let error = match timeout(self.idle_max, self.events.recv()).await {
+        let error = match event {
             Ok(Some(StreamEvent::Item(payload))) => match decode_reply(payload) {
                 Ok(reply) => {
                     self.credit();
@@ -110,6 +118,23 @@ impl TcpResponses {
         };
         self.cancel();
         Some(Err(error))
+    }
+
+    /// The next event. A large item on a slow way is no silence: while it comes it is waited for, up to some times as long.
+    async fn next_event(&mut self) -> Result<Option<StreamEvent>, Elapsed> {
+        let mut waits = 0_u32;
+        loop {
+            let before = self.connection.received();
+            let elapsed = match timeout(self.idle_max, self.events.recv()).await {
+                Ok(event) => return Ok(event),
+                Err(elapsed) => elapsed,
+            };
+            waits = waits.saturating_add(1);
+            let received = self.connection.received().wrapping_sub(before);
+            if waits >= ITEM_WAITS_MAX || received < ITEM_PART_MIN {
+                return Err(elapsed);
+            }
+        }
     }
 
     fn credit(&mut self) {

@@ -5,7 +5,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::*;
-use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, PutOptions};
+use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, NetworkProtocol, PutOptions};
 use tokio::task::JoinSet;
 
 /// A node that gives up on silent addresses soon.
@@ -422,6 +422,27 @@ async fn nodes_with_names_started_at_once_form_one_ring() {
     assert!(own[0].starts_with("localhost:"), "{own:?}");
     refused(nodes[0].join(&own).await, ErrorKind::InvalidArgument, &["cannot join itself"]);
     stop_all(&nodes).await;
+}
+
+/// The only seed is this node, at another address than the one it tells others, as where the own name leads to 127.0.1.1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_only_seed_is_itself_at_another_address_founds() {
+    for network_protocol in [NetworkProtocol::Tcp, NetworkProtocol::Udp] {
+        let nowhere = Reserved::new();
+        let (node, seeds) = loop {
+            let seed = Reserved::new();
+            let (seeds, advertise) = (vec![seed.endpoint()], nowhere.endpoint());
+            let port = seed.release();
+            let config = Config { port, seeds: seeds.clone(), advertise, network_protocol, ..named("node") };
+            match Dht::start(config).await {
+                Ok(node) => break (node, seeds),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
+            }
+        };
+        node.wait_ready(SOON).await.expect("it founds");
+        refused(node.join(&seeds).await, ErrorKind::InvalidArgument, &["cannot join itself"]);
+        node.stop().await;
+    }
 }
 
 /// A founder that tells others an address at which it is not: whoever joins would take it for dead, and have an empty ring.

@@ -123,6 +123,8 @@ impl Node {
         let mut heard = Heard::default();
         for (address, answer) in futures_util::future::join_all(ask).await {
             match answer {
+                // This node, at an address that it does not know for its own.
+                Err(Refusal { sender, .. }) if sender == self.boot => {}
                 // Somebody else has the address by now.
                 Ok(found) if !seeds.contains(address) && !self.is_of_company(former, &found) => {}
                 Ok(found) => {

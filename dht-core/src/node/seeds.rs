@@ -90,7 +90,8 @@ impl Node {
     }
 
     async fn look_at_seed(&self, seed: &Address) {
-        let Some(reply) = self.greet(seed).await else { return };
+        // This node answers itself where it has more addresses than it tells others.
+        let Some(reply) = self.greet(seed).await.filter(|reply| reply.head.sender != self.boot) else { return };
         let Some(theirs) = reply.head.ring_id else { return };
         if Some(theirs) == self.ring().id {
             if let Response::Pong { records } = reply.body {

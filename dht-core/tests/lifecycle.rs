@@ -394,6 +394,37 @@ async fn clients_read_and_write_but_are_no_members() {
     late.stop().await;
 }
 
+/// It knows nodes of both, and makes no one ring of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_goes_from_one_ring_to_another_and_leaves_them_apart() {
+    let model = Config { heartbeat_interval: Duration::from_millis(100), ..Config::default() };
+    let (a, b) = (ring_of(2, "a", &model).await, ring_of(2, "b", &model).await);
+    fill(&a[0], "k", 20).await;
+    fill(&b[0], "l", 20).await;
+    let seeds = vec![a[0].address()];
+    let client = start(Config { virtual_nodes: Some(0), seeds, node_id: "client".to_owned(), ..model }).await;
+    client.wait_ready(SOON).await.unwrap();
+    assert_eq!(client.get::<usize>("k7").await.unwrap(), Some(7));
+    client.join(&[b[0].address()]).await.unwrap();
+    assert_eq!(ids(&client.members().unwrap()), ["b0", "b1"], "it has forgotten ring a");
+    all_there(std::slice::from_ref(&client), "l", 20).await;
+
+    // It looks at its first seed again and again by now, every look is a message, and it stays where it is.
+    let probed = a[0].statistics().unwrap().messages_received;
+    eventually(SOON, "looks at the first seed", async || {
+        let received = a[0].statistics().map_err(text)?.messages_received;
+        seen(received > probed + 50, || format!("{received} messages after {probed}"))
+    })
+    .await;
+    all_there(std::slice::from_ref(&client), "l", 20).await;
+    assert_eq!(client.get::<usize>("k7").await.unwrap(), None);
+    settled(&a).await;
+    settled(&b).await;
+    client.stop().await;
+    stop_all(&a).await;
+    stop_all(&b).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_seeds_starts_unjoined() {
     let node = start(named("node")).await;

@@ -278,10 +278,14 @@ impl Node {
         wanted: &[u64],
         lists: &[(Slot, ListId)],
     ) -> Response {
-        self.learn_from(from, records);
+        // Clients, who say no boot, count nowhere.
+        let counts = from != 0;
+        if counts {
+            self.learn_from(from, records);
+        }
         let mut state = self.state();
         // They have told all that was unknown here when they asked, and their lists are from before that.
-        for (slot, list) in lists {
+        for (slot, list) in lists.iter().filter(|_| counts) {
             state.table.raise_counter(*slot, *list);
         }
         let mut answer = difference::answer(&state.members, records, wanted);

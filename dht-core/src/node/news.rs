@@ -89,6 +89,13 @@ impl News {
         taken
     }
 
+    /// All that was to be passed on, and who seemed to know something else, were of a ring that this node leaves.
+    pub(crate) fn forget(&mut self) {
+        self.queue.clear();
+        self.places.clear();
+        self.disagreeing.clear();
+    }
+
     /// The node had that view when it last spoke, which is not ours. True if that is new.
     pub(crate) fn disagrees(&mut self, node_id: &NodeId, view: u64) -> bool {
         if self.disagreeing.len() >= DISAGREEING_MAX && !self.disagreeing.contains_key(node_id) {

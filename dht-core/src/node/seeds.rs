@@ -100,6 +100,10 @@ impl Node {
             self.compare_view(reply.head.sender, reply.head.view);
             return;
         }
+        // Nor does a client go from one to the other and back where its seeds are in two rings.
+        if self.is_client() && self.state().members.others().next().is_some() {
+            return;
+        }
         self.unite_with_ring_at(seed).await;
     }
 
@@ -150,8 +154,7 @@ impl Node {
     ) -> Result<()> {
         let Some(ours) = self.ring().id else { return Ok(()) };
         if self.is_client() {
-            // A client is no part of any ring: it goes where its seed is.
-            self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
+            self.go_over(theirs);
             self.learn(their_records);
             return Ok(());
         }
@@ -167,6 +170,14 @@ impl Node {
         })?;
         self.learn(their_records);
         Ok(())
+    }
+
+    /// A client is no part of any ring, and makes one of none: what it knew of the other it must not tell in this one.
+    fn go_over(&self, theirs: RingId) {
+        let mut state = self.state();
+        state.forget_others();
+        self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
+        self.view.store(Arc::new(state.members.view()));
     }
 
     /// Answers `Merge`: from now on this ring has the smaller ring_id, and everybody here hears of it.

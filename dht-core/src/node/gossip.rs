@@ -238,7 +238,7 @@ impl Node {
         }
         let raised = {
             let mut state = self.state();
-            state.news.spent(cost);
+            state.news.spent(scope, cost);
             // What they did not send, for whatever reason, may be what their counters come from. Not what was sent and is not
             // kept here: whoever has been gone for so long that others still look for it alone.
             let declined = |node_id: &&NodeId| state.members.get(node_id).is_none();

@@ -21,7 +21,7 @@ use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
 use crate::wire::message::{Request, Response};
 
 /// Nodes that urgent news is pushed to at once; the rest hears it from them.
-const PUSH_MAX: usize = 8;
+pub(super) const PUSH_MAX: usize = 8;
 /// Throws for each member that is wanted at random, in a ring where most will do.
 const TRIES: usize = 8;
 /// Bytes on the wire, about: what an exchange of node records is charged for.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
+use super::gossip::PUSH_MAX;
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
@@ -180,20 +181,29 @@ impl Node {
         self.view.store(Arc::new(state.members.view()));
     }
 
-    /// Answers `Merge`: from now on this ring has the smaller ring_id, and everybody here hears of it.
+    /// Answers `Merge`: from now on this ring has the smaller ring_id. Some of those here are told, and tell others in turn;
+    /// whoever is missed hears of it with the next message between it and one who was not (`meet_in_another_ring`).
     pub(crate) fn serve_merge(&self, ring_id: RingId, records: &[NodeRecord]) -> Response {
-        let (taken, others) = {
-            let state = self.state();
+        let taken = {
+            let _state = self.state();
             let ring = self.ring();
             let taken = ring.id.is_some_and(|ours| ring_id < ours);
             if taken {
                 self.ring.store(Arc::new(Ring { id: Some(ring_id), ..ring }));
             }
-            (taken, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
+            taken
         };
         if taken {
             log!(self, info, "this ring merges into another");
-            let ours: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
+            let (ours, mut others) = {
+                let state = self.state();
+                let ours: Vec<NodeRecord> = state.members.iter().map(|k| k.record().clone()).collect();
+                // Those that are joining too, whom no view has yet.
+                (ours, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
+            };
+            while others.len() > PUSH_MAX {
+                others.swap_remove(self.env.random_below(others.len()));
+            }
             let all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
             for address in others {
                 self.tell(&address, Request::Merge { ring_id, records: all.clone() });

@@ -379,8 +379,7 @@ impl Node {
         let body = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
         let call = self.calling(body, deadline, 0);
         let reply = self.transport.call(address, call, deadline).await;
-        let Reply { head, body, .. } =
-            reply.map_err(|error| Refusal::new(call_error(error), None, 0))?;
+        let Reply { head, body, .. } = reply.map_err(|error| Refusal::new(call_error(error), None, 0))?;
         let refused = |error| Refusal::new(error, head.ring_id, head.sender);
         if head.sender == self.boot {
             return Err(refused(only_itself()));

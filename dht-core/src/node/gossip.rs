@@ -94,6 +94,16 @@ impl Node {
         }
     }
 
+    /// The same in a request of the node of boot `from`. Clients, who say none, count nowhere: of what they tell this node hears
+    /// what they think of itself, which it may have to refute.
+    pub(crate) fn hear_from(&self, from: u64, records: &[NodeRecord]) {
+        if from != 0 {
+            return self.learn_from(from, records);
+        }
+        let of_itself: Vec<NodeRecord> = records.iter().filter(|r| r.node_id == self.node_id).cloned().collect();
+        self.learn(&of_itself);
+    }
+
     /// Stops, if there really is another living node with this node_id.
     async fn give_way_to(&self, other: &Peer) {
         let found = self.serve_ping_for(other.address.clone(), other.boot).await;
@@ -278,11 +288,8 @@ impl Node {
         wanted: &[u64],
         lists: &[(Slot, ListId)],
     ) -> Response {
-        // Clients, who say no boot, count nowhere.
+        self.hear_from(from, records);
         let counts = from != 0;
-        if counts {
-            self.learn_from(from, records);
-        }
         let mut state = self.state();
         // They have told all that was unknown here when they asked, and their lists are from before that.
         for (slot, list) in lists.iter().filter(|_| counts) {

@@ -87,6 +87,33 @@ async fn serves(nodes: &[Dht], victim: usize, keys: &[String], round: u64) {
     }
 }
 
+/// It has taken all for dead. Each refutes that, so that the client sees it again, and stays in its lists.
+#[test]
+fn a_client_that_was_cut_off_changes_nothing_and_hears_that_all_live() {
+    calm(|world| async move {
+        let nodes = ring(&world, &Config { slot_bits: 8, ..Config::default() }, NODES).await;
+        let client = Config { slot_bits: 8, virtual_nodes: Some(0), ..Config::default() };
+        let client = Start::new(&world, &client, &[0]).node(NODES).await.expect("it joins");
+        pass(10 * SECOND).await;
+        let view = nodes[0].view();
+        assert_eq!(client.view(), view);
+        let all: Vec<_> = (0..NODES).map(|number| world.address(number)).collect();
+        world.network().partition(&[&[world.address(NODES)], &all]);
+        while client.view().1 > 0 {
+            pass(SECOND).await;
+        }
+        world.network().heal();
+        pass(60 * SECOND).await;
+        for node in nodes.iter().chain([&client]) {
+            assert_eq!(node.view(), view, "seen by {}", node.node_id());
+        }
+        for node in &nodes {
+            assert_eq!(state_of(node, &client), "active");
+        }
+        client.stop().await;
+    });
+}
+
 #[test]
 fn one_who_tells_of_the_death_of_a_node_that_lives_keeps_it_out_of_nothing() {
     calm(|world| async move {

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::difference::{self, Scope};
 use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
-use crate::ring::record::{NodeId, NodeRecord};
+use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::ring::slot::Slot;
 use crate::transport::misbehaviour::Misbehaviour;
 use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
@@ -94,14 +94,15 @@ impl Node {
         }
     }
 
-    /// The same in a request of the node of boot `from`. Clients, who say none, count nowhere: of what they tell this node hears
-    /// what they think of itself, which it may have to refute.
+    /// The same in a request of the node of boot `from`. Clients, who say none, count nowhere: only a doubt of this node is
+    /// heard, which it refutes. If they gave it up nobody's lists went on without it, so it is a doubt as well.
     pub(crate) fn hear_from(&self, from: u64, records: &[NodeRecord]) {
         if from != 0 {
             return self.learn_from(from, records);
         }
-        let of_itself: Vec<NodeRecord> = records.iter().filter(|r| r.node_id == self.node_id).cloned().collect();
-        self.learn(&of_itself);
+        let own = records.iter().filter(|r| r.node_id == self.node_id);
+        let doubts = own.map(|r| NodeRecord { verdict: r.verdict.min(Verdict::Suspect), ..r.clone() });
+        self.learn(&doubts.collect::<Vec<_>>());
     }
 
     /// Stops, if there really is another living node with this node_id.

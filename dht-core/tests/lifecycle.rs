@@ -5,7 +5,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::*;
-use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, PutOptions};
+use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, NetworkProtocol, PutOptions};
 use tokio::task::JoinSet;
 
 /// A node that gives up on silent addresses soon.
@@ -394,6 +394,37 @@ async fn clients_read_and_write_but_are_no_members() {
     late.stop().await;
 }
 
+/// It knows nodes of both, and makes no one ring of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_goes_from_one_ring_to_another_and_leaves_them_apart() {
+    let model = Config { heartbeat_interval: Duration::from_millis(100), ..Config::default() };
+    let (a, b) = (ring_of(2, "a", &model).await, ring_of(2, "b", &model).await);
+    fill(&a[0], "k", 20).await;
+    fill(&b[0], "l", 20).await;
+    let seeds = vec![a[0].address()];
+    let client = start(Config { virtual_nodes: Some(0), seeds, node_id: "client".to_owned(), ..model }).await;
+    client.wait_ready(SOON).await.unwrap();
+    assert_eq!(client.get::<usize>("k7").await.unwrap(), Some(7));
+    client.join(&[b[0].address()]).await.unwrap();
+    assert_eq!(ids(&client.members().unwrap()), ["b0", "b1"], "it has forgotten ring a");
+    all_there(std::slice::from_ref(&client), "l", 20).await;
+
+    // It looks at its first seed again and again by now, every look is a message, and it stays where it is.
+    let probed = a[0].statistics().unwrap().messages_received;
+    eventually(SOON, "looks at the first seed", async || {
+        let received = a[0].statistics().map_err(text)?.messages_received;
+        seen(received > probed + 50, || format!("{received} messages after {probed}"))
+    })
+    .await;
+    all_there(std::slice::from_ref(&client), "l", 20).await;
+    assert_eq!(client.get::<usize>("k7").await.unwrap(), None);
+    settled(&a).await;
+    settled(&b).await;
+    client.stop().await;
+    stop_all(&a).await;
+    stop_all(&b).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_seeds_starts_unjoined() {
     let node = start(named("node")).await;
@@ -422,6 +453,27 @@ async fn nodes_with_names_started_at_once_form_one_ring() {
     assert!(own[0].starts_with("localhost:"), "{own:?}");
     refused(nodes[0].join(&own).await, ErrorKind::InvalidArgument, &["cannot join itself"]);
     stop_all(&nodes).await;
+}
+
+/// The only seed is this node, at another address than the one it tells others, as where the own name leads to 127.0.1.1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_only_seed_is_itself_at_another_address_founds() {
+    for network_protocol in [NetworkProtocol::Tcp, NetworkProtocol::Udp] {
+        let nowhere = Reserved::new();
+        let (node, seeds) = loop {
+            let seed = Reserved::new();
+            let (seeds, advertise) = (vec![seed.endpoint()], nowhere.endpoint());
+            let port = seed.release();
+            let config = Config { port, seeds: seeds.clone(), advertise, network_protocol, ..named("node") };
+            match Dht::start(config).await {
+                Ok(node) => break (node, seeds),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
+            }
+        };
+        node.wait_ready(SOON).await.expect("it founds");
+        refused(node.join(&seeds).await, ErrorKind::InvalidArgument, &["cannot join itself"]);
+        node.stop().await;
+    }
 }
 
 /// A founder that tells others an address at which it is not: whoever joins would take it for dead, and have an empty ring.

@@ -359,3 +359,21 @@ fn nodes_whose_disks_have_all_failed_go_on_answering() {
         nodes.stop().await;
     });
 }
+
+/// Where the ring lives any of it will do: each that is asked dials back, and tells of all.
+#[test]
+fn who_comes_back_to_a_large_ring_asks_a_few() {
+    const COUNT: usize = 40;
+    common::calm(|world| async move {
+        let mut nodes = formed(&world, Config::default(), COUNT).await;
+        nodes.crash(5, Crash::Machine).await;
+        sees(&nodes, 0, COUNT - 1).await;
+        let asked = || world.traffic().get("join").map_or(0, |(messages, _)| *messages);
+        let before = asked();
+        nodes.start(5, &[0]).await.expect("it comes back");
+        let asked = asked() - before;
+        assert!(asked <= 20, "{asked} of {COUNT} were asked");
+        nodes.settled(60 * SECOND).await.expect("it has caught up");
+        nodes.stop().await;
+    });
+}

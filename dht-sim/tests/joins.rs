@@ -202,6 +202,32 @@ fn a_join_of_two_rings_is_told_to_the_other_ring() {
     }
 }
 
+/// Of a ring that goes over each node tells a few others, not all of them all that there are; and nobody is left behind.
+#[test]
+fn a_ring_that_goes_over_to_another_tells_some_who_tell_others() {
+    const COUNT: usize = 30;
+    calm(|world| async move {
+        let mut rings = Vec::new();
+        for first in [0, COUNT] {
+            let mut nodes = Nodes::new(world.clone(), config());
+            nodes.start(first, &[]).await.expect("it founds a ring");
+            nodes.start_together(first + 1..first + COUNT, &[first]).await.expect("they join");
+            nodes.settled(60 * SECOND).await.expect("the ring comes to rest");
+            rings.push(nodes);
+        }
+        rings[0].node(1).join(&[rings[1].node(COUNT + 1).address()]).await.expect("the other ring is there");
+        pass(5 * SECOND).await;
+        for (number, dht) in rings.iter().flat_map(Nodes::running) {
+            assert_eq!(dht.view().1, 2 * COUNT, "node {number}");
+        }
+        let (told, _) = world.traffic().get("merge").copied().unwrap_or_default();
+        assert!(told <= 10 * COUNT as u64, "{told} messages told {COUNT} nodes of it");
+        for nodes in &mut rings {
+            nodes.stop().await;
+        }
+    });
+}
+
 /// A client is told to be where it is, like any node.
 #[test]
 fn a_client_says_that_it_has_joined() {

@@ -20,8 +20,13 @@ use xxhash_rust::xxh3::xxh3_64;
 const NODES: usize = 5;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The boot of the liar: what clients tell of nodes, who have none, is not heard.
+const BOOT: [u8; 8] = 99_u64.to_le_bytes();
+
 fn call(body: Request) -> Call {
-    Call { body, ..ping(0) }
+    // Sender (field 3) before the body: see docs/wire.md.
+    let said = [&[0x19][..], &BOOT, &encode_call(&ping(0))].concat();
+    Call { body, ..decode_call(said.into()).expect("an envelope") }
 }
 
 /// An endpoint that speaks the protocol, and is no node.
@@ -80,6 +85,33 @@ async fn serves(nodes: &[Dht], victim: usize, keys: &[String], round: u64) {
             assert_eq!(found, Some(value));
         }
     }
+}
+
+/// It has taken all for dead. Each refutes that, so that the client sees it again, and stays in its lists.
+#[test]
+fn a_client_that_was_cut_off_changes_nothing_and_hears_that_all_live() {
+    calm(|world| async move {
+        let nodes = ring(&world, &Config { slot_bits: 8, ..Config::default() }, NODES).await;
+        let client = Config { slot_bits: 8, virtual_nodes: Some(0), ..Config::default() };
+        let client = Start::new(&world, &client, &[0]).node(NODES).await.expect("it joins");
+        pass(10 * SECOND).await;
+        let view = nodes[0].view();
+        assert_eq!(client.view(), view);
+        let all: Vec<_> = (0..NODES).map(|number| world.address(number)).collect();
+        world.network().partition(&[&[world.address(NODES)], &all]);
+        while client.view().1 > 0 {
+            pass(SECOND).await;
+        }
+        world.network().heal();
+        pass(60 * SECOND).await;
+        for node in nodes.iter().chain([&client]) {
+            assert_eq!(node.view(), view, "seen by {}", node.node_id());
+        }
+        for node in &nodes {
+            assert_eq!(state_of(node, &client), "active");
+        }
+        client.stop().await;
+    });
 }
 
 #[test]

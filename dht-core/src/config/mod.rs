@@ -53,8 +53,8 @@ pub struct Config {
     pub address: String,
     /// Port to bind, 0 to 65535; default 0: chosen by the system. Choose a fixed one where others name it as seed.
     pub port: u16,
-    /// "host:port" that others dial; empty (default): the bound address, or for an unspecified bind the source
-    /// address towards a seed, or of the default route without seeds. Needed behind address translation and in containers.
+    /// "host:port" that others dial; empty (default): the bound address, or for an unspecified bind the source address
+    /// towards a seed on another machine, else of the default route. Needed behind address translation and in containers.
     pub advertise: String,
     /// Members to join through, "host:port", IPv6 in brackets, at most 1,000; default none: found a ring. A DNS name
     /// means all its addresses. Name two or three that rarely stop at once; the list may hold this node itself.

@@ -23,6 +23,9 @@ use crate::wire::facts::Facts;
 /// How long a node waits for one with a smaller node_id, which returns too, to form the ring, and for names of seeds.
 pub(super) const GIVE_WAY_MAX: Duration = Duration::from_secs(5);
 
+/// Addresses that are asked to let a node in that comes back, before all are.
+const ASKED_FIRST: usize = 16;
+
 /// What those answered that a node which returns has asked.
 #[derive(Default)]
 struct Heard {
@@ -39,6 +42,14 @@ impl Heard {
     /// Nobody is in a ring that is, or may be, this node's.
     fn is_nobody(&self) -> bool {
         self.welcome.is_none() && self.refusal.is_none() && self.not_let_in.is_none()
+    }
+
+    /// Asking more of them would not tell more: the ring of `former` has answered, or this node is let in nowhere.
+    fn is_answer_of(&self, former: &Facts) -> bool {
+        match &self.welcome {
+            Some(welcome) => former.ring.is_some_and(|(id, _)| id == welcome.ring_id),
+            None => !self.is_nobody(),
+        }
     }
 }
 
@@ -105,7 +116,8 @@ impl Node {
         smaller.filter(|_| self.env.uptime() < GIVE_WAY_MAX).map(|r| &r.node_id)
     }
 
-    /// Asks the seeds, and those that were there when this node's last life ended, to be let in.
+    /// Asks the seeds, and those that were there when this node's last life ended, to be let in: of many first a few, since
+    /// where the ring lives any of them will do.
     async fn ask_company(
         self: &Arc<Self>,
         former: &Facts,
@@ -115,14 +127,39 @@ impl Node {
     ) -> Heard {
         let company = former.others.iter().filter(|r| r.present());
         let known: BTreeSet<&Address> = seeds.iter().chain(company.map(|r| &r.address)).collect();
-        let ask = known
+        let known: Vec<&Address> = known.into_iter().filter(|a| !own.contains(a)).collect();
+        if known.len() > ASKED_FIRST {
+            let mut some = known.clone();
+            while some.len() > ASKED_FIRST {
+                some.swap_remove(self.env.random_below(some.len()));
+            }
+            let soon = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 4;
+            let heard = self.ask_all(some, former, seeds, own, soon).await;
+            // Each welcome tells of the whole ring, and costs who says it a look at whether this node can be dialled.
+            if heard.is_answer_of(former) {
+                return heard;
+            }
+        }
+        self.ask_all(known, former, seeds, own, deadline).await
+    }
+
+    async fn ask_all(
+        self: &Arc<Self>,
+        addresses: Vec<&Address>,
+        former: &Facts,
+        seeds: &[Address],
+        own: &[Address],
+        deadline: Instant,
+    ) -> Heard {
+        let ask = addresses
             .into_iter()
-            .filter(|a| !own.contains(a))
             .map(|address| async move { (address, self.welcome(std::slice::from_ref(address), own, deadline).await) });
         let ours = |ring: RingId| former.ring.is_some_and(|(id, _)| id == ring);
         let mut heard = Heard::default();
         for (address, answer) in futures_util::future::join_all(ask).await {
             match answer {
+                // This node, at an address that it does not know for its own.
+                Err(Refusal { sender, .. }) if sender == self.boot => {}
                 // Somebody else has the address by now.
                 Ok(found) if !seeds.contains(address) && !self.is_of_company(former, &found) => {}
                 Ok(found) => {

@@ -14,14 +14,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::difference::{self, Scope};
 use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
-use crate::ring::record::{NodeId, NodeRecord};
+use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::ring::slot::Slot;
 use crate::transport::misbehaviour::Misbehaviour;
 use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
 use crate::wire::message::{Request, Response};
 
 /// Nodes that urgent news is pushed to at once; the rest hears it from them.
-const PUSH_MAX: usize = 8;
+pub(super) const PUSH_MAX: usize = 8;
 /// Throws for each member that is wanted at random, in a ring where most will do.
 const TRIES: usize = 8;
 /// Bytes on the wire, about: what an exchange of node records is charged for.
@@ -92,6 +92,17 @@ impl Node {
             // Not one of the node's own tasks: those end with it.
             tokio::spawn(async move { node.give_way_to(&other).await });
         }
+    }
+
+    /// The same in a request of the node of boot `from`. Clients, who say none, count nowhere: only a doubt of this node is
+    /// heard, which it refutes. If they gave it up nobody's lists went on without it, so it is a doubt as well.
+    pub(crate) fn hear_from(&self, from: u64, records: &[NodeRecord]) {
+        if from != 0 {
+            return self.learn_from(from, records);
+        }
+        let own = records.iter().filter(|r| r.node_id == self.node_id);
+        let doubts = own.map(|r| NodeRecord { verdict: r.verdict.min(Verdict::Suspect), ..r.clone() });
+        self.learn(&doubts.collect::<Vec<_>>());
     }
 
     /// Stops, if there really is another living node with this node_id.
@@ -238,7 +249,7 @@ impl Node {
         }
         let raised = {
             let mut state = self.state();
-            state.news.spent(cost);
+            state.news.spent(scope, cost);
             // What they did not send, for whatever reason, may be what their counters come from. Not what was sent and is not
             // kept here: whoever has been gone for so long that others still look for it alone.
             let declined = |node_id: &&NodeId| state.members.get(node_id).is_none();
@@ -278,10 +289,11 @@ impl Node {
         wanted: &[u64],
         lists: &[(Slot, ListId)],
     ) -> Response {
-        self.learn_from(from, records);
+        self.hear_from(from, records);
+        let counts = from != 0;
         let mut state = self.state();
         // They have told all that was unknown here when they asked, and their lists are from before that.
-        for (slot, list) in lists {
+        for (slot, list) in lists.iter().filter(|_| counts) {
             state.table.raise_counter(*slot, *list);
         }
         let mut answer = difference::answer(&state.members, records, wanted);

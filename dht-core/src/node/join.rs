@@ -41,6 +41,14 @@ pub(super) struct Refusal {
     /// The ring of one who answered, and its boot: it is there, whatever the reason.
     pub(super) ring: Option<RingId>,
     pub(super) sender: u64,
+    /// Where this node itself answered: other addresses of its own.
+    pub(super) own: Vec<Address>,
+}
+
+impl Refusal {
+    fn new(error: Error, ring: Option<RingId>, sender: u64) -> Self {
+        Self { error, ring, sender, own: Vec::new() }
+    }
 }
 
 /// One at a time changes the ring that a node is in.
@@ -139,7 +147,7 @@ impl Node {
 
     /// One try with the seeds; founds if all are silent and this node's address is the smallest of them.
     async fn enter_once(self: &Arc<Self>, seeds: &[String]) -> Result<()> {
-        let (named, own) = {
+        let (named, mut own) = {
             let deadline = self.env.now() + self.config.request_timeout;
             join(self.resolve_all(seeds, deadline), self.own_addresses(deadline)).await
         };
@@ -156,7 +164,8 @@ impl Node {
                 let _way_in = self.first_way_in()?;
                 self.become_member(welcome).await
             }
-            Err(Refusal { error, ring, .. }) => {
+            Err(Refusal { error, ring, own: answered_at, .. }) => {
+                own.splice(..0, answered_at);
                 // Of one whose name is not known yet nobody can say that it is silent.
                 // A ring that does not take this node is there nevertheless.
                 let alone = self.former_solitude().is_some();
@@ -181,9 +190,18 @@ impl Node {
         if seeds.iter().any(|seed| seed == self.address.as_str()) {
             return seeds.iter().min().is_some_and(|first| first == self.address.as_str());
         }
-        let is_v4 = |address: &Address| address.as_str().parse().is_ok_and(|address: SocketAddr| address.is_ipv4());
-        let kind = own.last().is_none_or(&is_v4);
-        addresses.iter().filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
+        let parsed = |address: &Address| address.as_str().parse::<SocketAddr>().ok();
+        let is_loopback = |address: &Address| parsed(address).is_some_and(|a| a.ip().to_canonical().is_loopback());
+        let is_v4 = |address: &Address| parsed(address).is_some_and(|address| address.is_ipv4());
+        let kind = own.iter().rev().find(|address| parsed(address).is_some()).is_none_or(is_v4);
+        // Where this machine calls itself 127.0.1.1 (Debian), others compare the address that they dial.
+        let dialled = own.iter().rev().find(|address| parsed(address).is_some() && !is_loopback(address));
+        let as_dialled = |address| match dialled {
+            Some(dialled) if own.contains(address) && is_loopback(address) => dialled,
+            _ => address,
+        };
+        let all = addresses.iter().map(as_dialled);
+        all.filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
     }
 
     /// The way into a ring for a node that is in none.
@@ -319,17 +337,22 @@ impl Node {
     ) -> Result<Welcome, Refusal> {
         let mut others: Vec<&Address> = addresses.iter().filter(|a| !own.contains(a)).collect();
         if others.is_empty() {
-            let context = "a node cannot join itself: name another node's address";
-            return Err(Refusal { error: Error::new(ErrorKind::InvalidArgument, context), ring: None, sender: 0 });
+            return Err(Refusal::new(only_itself(), None, 0));
         }
         others.dedup();
         let mut refusal: Option<Error> = None;
+        let mut answered_at = Vec::new();
         let (mut ring, mut sender) = (None, 0);
         for (i, address) in others.iter().enumerate() {
             let left = deadline.saturating_duration_since(self.env.now());
             let share = self.env.now() + left / (others.len() - i) as u32;
             let error = match self.ask_for_welcome(address, share).await {
                 Ok(welcome) => return Ok(welcome),
+                // Asked at an address that it does not know for its own, this node says nothing of a ring.
+                Err(refused) if refused.sender == self.boot => {
+                    answered_at.push((*address).clone());
+                    continue;
+                }
                 Err(refused) => {
                     if ring.is_none() {
                         (ring, sender) = (refused.ring, refused.sender);
@@ -338,7 +361,7 @@ impl Node {
                 }
             };
             if error.kind() == ErrorKind::ClockSkew {
-                return Err(Refusal { error, ring, sender });
+                return Err(Refusal { error, ring, sender, own: answered_at });
             }
             // A definite refusal says more than that somebody is busy, and that more than silence.
             let weight = |error: &Error| match error.kind() {
@@ -363,9 +386,9 @@ impl Node {
                 };
                 Error::new(ErrorKind::Unreachable, said)
             }
-            None => Error::new(ErrorKind::Unreachable, "no address to ask"),
+            None => only_itself(),
         };
-        Err(Refusal { error, ring, sender })
+        Err(Refusal { error, ring, sender, own: answered_at })
     }
 
     async fn ask_for_welcome(&self, address: &Address, deadline: Instant) -> Result<Welcome, Refusal> {
@@ -374,9 +397,11 @@ impl Node {
         let body = Request::Join { record, params: self.params, wall_ms: asked_ms, client: self.is_client() };
         let call = self.calling(body, deadline, 0);
         let reply = self.transport.call(address, call, deadline).await;
-        let Reply { head, body, .. } =
-            reply.map_err(|error| Refusal { error: call_error(error), ring: None, sender: 0 })?;
-        let refused = |error| Refusal { error, ring: head.ring_id, sender: head.sender };
+        let Reply { head, body, .. } = reply.map_err(|error| Refusal::new(call_error(error), None, 0))?;
+        let refused = |error| Refusal::new(error, head.ring_id, head.sender);
+        if head.sender == self.boot {
+            return Err(refused(only_itself()));
+        }
         match body {
             Response::Welcome { ring_id, config, records, wall_ms, reunites, forgotten, given_up_ms } => {
                 self.check_clock(address, asked_ms, wall_ms).map_err(refused)?;
@@ -435,6 +460,10 @@ impl Node {
         );
         Err(Error::new(ErrorKind::ClockSkew, context))
     }
+}
+
+fn only_itself() -> Error {
+    Error::new(ErrorKind::InvalidArgument, "a node cannot join itself: name another node's address")
 }
 
 /// Errors that another try will not mend.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::ring::difference::Scope;
 use crate::ring::record::{NodeId, NodeRecord};
 
 /// Records on one message.
@@ -89,6 +90,13 @@ impl News {
         taken
     }
 
+    /// All that was to be passed on, and who seemed to know something else, were of a ring that this node leaves.
+    pub(crate) fn forget(&mut self) {
+        self.queue.clear();
+        self.places.clear();
+        self.disagreeing.clear();
+    }
+
     /// The node had that view when it last spoke, which is not ours. True if that is new.
     pub(crate) fn disagrees(&mut self, node_id: &NodeId, view: u64) -> bool {
         if self.disagreeing.len() >= DISAGREEING_MAX && !self.disagreeing.contains_key(node_id) {
@@ -125,9 +133,12 @@ impl News {
         Some(chosen)
     }
 
-    /// An exchange cost that many bytes.
-    pub(crate) fn spent(&mut self, bytes: usize) {
-        self.allowance.owed += bytes as f64;
+    /// An exchange cost that many bytes. One that includes those who are gone is urgent: somebody waits for lists to agree. It
+    /// is never held up by the allowance, so its debt, which could grow without bound, does not hold up the others.
+    pub(crate) fn spent(&mut self, scope: Scope, bytes: usize) {
+        if !scope.gone {
+            self.allowance.owed += bytes as f64;
+        }
     }
 
     /// How long the next exchange has to wait, in a ring of so many nodes.
@@ -215,7 +226,9 @@ mod tests {
         let env = Env::simulated(1, 0);
         let mut news = News::default();
         assert_eq!(news.pause(10, env.now()), Duration::ZERO);
-        news.spent(SAVED_MAX as usize + 1024);
+        news.spent(Scope { gone: true }, 1 << 30);
+        assert_eq!(news.pause(10, env.now()), Duration::ZERO, "urgent ones are not held up, and hold up none");
+        news.spent(Scope { gone: false }, SAVED_MAX as usize + 1024);
         assert_eq!(news.pause(10, env.now()), Duration::from_secs(2));
         assert_eq!(news.pause(1_000, env.now()), Duration::ZERO, "a large ring has more to tell");
         tokio::time::advance(Duration::from_secs(2)).await;

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
+use super::gossip::PUSH_MAX;
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
@@ -90,13 +91,18 @@ impl Node {
     }
 
     async fn look_at_seed(&self, seed: &Address) {
-        let Some(reply) = self.greet(seed).await else { return };
+        // This node answers itself where it has more addresses than it tells others.
+        let Some(reply) = self.greet(seed).await.filter(|reply| reply.head.sender != self.boot) else { return };
         let Some(theirs) = reply.head.ring_id else { return };
         if Some(theirs) == self.ring().id {
             if let Response::Pong { records } = reply.body {
                 self.learn(&records);
             }
             self.compare_view(reply.head.sender, reply.head.view);
+            return;
+        }
+        // Nor does a client go from one to the other and back where its seeds are in two rings.
+        if self.is_client() && self.state().members.others().next().is_some() {
             return;
         }
         self.unite_with_ring_at(seed).await;
@@ -149,8 +155,7 @@ impl Node {
     ) -> Result<()> {
         let Some(ours) = self.ring().id else { return Ok(()) };
         if self.is_client() {
-            // A client is no part of any ring: it goes where its seed is.
-            self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
+            self.go_over(theirs);
             self.learn(their_records);
             return Ok(());
         }
@@ -168,20 +173,37 @@ impl Node {
         Ok(())
     }
 
-    /// Answers `Merge`: from now on this ring has the smaller ring_id, and everybody here hears of it.
+    /// A client is no part of any ring, and makes one of none: what it knew of the other it must not tell in this one.
+    fn go_over(&self, theirs: RingId) {
+        let mut state = self.state();
+        state.forget_others();
+        self.ring.store(Arc::new(Ring { id: Some(theirs), ..self.ring() }));
+        self.view.store(Arc::new(state.members.view()));
+    }
+
+    /// Answers `Merge`: from now on this ring has the smaller ring_id. Some of those here are told, and tell others in turn;
+    /// whoever is missed hears of it with the next message between it and one who was not (`meet_in_another_ring`).
     pub(crate) fn serve_merge(&self, ring_id: RingId, records: &[NodeRecord]) -> Response {
-        let (taken, others) = {
-            let state = self.state();
+        let taken = {
+            let _state = self.state();
             let ring = self.ring();
             let taken = ring.id.is_some_and(|ours| ring_id < ours);
             if taken {
                 self.ring.store(Arc::new(Ring { id: Some(ring_id), ..ring }));
             }
-            (taken, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
+            taken
         };
         if taken {
             log!(self, info, "this ring merges into another");
-            let ours: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
+            let (ours, mut others) = {
+                let state = self.state();
+                let ours: Vec<NodeRecord> = state.members.iter().map(|k| k.record().clone()).collect();
+                // Those that are joining too, whom no view has yet.
+                (ours, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
+            };
+            while others.len() > PUSH_MAX {
+                others.swap_remove(self.env.random_below(others.len()));
+            }
             let all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
             for address in others {
                 self.tell(&address, Request::Merge { ring_id, records: all.clone() });

@@ -246,7 +246,7 @@ impl Node {
             let context = "the node you mean is not at this address any more";
             return Response::Failure(Error::new(ErrorKind::Unreachable, context));
         }
-        self.learn_from(from, records);
+        self.hear_from(from, records);
         let mut state = self.state();
         let nodes = self.view.load().members().len();
         let mut answer = state.news.take_except(nodes, records);

@@ -92,6 +92,7 @@ impl State {
     /// Knows nobody but this node any more, and has lost nobody: it is about to enter another ring, or a ring of its own.
     pub(super) fn forget_others(&mut self) {
         self.members.forget_others();
+        self.news.forget();
         self.mass_loss.clear();
         self.reset_vnodes();
     }

@@ -33,8 +33,8 @@ pub(crate) async fn resolve_bind(config: &Config, deadline: Instant) -> Result<S
 }
 
 /// What others dial: `advertise` (with the bound port, if it names port 0), the bound address, or for an unspecified
-/// bind the source address towards the first seed that resolves; without seeds that of the default route, and loopback where
-/// there is none.
+/// bind the source address towards the first seed that resolves to another machine; without such a seed that of the default
+/// route, and loopback where there is none, or where the seeds say loopback.
 ///
 /// # Errors
 /// `Address` if an unspecified bind finds no source address by `deadline`.
@@ -72,19 +72,35 @@ async fn in_time<T>(deadline: Instant, looked_up: impl Future<Output = io::Resul
 const ELSEWHERE: [&str; 2] = ["192.0.2.1:9", "[2001:db8::1]:9"];
 
 /// The source address of a datagram to the first seed that there is a way to, without sending any. They are looked up together,
-/// and one that is not told by `deadline` is passed over.
+/// and one that is not told by `deadline` is passed over. A source that only this machine can dial is the last choice: what
+/// the name of this machine itself leads to is often loopback (Debian: 127.0.1.1), and other seeds or the default route say
+/// more. Seeds that name loopback mean this machine.
 async fn source_towards(seeds: &[String], bound: SocketAddr, deadline: Instant) -> io::Result<IpAddr> {
-    if seeds.is_empty() {
-        return Ok(source_towards_others(bound).await);
-    }
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for source in join_all(seeds.iter().map(|seed| in_time(deadline, source_towards_one(seed, bound)))).await {
+    let (mut last, mut loopback) = (io::Error::from(io::ErrorKind::AddrNotAvailable), None);
+    let mut meant = true;
+    let sources = join_all(seeds.iter().map(|seed| in_time(deadline, source_towards_one(seed, bound)))).await;
+    for (seed, source) in seeds.iter().zip(sources) {
         match source {
-            Ok(source) => return Ok(source),
+            Ok(source) if !source.is_loopback() => return Ok(source),
+            Ok(source) => {
+                loopback.get_or_insert(source);
+                meant &= names_loopback(seed);
+            }
             Err(error) => last = error,
         }
     }
-    Err(last)
+    match loopback {
+        Some(source) if meant => Ok(source),
+        None if !seeds.is_empty() => Err(last),
+        _ => Ok(source_towards_others(bound).await),
+    }
+}
+
+/// Whether it says so itself, and not a table of this machine.
+fn names_loopback(seed: &str) -> bool {
+    let host = seed.rsplit_once(':').map_or(seed, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
 }
 
 /// That of the default route: others may come from anywhere, and would take loopback for themselves.
@@ -102,17 +118,22 @@ async fn source_towards_others(bound: SocketAddr) -> IpAddr {
 }
 
 async fn source_towards_one(seed: &str, bound: SocketAddr) -> io::Result<IpAddr> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let (mut last, mut loopback) = (io::Error::from(io::ErrorKind::AddrNotAvailable), None);
     for address in tokio::net::lookup_host(seed).await? {
         let Some(to) = for_socket(address, bound.is_ipv4()) else { continue };
         let socket = tokio::net::UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).await?;
         match socket.connect(to).await.and_then(|()| socket.local_addr()) {
             // IPv4 in IPv6 is how this machine writes it, and nothing that others dial.
-            Ok(source) => return Ok(source.ip().to_canonical()),
+            Ok(source) => match source.ip().to_canonical() {
+                source if source.is_loopback() => {
+                    loopback.get_or_insert(source);
+                }
+                source => return Ok(source),
+            },
             Err(error) => last = error,
         }
     }
-    Err(last)
+    loopback.ok_or(last)
 }
 
 /// `address` as a socket of that family sends to it, if it can.
@@ -158,6 +179,21 @@ mod tests {
         let error = advertises("0.0.0.0:7", &["no.such.name.invalid:9"]).await.expect_err("no way");
         assert_eq!(error.kind(), ErrorKind::Address);
         assert!(error.context().contains("set advertise"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn loopback_is_advertised_only_where_the_seeds_say_it() {
+        let told = async |seeds: &[&str]| advertises("0.0.0.0:7", seeds).await.expect("there is a way");
+        assert_eq!(told(&["localhost:9"]).await, "127.0.0.1:7");
+        let others = told(&[]).await;
+        // A name, to all but the name service, that leads to loopback: as that of this machine in the hosts file of Debian.
+        assert_eq!(told(&["127.1:9"]).await, others);
+        assert_eq!(told(&["127.0.0.1:9", "127.1:9"]).await, others);
+        // Documentation (RFC 5737) is on the way of the default route, if there is one.
+        if !others.starts_with("127.") {
+            assert_eq!(told(&["127.0.0.1:9", "192.0.2.1:9"]).await, others);
+        }
+        assert!(names_loopback("[::1]:9") && names_loopback("LOCALHOST:9") && !names_loopback("host-a:9"));
     }
 
     #[tokio::test]

@@ -32,13 +32,13 @@ pub(super) fn read(
     let unreadable = |error: std::io::Error| {
         Error::new(ErrorKind::Storage, format!("{}: {error}", path.display())).with_source(error)
     };
-    // One file from here on, whatever becomes of the name.
-    let mut file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
+    // Opening a pipe waits for a writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(Error::new(ErrorKind::InvalidArgument, format!("{}: this is no file", path.display())));
     }
-    let len = metadata.len();
+    // One file from here on, whatever becomes of the name.
+    let mut file = File::open(path).map_err(unreadable)?;
+    let len = file.metadata().map_err(unreadable)?.len();
     walk(&file, len, accepts, |_| Ok(())).map_err(named)?;
     file.rewind().map_err(unreadable)?;
     let mut given = Ok(());

@@ -323,3 +323,19 @@ fn what_does_not_fit_the_ring_is_refused() {
     assert_eq!(read_all(&dir.0).expect_err("a directory").kind(), ErrorKind::InvalidArgument);
     assert_eq!(read_all(&dir.0.join("none")).expect_err("not there").kind(), ErrorKind::Storage);
 }
+
+/// Opening a pipe waits for a writer, which nobody may be.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_without_waiting_for_it() {
+    let dir = Dir::new();
+    let pipe = dir.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("it is there").success());
+    let (tell, told) = std::sync::mpsc::channel();
+    for path in [pipe, dir.0.clone()] {
+        let tell = tell.clone();
+        std::thread::spawn(move || tell.send(read_all(&path).expect_err("it is no file")));
+        let error = told.recv_timeout(std::time::Duration::from_secs(20)).expect("it does not wait");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
+}

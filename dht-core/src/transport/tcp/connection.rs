@@ -22,6 +22,7 @@ use super::stream::StreamEvent;
 use crate::data::FixedMap;
 use crate::env::Env;
 use crate::ring::record::Address;
+use crate::wire::class::Class;
 use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 
 /// A connection on which calls have ended unanswered for so long, and on which nothing at all arrived meanwhile, is given
@@ -324,9 +325,9 @@ impl Connection {
         waiting.ended.is_none() && !waiting.retired
     }
 
-    /// True if the peer takes its answers too slowly to be given more to do.
-    pub(super) fn congested(&self) -> bool {
-        self.outbound.congested()
+    /// True if the peer takes its answers too slowly to be given more of that class to do.
+    pub(super) fn congested(&self, class: Class) -> bool {
+        self.outbound.congested(Weight::of_class(class))
     }
 
     /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds.

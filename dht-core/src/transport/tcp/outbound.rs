@@ -74,7 +74,11 @@ pub(super) enum Weight {
 
 impl Weight {
     pub(super) fn of(request: &Request) -> Self {
-        if request.class() == Class::Upkeep { Self::Priority } else { Self::Ordinary }
+        Self::of_class(request.class())
+    }
+
+    pub(super) fn of_class(class: Class) -> Self {
+        if class == Class::Upkeep { Self::Priority } else { Self::Ordinary }
     }
 
     /// How much of what it may have, where an ordinary frame may have `ordinary`.
@@ -155,11 +159,12 @@ impl Outbound {
         }
     }
 
-    /// True while the peer takes its answers too slowly to be given more to do.
-    pub(super) fn congested(&self) -> bool {
+    /// True while the peer takes its answers too slowly to be given more to do. What keeps the ring together may wait in
+    /// greater number, but its answers tell of whole rings: their bytes have the same bound.
+    pub(super) fn congested(&self, weight: Weight) -> bool {
         let queue = self.lock();
         let much = queue.bytes >= QUEUED_BYTES_MAX || queue.bytes > STREAM_BYTES_MAX && self.load.backlogged();
-        queue.len >= self.len_max || much
+        much || queue.len >= weight.room(self.len_max)
     }
 
     /// True if nothing of what waits has been taken for too long. Who asks brings the uptime, every few seconds: queues
@@ -327,16 +332,16 @@ mod tests {
         let (much, little) = (outbound(&load), outbound(&load));
         push(&much, STREAM_BYTES_MAX + 1);
         push(&little, STREAM_BYTES_MAX);
-        assert!(!much.congested() && !little.congested(), "there is room in all");
+        assert!(!much.congested(Weight::Ordinary) && !little.congested(Weight::Ordinary), "there is room in all");
         let others: Vec<_> = (0..4).map(|_| outbound(&load)).collect();
         for other in &others {
             push(other, QUEUED_BYTES_MAX - 1);
         }
         assert!(load.backlogged());
-        assert!(much.congested() && !little.congested());
+        assert!(much.congested(Weight::Ordinary) && !little.congested(Weight::Ordinary));
         // What a connection had waiting does not count when it has ended, however long somebody keeps it.
         others[0].close();
-        assert!(!load.backlogged() && !much.congested());
+        assert!(!load.backlogged() && !much.congested(Weight::Ordinary));
         push(&little, QUEUED_BYTES_MAX);
         assert!(load.backlogged());
         drop((others, little));
@@ -345,6 +350,26 @@ mod tests {
         drop(much);
         load.unqueue(1);
         assert_eq!(load.queued(), 0);
+    }
+
+    #[test]
+    fn upkeep_may_have_more_answers_waiting_but_not_more_bytes() {
+        let load = Load::new(64);
+        let congested = |to: &Outbound| (to.congested(Weight::Ordinary), to.congested(Weight::Priority));
+        let (many, much, others) = (outbound(&load), outbound(&load), outbound(&load));
+        (0..64).for_each(|_| push(&many, 1));
+        assert_eq!(congested(&many), (true, false));
+        (64..256).for_each(|_| push(&many, 1));
+        assert_eq!(congested(&many), (true, true));
+        push(&much, QUEUED_BYTES_MAX - 1);
+        assert_eq!(congested(&much), (false, false));
+        push(&much, 1);
+        assert_eq!(congested(&much), (true, true));
+        let little = outbound(&load);
+        push(&little, STREAM_BYTES_MAX + 1);
+        push(&others, QUEUED_BYTES_MAX * 3);
+        assert!(load.backlogged());
+        assert_eq!(congested(&little), (true, true));
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Requests {
     fn full(&self, class: Class) -> bool {
         let upkeep = class == Class::Upkeep;
         let tasks_max = self.shared.buffer_size.saturating_mul(if upkeep { UPKEEP_FACTOR } else { 1 });
-        self.tasks.len() >= tasks_max || !upkeep && self.connection.congested()
+        self.tasks.len() >= tasks_max || self.connection.congested(class)
     }
 
     /// A request that a task carries out when its turn comes.

@@ -22,6 +22,7 @@ use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::wire::codec::{decode_call, encode_reply_within};
 use crate::wire::error::WireError;
+use crate::wire::limits::DEADLINE_MS_MAX;
 use crate::wire::message::{Head, Request, Response};
 
 /// After an error that may last: trying again at once would only burn a processor.
@@ -262,11 +263,12 @@ impl Shared {
             }
         };
         ticket.head = call.head;
+        let left_ms = header.left_ms.min(DEADLINE_MS_MAX);
         // The request may have left long after it was written.
-        if call.head.deadline_ms == 0 || header.left_ms < call.head.deadline_ms {
-            call.head.deadline_ms = header.left_ms;
+        if call.head.deadline_ms == 0 || left_ms < call.head.deadline_ms {
+            call.head.deadline_ms = left_ms;
         }
-        let turn = Turn { arrived: now, deadline_ms: header.left_ms, class: call.body.class(), len: payload.len() };
+        let turn = Turn { arrived: now, deadline_ms: left_ms, class: call.body.class(), len: payload.len() };
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
             return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
         }

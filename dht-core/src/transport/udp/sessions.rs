@@ -4,14 +4,14 @@
 //! sequence and what became of it: in progress, answered, or answered and forgotten. A request is carried out if its
 //! sequence is above its slot's, once; all others are duplicates, or late. Answers that are kept are bounded in number,
 //! bytes and age, sequences are not forgotten while the session lives. Sessions end when they were unused for long;
-//! one that has ended never begins again, because numbers count up and below `floor` no session begins: so a duplicate
-//! that outlives its session gets an offer, and is not carried out.
+//! one that has ended never begins again, because it is remembered until numbers have counted so far that all offers as old
+//! are void: so a duplicate that outlives its session gets an offer, and is not carried out.
 //!
 //! Cookies need no memory: they are a keyed hash of the session's number and the source, and a session without a live
 //! entry costs nothing.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ const UNUSED_MAX: Duration = Duration::from_secs(90);
 
 /// The same while more than half of [`SESSIONS_MAX`] are there.
 const UNUSED_CROWDED_MAX: Duration = Duration::from_secs(10);
+
+/// An offer holds for so long, whoever else begins and ends sessions meanwhile: longer than a round trip, and with the time
+/// between two sweeps shorter than [`UNUSED_CROWDED_MAX`]. What a source was offered before its session began is void when that
+/// ends.
+const OFFER_AGE_MIN: Duration = Duration::from_secs(3);
 
 /// How long an answer is kept for a repeated request: longer than back-offs, and than most deadlines.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(30);
@@ -54,8 +59,13 @@ pub(super) struct Sessions {
     key: [u8; 32],
     /// The last number that was offered.
     offered: u64,
-    /// No session begins with a number below it.
+    /// No session begins with a number below it, nor with one of `ended`.
     floor: u64,
+    /// As many as there may be sessions, at most: beyond, `floor` rises above the lowest.
+    ended: BTreeSet<u64>,
+    /// What `offered` was at sweeps, and at the last of those that are at least [`OFFER_AGE_MIN`] ago.
+    sweeps: VecDeque<(Instant, u64)>,
+    aged: u64,
     table: FixedMap<u64, Session>,
     by_source: FixedMap<SocketAddr, u64>,
     /// Kept answers, oldest first.
@@ -134,6 +144,9 @@ impl Sessions {
             key,
             offered: 0,
             floor: 1,
+            ended: BTreeSet::new(),
+            sweeps: VecDeque::new(),
+            aged: 0,
             table: FixedMap::default(),
             by_source: FixedMap::default(),
             order: BTreeMap::new(),
@@ -238,6 +251,13 @@ impl Sessions {
         {
             self.forget_oldest();
         }
+        self.sweeps.push_back((now, self.offered));
+        while let Some(&(at, offered)) = self.sweeps.front()
+            && now.saturating_duration_since(at) >= OFFER_AGE_MIN
+        {
+            self.aged = offered;
+            self.sweeps.pop_front();
+        }
         let max = if self.table.len() > SESSIONS_MAX / 2 { UNUSED_CROWDED_MAX } else { UNUSED_MAX };
         let over = |session: &Session| session.serving == 0 && now.saturating_duration_since(session.used) >= max;
         let ended: Vec<u64> = self.table.iter().filter(|(_, s)| over(s)).map(|(number, _)| *number).collect();
@@ -254,9 +274,8 @@ impl Sessions {
     /// The live session of that name, which begins now if its offer proves to have been received.
     fn session(&mut self, source: SocketAddr, id: SessionId, now: Instant) -> Option<&mut Session> {
         if !self.table.contains_key(&id.number) {
-            let proven =
-                (self.floor..=self.offered).contains(&id.number) && self.cookie(id.number, source) == id.cookie;
-            if !proven {
+            let open = (self.floor..=self.offered).contains(&id.number) && !self.ended.contains(&id.number);
+            if !open || self.cookie(id.number, source) != id.cookie {
                 return None;
             }
             // One per source: whoever introduces itself anew has begun anew.
@@ -266,7 +285,7 @@ impl Sessions {
                     return None;
                 }
                 self.end(former);
-                // It may itself be older than the one that has just ended.
+                // It may itself be too old by now.
                 if id.number < self.floor {
                     return None;
                 }
@@ -296,7 +315,15 @@ impl Sessions {
         if self.by_source.get(&session.source) == Some(&number) {
             self.by_source.remove(&session.source);
         }
-        self.floor = self.floor.max(number + 1);
+        self.ended.insert(number);
+        // Not above offers that may still be on their way: who ends sessions quickly would void those of everybody.
+        self.floor = self.floor.max(number.min(self.aged) + 1);
+        while let Some(&lowest) = self.ended.first()
+            && (lowest < self.floor || self.ended.len() > SESSIONS_MAX)
+        {
+            self.ended.pop_first();
+            self.floor = self.floor.max(lowest + 1);
+        }
     }
 
     /// Notes what became of a request, if its slot is still its own.

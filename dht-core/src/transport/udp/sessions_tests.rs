@@ -107,6 +107,41 @@ fn unused_sessions_end_for_good_unless_something_is_under_way() {
     assert!(matches!(again, Arrival::Unknown), "{again:?}");
 }
 
+/// Whoever is near gets through a session in less time than an offer takes to who is far away.
+#[test]
+fn who_begins_sessions_again_and_again_keeps_nobody_else_from_it() {
+    let (mut sessions, start) = (Sessions::new([7; 32], LIMITS), now());
+    let begin = |sessions: &mut Sessions, at| {
+        let id = sessions.offer(source(1));
+        fresh(sessions, &header(id, 0, 1), at);
+        sessions.answered(&header(id, 0, 1), small(1), at);
+        id
+    };
+    let far = sessions.offer(source(2));
+    let near: Vec<SessionId> = (0..1_000).map(|_| begin(&mut sessions, start)).collect();
+    let arrival = sessions.arrived(source(2), &header(far, 0, 1), start + Duration::from_secs(1));
+    assert!(matches!(arrival, Arrival::Fresh), "{arrival:?}");
+    for id in &near[..999] {
+        let arrival = sessions.arrived(source(1), &header(*id, 0, 2), start);
+        assert!(matches!(arrival, Arrival::Unknown), "it has ended: {arrival:?}");
+    }
+    // What was ended is remembered no longer than offers as old hold.
+    let old = sessions.offer(source(3));
+    for seconds in [0, 3] {
+        sessions.sweep(start + Duration::from_secs(seconds));
+    }
+    for _ in 0..2 {
+        begin(&mut sessions, start + Duration::from_secs(3));
+    }
+    assert_eq!(sessions.ended.len(), 1);
+    let arrival = sessions.arrived(source(3), &header(old, 0, 1), start + Duration::from_secs(3));
+    assert!(matches!(arrival, Arrival::Unknown), "{arrival:?}");
+    for _ in 0..SESSIONS_MAX + 10 {
+        begin(&mut sessions, start + Duration::from_secs(3));
+    }
+    assert_eq!(sessions.ended.len(), SESSIONS_MAX);
+}
+
 #[test]
 fn more_than_the_window_is_crowded_until_something_ends() {
     let (mut sessions, at) = (Sessions::new([7; 32], LIMITS), now());

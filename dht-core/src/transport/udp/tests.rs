@@ -12,8 +12,9 @@ use super::packet::{ASKING_LEN_MIN, Format, HEADER_LEN, Header, PAYLOAD_MAX, Pac
 use super::seal::Link;
 use super::*;
 use crate::ring::record::NodeId;
+use crate::wire::limits::DEADLINE_MS_MAX;
 use crate::wire::message::{Head, Request, Response, Topic};
-use crate::wire::{encode_call, encode_reply};
+use crate::wire::{decode_reply, encode_call, encode_reply};
 
 pub(super) fn options(name: &str) -> TcpOptions {
     TcpOptions {
@@ -265,6 +266,32 @@ async fn one_way_messages_are_carried_out_once() {
     raw.send(request(session, 0, 1, 0), &call).await;
     assert_eq!(raw.receive().await.0.kind, PacketKind::Reply);
     assert_eq!(raw.served.0.load(SeqCst), 4);
+}
+
+/// Says how long it may take.
+struct Deadline;
+
+impl Service for Deadline {
+    fn serve(&self, call: Call) -> Answer {
+        Answer::Now(Reply::new(call.head, Response::Described { json: call.head.deadline_ms.to_string() }))
+    }
+}
+
+#[tokio::test]
+async fn what_a_datagram_says_is_left_is_bounded_as_deadlines_are() {
+    let raw = Raw::new().await;
+    raw.node.accept(Arc::new(Deadline));
+    let session = raw.introduced().await;
+    // Without a deadline of its own, and with the longest.
+    for (sequence, deadline_ms) in [(1, 0), (2, u32::MAX)] {
+        let mut call = ask("deadline");
+        call.head.deadline_ms = deadline_ms;
+        let header = Header { left_ms: u32::MAX, ..request(session, 0, sequence, 0) };
+        raw.send(header, &encode_call(&call)).await;
+        let (_, payload, _) = raw.receive().await;
+        let Response::Described { json } = decode_reply(payload.into()).expect("a reply").body else { panic!() };
+        assert_eq!(json, DEADLINE_MS_MAX.to_string());
+    }
 }
 
 #[tokio::test]

@@ -114,8 +114,9 @@ func (n *Node) Count(ctx context.Context, prefix string) (uint64, error) {
 	}, p)
 }
 
-// Len tells about how many keys have a value, from what this node holds and the part of the ring that it holds. Errors:
-// ErrNotStarted, ErrStopped; of a client also ErrNotJoined, ErrUnreachable.
+// Len tells about how many keys have a value, from what this node holds and the part of the ring that it holds. A client
+// asks others, and takes RequestTimeout at most, also where ctx has longer. Errors: ErrNotStarted, ErrStopped; of a client
+// also ErrNotJoined, ErrUnreachable.
 func (n *Node) Len(ctx context.Context) (uint64, error) {
 	return n.number(ctx, reads, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
 		return C.dht_len(n.handle, out, err)

@@ -30,7 +30,7 @@ func (n *Node) Locate(key string) ([]NodeInfo, error) {
 }
 
 // LookupTrace is the way to the owner of key: it walks the ring as a lookup does, whatever this node's view says, and
-// tells whom it asked. It takes RequestTimeout at most.
+// tells whom it asked. It takes RequestTimeout at most, also where ctx has longer.
 //
 // Errors: as of Locate; ErrNotJoined, ErrTimeout, ErrCancelled; ErrUnreachable if all ways ended at silent nodes.
 func (n *Node) LookupTrace(ctx context.Context, key string) (LookupTrace, error) {

@@ -45,8 +45,9 @@ pub(crate) fn what_is_wrong(error: &clap::Error) -> String {
 pub(crate) enum Command {
     /// Run a node until SIGTERM or SIGINT, which make it hand over and leave.
     ///
-    /// Prints one line with its address once it serves. A flag goes before its DHT_* variable, that before the file,
-    /// that before the default. The first signal makes the node leave within 10 s; a second one stops it at once.
+    /// Prints one line with its address once it serves. Where no seed let it in within request_timeout, the line says
+    /// joining instead of serving, and another follows when it has joined. A flag goes before its DHT_* variable, that
+    /// before the file, that before the default. The first signal makes the node leave within 10 s; a second one stops it at once.
     Serve(Box<ServeArgs>),
     /// Store a value under a key.
     ///

@@ -1049,6 +1049,22 @@ dht_status dht_count(dht_t *d,
                      dht_error_t **err);
 
 /*
+ As dht_count, until another thread makes `given_up` other than 0, atomically. It may be NULL, must be aligned, and must
+ live until the call returns, which looks at it every 50 ms while it waits.
+
+ Errors: DHT_CANCELLED if it was given up; as dht_count.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_count_until(dht_t *d,
+                           const uint8_t *prefix,
+                           size_t prefix_len,
+                           const int32_t *given_up,
+                           uint64_t *count,
+                           dht_error_t **err);
+
+/*
  About how many keys have a value, without asking anybody: what this node holds, scaled by the part of the ring that it
  holds. A client, which holds nothing, asks some nodes.
 
@@ -1075,6 +1091,22 @@ dht_status dht_clear(dht_t *d,
                      size_t prefix_len,
                      uint64_t *count,
                      dht_error_t **err);
+
+/*
+ As dht_clear, until another thread makes `given_up` other than 0, as for dht_count_until.
+
+ Errors: DHT_CANCELLED if it was given up: no more is deleted then, what was deleted stays deleted, and what was under way
+ may be. As dht_clear.
+
+ # Safety
+ The rules at the top; the length is that of what is there.
+ */
+dht_status dht_clear_until(dht_t *d,
+                           const uint8_t *prefix,
+                           size_t prefix_len,
+                           const int32_t *given_up,
+                           uint64_t *count,
+                           dht_error_t **err);
 
 /*
  The id of `key` on the ring, lower-case hexadecimal of ceil(hash_bits / 4) digits. Works before dht_start too.
@@ -1327,6 +1359,20 @@ dht_status dht_restore(dht_t *d,
                        const char *path,
                        char **json,
                        dht_error_t **err);
+
+/*
+ As dht_restore, until another thread makes `given_up` other than 0, as for dht_count_until.
+
+ Errors: DHT_CANCELLED if it was given up: a part may be restored, and no more is. As dht_restore.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_restore_until(dht_t *d,
+                             const char *path,
+                             const int32_t *given_up,
+                             char **json,
+                             dht_error_t **err);
 
 /*
  Frees text of this library; NULL is allowed.

@@ -4,7 +4,9 @@
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+DOCDIR ?= $(PREFIX)/share/doc/dht
 DESTDIR ?=
+LICENCES := LICENSE LICENSE-APACHE LICENSE-MIT
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 ABI := $(shell sed -n 's/^pub const DHT_ABI_VERSION: u32 = \(.*\);/\1/p' dht-capi/src/version.rs)
@@ -17,16 +19,18 @@ C_FLAGS := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -Wall -Wextra -p
 C_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PKG = PKG_CONFIG_PATH=$(C_STAGE)$(LIBDIR)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(C_STAGE) pkg-config
 
-.PHONY: capi header install uninstall c-stage c-header c-symbols c-shared c-static c-sanitized c-cmake test-c cpp-shared cpp-sanitized test-cpp test-go
+.PHONY: capi header install uninstall c-stage c-header c-symbols c-licences c-shared c-static c-sanitized c-cmake test-c cpp-shared cpp-sanitized test-cpp test-go
 
 capi:
 	$(CARGO) build --locked --release -p dht-capi --lib
+	$(CARGO) build --locked --release -p dht-capi --lib --quiet --message-format=json | scripts/third-party > $(TARGET_DIR)/release/THIRD-PARTY
 
 header: ## write include/dht.h anew from dht-capi
 	DHT_WRITE_HEADER=1 $(CARGO) test --locked -p dht-capi --test header
 
 define INSTALL_FILES
-install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/DHT
+install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/DHT $(DESTDIR)$(DOCDIR)
+install -m 644 $(LICENCES) $(TARGET_DIR)/release/THIRD-PARTY $(DESTDIR)$(DOCDIR)/
 install -m 644 include/dht.h $(DESTDIR)$(INCLUDEDIR)/
 if [ -e include/dht.hpp ]; then install -m 644 include/dht.hpp $(DESTDIR)$(INCLUDEDIR)/; fi
 install -m 755 $(TARGET_DIR)/release/libdht.so $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI).$(VERSION:0.%=%)
@@ -42,7 +46,7 @@ sed -e 's|@VERSION@|$(VERSION)|g; s|@ABI@|$(ABI)|g; s|@STATIC_LIBS@|$(STATIC_LIB
 sed -e 's|@VERSION@|$(VERSION)|g' mk/DHTConfigVersion.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/DHT/DHTConfigVersion.cmake
 endef
 
-install: capi ## header, libraries, dht.pc and the CMake package under PREFIX (DESTDIR before it)
+install: capi ## header, libraries, dht.pc, the CMake package and licences under PREFIX (DESTDIR before it)
 	$(INSTALL_FILES)
 
 uninstall: ## take away what install put there
@@ -50,6 +54,8 @@ uninstall: ## take away what install put there
 	rm -f $(DESTDIR)$(LIBDIR)/libdht.so $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI) $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI).$(VERSION:0.%=%)
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/dht.pc
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/DHT
+	rm -f $(LICENCES:%=$(DESTDIR)$(DOCDIR)/%) $(DESTDIR)$(DOCDIR)/THIRD-PARTY
+	if [ -d $(DESTDIR)$(DOCDIR) ]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR); fi
 
 # Built once into a tree of its own; all C tests use only that.
 c-stage: override DESTDIR := $(C_STAGE)
@@ -69,6 +75,16 @@ c-symbols: c-stage
 	grep -E '^[a-z].*\(' include/dht.h | sed -E 's/\(.*//; s/.*[ *]//' | sort > $(C_BUILD)/declared
 	diff $(C_BUILD)/declared $(C_BUILD)/exported
 	readelf -d $(C_STAGE)$(LIBDIR)/libdht.so | grep -q 'SONAME.*\[libdht.so.$(ABI)\]'
+
+# What is linked in is installed with its licences.
+c-licences: c-stage
+	for file in $(LICENCES); do cmp $$file $(C_STAGE)$(DOCDIR)/$$file; done
+	$(CARGO) tree --locked -p dht-capi -e normal --prefix none | sed -nE 's/^([^ ]+) v([^ ]+)( \(\*\))?$$/\1 \2/p' | sort -u > $(C_BUILD)/linked
+	test -s $(C_BUILD)/linked
+	while read -r crate; do \
+		grep -q "^$$crate: ." $(C_STAGE)$(DOCDIR)/THIRD-PARTY && grep -q "\(^\|, \)$$crate\(,\|$$\)" $(C_STAGE)$(DOCDIR)/THIRD-PARTY || \
+			{ echo "$$crate is linked in without its licence"; exit 1; }; \
+	done < $(C_BUILD)/linked
 
 c-shared: c-stage
 	$(CC) $(C_FLAGS) $$($(PKG) --cflags dht) tests/c/*.c -o $(C_BUILD)/shared $$($(PKG) --libs dht)
@@ -101,7 +117,7 @@ c-cmake: c-stage
 		cmake --build $(C_BUILD)/cmake >> $(C_BUILD)/cmake.log && \
 		LD_LIBRARY_PATH=$(C_STAGE)$(LIBDIR) $(C_BUILD)/cmake/life-shared life && $(C_BUILD)/cmake/life-static life; fi
 
-test-c: c-header c-symbols c-shared c-static c-sanitized c-cmake ## the C tests, against an installed tree (CYCLES=n lives)
+test-c: c-header c-symbols c-licences c-shared c-static c-sanitized c-cmake ## the C tests, against an installed tree (CYCLES=n lives)
 
 CXX_FLAGS := -std=c++17 -Wall -Wextra -pedantic -Werror -O1 -g -pthread
 

@@ -1,10 +1,12 @@
 //! The records of one node in a file, and back into a ring.
 
 use std::ffi::c_char;
+use std::ptr;
 
+use dht_core::Result;
 use dht_core::binding::{Effect, json};
 
-use crate::boundary::{Out, call, text};
+use crate::boundary::{Out, block_until, call, text};
 use crate::error::dht_error_t;
 use crate::registry::{self, dht_t};
 use crate::status::dht_status;
@@ -64,12 +66,42 @@ pub unsafe extern "C" fn dht_restore(
     unsafe {
         call("dht_restore", err, || {
             let (path, out) = (text("path", path)?, Out::optional(json));
-            let running = registry::find(d)?.running()?;
-            let info = running.block_on(Effect::Writes, running.dht().restore(path), None)?;
-            if out.wanted() {
-                out.set_text(json::shape(&info)?)?;
-            }
-            Ok(true)
+            restore(d, path, ptr::null(), out)
         })
     }
+}
+
+/// As dht_restore, until another thread makes `given_up` other than 0, as for dht_count_until.
+///
+/// Errors: DHT_CANCELLED if it was given up: a part may be restored, and no more is. As dht_restore.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_restore_until(
+    d: *mut dht_t,
+    path: *const c_char,
+    given_up: *const i32,
+    json: *mut *mut c_char,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_restore_until", err, || {
+            let (path, out) = (text("path", path)?, Out::optional(json));
+            restore(d, path, given_up, out)
+        })
+    }
+}
+
+/// # Safety
+/// As [`block_until`].
+unsafe fn restore(d: *const dht_t, path: &str, given_up: *const i32, out: Out<*mut c_char>) -> Result<bool> {
+    let running = registry::find(d)?.running()?;
+    // SAFETY: promised by the caller.
+    let info = unsafe { block_until(&running, Effect::Writes, running.dht().restore(path), given_up) }?;
+    if out.wanted() {
+        out.set_text(json::shape(&info)?)?;
+    }
+    Ok(true)
 }

@@ -2,10 +2,13 @@
 
 use std::any::Any;
 use std::ffi::{CStr, CString, c_char};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use bytes::Bytes;
 use dht_core::binding::json::Options;
+use dht_core::binding::{Effect, Running};
 use dht_core::{Error, ErrorKind, Result, Value};
 
 use crate::error::dht_error_t;
@@ -176,6 +179,35 @@ pub(crate) unsafe fn bytes<'a>(name: &str, bytes: *const u8, len: usize) -> Resu
 pub(crate) unsafe fn bytes_value(value: *const u8, len: usize) -> Result<Value> {
     // SAFETY: promised by the caller.
     Ok(Value::from_bytes(Bytes::copy_from_slice(unsafe { bytes("value", value, len) }?)))
+}
+
+/// Waits for `future` until it is done, or another thread makes `given_up` other than 0.
+///
+/// # Errors
+/// Those of `future`; `Cancelled`: nothing was done if it was given up before it began.
+///
+/// # Safety
+/// `given_up` is NULL, or an aligned number that lives as long as the call; whoever changes it meanwhile does so atomically.
+pub(crate) unsafe fn block_until<T>(
+    running: &Running,
+    effect: Effect,
+    future: impl Future<Output = Result<T>>,
+    given_up: *const i32,
+) -> Result<T> {
+    if given_up.is_null() {
+        return running.block_on(effect, future, None);
+    }
+    // SAFETY: promised by the caller. It is only read.
+    let given_up = unsafe { AtomicI32::from_ptr(given_up.cast_mut()) };
+    // Nothing is read that was written before it.
+    let mut tick = || match given_up.load(Ordering::Relaxed) {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    };
+    if tick().is_break() {
+        return Err(Error::new(ErrorKind::Cancelled, "it was given up before it began"));
+    }
+    running.block_on(effect, future, Some(&mut tick))
 }
 
 /// Where an answer goes: written once and only on success.

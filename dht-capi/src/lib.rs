@@ -29,7 +29,7 @@ pub use atomic::{
     dht_compare_and_swap, dht_compare_and_swap_bytes, dht_compare_and_swap_json, dht_increment, dht_increment_bytes,
     dht_put_if_absent, dht_put_if_absent_bytes, dht_put_if_absent_json,
 };
-pub use backup::{dht_restore, dht_snapshot};
+pub use backup::{dht_restore, dht_restore_until, dht_snapshot};
 pub use batch::{
     dht_delete_many, dht_delete_many_with, dht_get_many, dht_get_many_versioned, dht_get_many_with, dht_put_many,
     dht_put_many_with,
@@ -50,7 +50,9 @@ pub use places::{
     dht_trace, dht_trace_bytes,
 };
 pub use registry::dht_t;
-pub use scan::{dht_clear, dht_count, dht_len, dht_scan, dht_scan_free, dht_scan_next, dht_scan_t};
+pub use scan::{
+    dht_clear, dht_clear_until, dht_count, dht_count_until, dht_len, dht_scan, dht_scan_free, dht_scan_next, dht_scan_t,
+};
 pub use status::{dht_status, dht_status_name};
 pub use taking::{
     dht_get_and_delete, dht_get_and_delete_bytes, dht_get_and_delete_json, dht_get_and_put, dht_get_and_put_bytes,

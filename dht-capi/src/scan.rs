@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use dht_core::binding::Effect;
 use dht_core::{Format, Result, Scan};
 
-use crate::boundary::{Out, OutBytes, bytes, call, contained, options};
+use crate::boundary::{Out, OutBytes, block_until, bytes, call, contained, options};
 use crate::error::dht_error_t;
 use crate::registry::{self, Registry, dht_t};
 use crate::status::dht_status;
@@ -129,6 +129,32 @@ pub unsafe extern "C" fn dht_count(
     }
 }
 
+/// As dht_count, until another thread makes `given_up` other than 0, atomically. It may be NULL, must be aligned, and must
+/// live until the call returns, which looks at it every 50 ms while it waits.
+///
+/// Errors: DHT_CANCELLED if it was given up; as dht_count.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_count_until(
+    d: *mut dht_t,
+    prefix: *const u8,
+    prefix_len: usize,
+    given_up: *const i32,
+    count: *mut u64,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_count_until", err, || {
+            let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::needed("count", count)?);
+            let running = registry::find(d)?.running()?;
+            give(out, block_until(&running, Effect::Reads, running.dht().count(prefix), given_up))
+        })
+    }
+}
+
 /// About how many keys have a value, without asking anybody: what this node holds, scaled by the part of the ring that it
 /// holds. A client, which holds nothing, asks some nodes.
 ///
@@ -169,6 +195,32 @@ pub unsafe extern "C" fn dht_clear(
             let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::optional(count));
             let running = registry::find(d)?.running()?;
             give(out, running.block_on(Effect::Writes, running.dht().clear(prefix), None))
+        })
+    }
+}
+
+/// As dht_clear, until another thread makes `given_up` other than 0, as for dht_count_until.
+///
+/// Errors: DHT_CANCELLED if it was given up: no more is deleted then, what was deleted stays deleted, and what was under way
+/// may be. As dht_clear.
+///
+/// # Safety
+/// The rules at the top; the length is that of what is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_clear_until(
+    d: *mut dht_t,
+    prefix: *const u8,
+    prefix_len: usize,
+    given_up: *const i32,
+    count: *mut u64,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_clear_until", err, || {
+            let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::optional(count));
+            let running = registry::find(d)?.running()?;
+            give(out, block_until(&running, Effect::Writes, running.dht().clear(prefix), given_up))
         })
     }
 }

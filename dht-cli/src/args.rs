@@ -28,12 +28,26 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Whether errors are for machines, where the arguments are too wrong to be a [`Cli`].
+pub(crate) fn wants_json(args: &[OsString]) -> bool {
+    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json")
+}
+
+/// What clap has against the arguments, in one line and without the usage that it shows to people.
+pub(crate) fn what_is_wrong(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\n\nUsage:").next().unwrap_or_default();
+    let text = text.split("\n\nFor more information").next().unwrap_or_default();
+    text.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node until SIGTERM or SIGINT, which make it hand over and leave.
     ///
-    /// Prints one line with its address once it serves. A flag goes before its DHT_* variable, that before the file,
-    /// that before the default. The first signal makes the node leave within 10 s; a second one stops it at once.
+    /// Prints one line with its address once it serves. Where no seed let it in within request_timeout, the line says
+    /// joining instead of serving, and another follows when it has joined. A flag goes before its DHT_* variable, that
+    /// before the file, that before the default. The first signal makes the node leave within 10 s; a second one stops it at once.
     Serve(Box<ServeArgs>),
     /// Store a value under a key.
     ///
@@ -455,6 +469,24 @@ mod tests {
             (&["fly"], Kind::InvalidSubcommand),
         ] {
             assert_eq!(parse(args).err(), Some(kind), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line() {
+        for (args, text) in [
+            (&["get", "--json"][..], "the following required arguments were not provided: <KEY>"),
+            (&["--json", "stats", "--timeout", "0"], "invalid value '0' for '--timeout <DURATION>': "),
+            (&["--json", "stets"], "unrecognized subcommand 'stets' tip: a similar subcommand exists: 'stats'"),
+        ] {
+            let args: Vec<OsString> = std::iter::once(&"dht").chain(args).map(OsString::from).collect();
+            assert!(wants_json(&args), "{args:?}");
+            let told = Cli::try_parse_from(&args).map_err(|error| what_is_wrong(&error)).expect_err("wrong");
+            assert!(told.starts_with(text) && !told.contains("Usage") && !told.contains("For more"), "{told}");
+        }
+        for args in [&["dht", "get"][..], &["dht", "get", "--", "--json", "x"], &["--json", "get"]] {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            assert!(!wants_json(&args), "{args:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use dht_core::Error;
+use dht_core::{Error, ErrorKind};
 use serde_json::json;
 
 /// The status of wrong usage, as clap has it.
@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     NotFound { told: bool },
     /// The demo went to its end, and data was lost or wrong.
     DataWrong,
+    /// The arguments are wrong, as this text says, and it is told to a machine; to people clap tells it.
+    Usage(String),
     /// Ended by the signal of this number before the work was done.
     Interrupted(u8),
     /// The work failed.
@@ -28,6 +30,7 @@ impl Failure {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::NotFound { .. } | Self::DataWrong => 1,
+            Self::Usage(_) => USAGE,
             Self::Error(_) => 3,
             // Whoever reads a part of a result and goes away, as `head` does, has what it wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -43,6 +46,10 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
             Self::NotFound { told: false } => ("NOT_FOUND", 1, "the key does not exist".to_owned(), false),
             Self::DataWrong => ("DATA_WRONG", 1, "data was lost or wrong, see above".to_owned(), false),
+            Self::Usage(text) => {
+                let kind = ErrorKind::InvalidArgument;
+                (kind.name(), kind.code(), text.clone(), false)
+            }
             Self::Interrupted(signal) => ("INTERRUPTED", self.status().into(), format!("by signal {signal}"), true),
             Self::Output(error) => ("OUTPUT", 3, format!("the result cannot be written: {error}"), false),
             Self::Error(error) => {
@@ -73,7 +80,6 @@ impl From<Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dht_core::ErrorKind;
 
     #[test]
     fn each_failure_has_its_status() {
@@ -81,6 +87,7 @@ mod tests {
         for (failure, status) in [
             (Failure::NotFound { told: true }, 1),
             (Failure::DataWrong, 1),
+            (Failure::Usage(String::new()), 2),
             (Failure::Error(Error::new(ErrorKind::Quorum, "")), 3),
             (Failure::Output(broken_pipe), 0),
             (Failure::Output(io::Error::other("disk full")), 3),

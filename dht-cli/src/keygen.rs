@@ -90,21 +90,59 @@ fn node(args: &NodeKeyArgs, as_json: bool) -> Result<(), Failure> {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &issuer).map_err(not_made)?;
-    let file = |name| args.dir.join(name);
-    let tls = TlsConfig { cert: file("node.pem"), key: file("node.key"), ca: file("ca.pem") };
-    make_dir(&args.dir)?;
-    write_all(
-        &[
-            (&tls.key, key.serialize_pem().as_bytes(), Access::Owner),
-            (&tls.cert, certificate.pem().as_bytes(), Access::Everyone),
+    let (key, certificate) = (key.serialize_pem(), certificate.pem());
+    let place = |tls: &TlsConfig, force| {
+        let files = [
+            (&tls.key, key.as_bytes(), Access::Owner),
+            (&tls.cert, certificate.as_bytes(), Access::Everyone),
             (&tls.ca, authority.as_bytes(), Access::Everyone),
-        ],
-        args.force,
-    )?;
-    // The authority may be another one than such as are made here.
-    let config = Config { node_id: args.node_id.clone(), tls: Some(tls.clone()), ..Config::default() };
-    Security::of(&config, &Env::system())?;
+        ];
+        write_all(&files, force)
+    };
+    let tls = files_in(&args.dir);
+    none_there([&tls.key, &tls.cert, &tls.ca], args.force)?;
+    // The authority may be another one than such as are made here, and what it makes of no use: nothing of that may stay, nor
+    // take the place of what is of use. What checks it reads files.
+    let trial = Trial::new(&args.dir)?;
+    let tried = files_in(&trial.dir);
+    place(&tried, false)?;
+    let config = Config { node_id: args.node_id.clone(), tls: Some(tried), ..Config::default() };
+    Security::of(&config, &Env::system()).map_err(|error| {
+        let context = error.context().replace(&*trial.dir.to_string_lossy(), &args.dir.to_string_lossy());
+        Error::new(error.kind(), format!("{} makes no certificate of use: {context}", ca.display()))
+    })?;
+    place(&tls, args.force)?;
     told(&[tls.cert, tls.key, tls.ca], as_json)
+}
+
+fn files_in(dir: &Path) -> TlsConfig {
+    TlsConfig { cert: dir.join("node.pem"), key: dir.join("node.key"), ca: dir.join("ca.pem") }
+}
+
+/// A directory below `parent`, which is made if it is not there. At the end it is gone, and so is what it was made in if
+/// nothing else is there.
+struct Trial {
+    dir: PathBuf,
+    made: Option<PathBuf>,
+}
+
+impl Trial {
+    fn new(parent: &Path) -> Result<Self, Failure> {
+        let made = (!parent.exists()).then(|| parent.to_owned());
+        let trial = Self { dir: parent.join(format!(".keygen-{:016x}", Env::system().random_u64())), made };
+        make_dir(&trial.dir)?;
+        Ok(trial)
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // Where that fails, the directory cannot be written to any more, which is told of the files.
+        let _ = fs::remove_dir_all(&self.dir);
+        if let Some(parent) = &self.made {
+            let _ = fs::remove_dir(parent);
+        }
+    }
 }
 
 fn authority_name() -> DistinguishedName {
@@ -130,12 +168,25 @@ enum Access {
     Everyone,
 }
 
-/// All or, if one of them is there already, none.
+/// All or none, unless it is over files that were there.
 fn write_all(files: &[(&PathBuf, &[u8], Access)], force: bool) -> Result<(), Failure> {
-    if let Some((path, ..)) = files.iter().find(|(path, ..)| !force && path.exists()) {
-        return Err(exists(path));
+    none_there(files.iter().map(|(path, ..)| *path), force)?;
+    for (done, (path, bytes, access)) in files.iter().enumerate() {
+        write(path, bytes, *access, force).inspect_err(|_| {
+            for (path, ..) in &files[..done] {
+                // That they could not be written either is what is told.
+                let _ = fs::remove_file(path);
+            }
+        })?;
     }
-    files.iter().try_for_each(|(path, bytes, access)| write(path, bytes, *access, force))
+    Ok(())
+}
+
+fn none_there<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, force: bool) -> Result<(), Failure> {
+    match paths.into_iter().find(|path| !force && path.exists()) {
+        Some(path) => Err(exists(path)),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8], access: Access, force: bool) -> Result<(), Failure> {
@@ -153,7 +204,11 @@ fn write(path: &Path, bytes: &[u8], access: Access, force: bool) -> Result<(), F
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, if access == Access::Owner { 0o600 } else { 0o644 });
     #[cfg(not(unix))]
     let _ = access;
-    let written = options.open(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    let written = options.open(path).and_then(|mut file| {
+        let whole = file.write_all(bytes).and_then(|()| file.sync_all());
+        // A part of a key or certificate is of no use, and would be in the way of the next try.
+        whole.inspect_err(|_| drop(fs::remove_file(path)))
+    });
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
         Err(error) => Err(unusable(path, "written", error).into()),

@@ -51,8 +51,14 @@ pub enum Program {
 /// Returns the exit status: 0 done or found, 1 not found (of a demo: data lost or wrong), 2 wrong usage, 3 an error,
 /// which was told on standard error, 128 + n stopped by signal n.
 pub fn run(args: impl IntoIterator<Item = OsString>, program: &Program) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && args::wants_json(&args) => {
+            let failure = Failure::Usage(args::what_is_wrong(&error));
+            failure.tell(true);
+            return failure.status();
+        }
         Err(error) => {
             // Nowhere is left to tell that it could not be told.
             let _ = error.print();

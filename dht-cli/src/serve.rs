@@ -1,5 +1,6 @@
 //! `dht serve`: one node in this process, until it is told to go.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::{output, settings};
 
 /// How long a node may take to hand over its data when it leaves.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// How often a node that was still joining is asked whether it has joined: it sends no word.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The state of a node that is in no ring yet.
+const JOINING: &str = "joining";
 /// Threads, where the configuration leaves it open; more do not help one endpoint.
 const WORKERS_MAX: usize = 4;
 
@@ -27,7 +32,7 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     // Before the runtime, whose threads the configuration decides.
     config.validate()?;
     if config.enable_logging {
-        // Standard output is for the one line that others read. A second subscriber cannot be: this is the program.
+        // Standard output is for the lines that others read. A second subscriber cannot be: this is the program.
         let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -71,12 +76,13 @@ async fn until_told_to_go(
     mut input_ended: impl Future<Output = ()> + Unpin,
     as_json: bool,
 ) -> Result<(), Failure> {
-    announce(dht, as_json)?;
+    let state = announce(dht, as_json)?;
     tokio::select! {
         biased;
         _ = signals.next() => {}
         () = &mut input_ended => return Ok(()),
         reason = dht.ended() => return reason.map_or(Ok(()), |reason| Err(reason.into())),
+        never = announce_again(dht, &state, as_json) => match never {},
     }
     tokio::select! {
         biased;
@@ -86,12 +92,16 @@ async fn until_told_to_go(
     }
 }
 
-/// The one line that whoever started this process reads the address from.
-fn announce(dht: &Dht, as_json: bool) -> Result<(), Failure> {
+/// The line that whoever started this process reads the address from, and the state that it tells: a node that no seed let
+/// in yet serves nobody.
+fn announce(dht: &Dht, as_json: bool) -> Result<String, Failure> {
     let (node, address) = (dht.node_info()?, dht.address());
-    let line = match as_json {
-        true => json!({"node_id": node.id, "address": address, "pid": std::process::id()}).to_string(),
-        false => format!("dht: serving {} at {address}", node.id),
+    let line = if as_json {
+        let pid = std::process::id();
+        json!({"node_id": node.id, "address": address, "state": node.state, "pid": pid}).to_string()
+    } else {
+        let what = if node.state == JOINING { JOINING } else { "serving" };
+        format!("dht: {what} {} at {address}", node.id)
     };
     output::line(line).map_err(|failure| match failure {
         // A reader that has gone is fine where the output was all; here the work only begins, and nobody knows of it.
@@ -99,7 +109,20 @@ fn announce(dht: &Dht, as_json: bool) -> Result<(), Failure> {
             Error::new(ErrorKind::Internal, "the address cannot be printed").with_source(error).into()
         }
         other => other,
-    })
+    })?;
+    Ok(node.state)
+}
+
+/// Announces a node that was joining once more when it has joined.
+async fn announce_again(dht: &Dht, announced: &str, as_json: bool) -> Infallible {
+    if announced == JOINING {
+        while dht.node_info().is_ok_and(|node| node.state == JOINING) {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        // The address is known by now: who has read it may have gone, and a node that has ended tells why itself.
+        let _ = announce(dht, as_json);
+    }
+    std::future::pending().await
 }
 
 /// Ready when standard input has ended; never, if nobody cares.

@@ -294,6 +294,22 @@ async fn help_version_and_completion() {
 }
 
 #[tokio::test]
+async fn wrong_usage_is_told_in_the_form_asked_for() {
+    let ran = run(&["--json", "get"]).await;
+    assert_eq!((ran.status, ran.text()), (2, ""));
+    let error = ran.error();
+    assert_eq!(
+        (&error["error"], &error["code"], &error["maybe_applied"]),
+        (&json!("INVALID_ARGUMENT"), &json!(2), &json!(false))
+    );
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("<KEY>")), "{error}");
+    let ran = run(&["get"]).await;
+    assert!(ran.status == 2 && ran.err.starts_with("error: ") && ran.err.contains("Usage: "), "{}", ran.err);
+    let ran = run(&["get", "--json", "--help"]).await;
+    assert!(ran.status == 0 && ran.text().contains("Usage: "), "help is no error: {}", ran.err);
+}
+
+#[tokio::test]
 async fn the_level_may_come_from_the_environment() {
     let served = Served::new().await;
     let ask = |level: &str, more: &[&str]| {

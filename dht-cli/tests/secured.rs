@@ -130,8 +130,31 @@ async fn keygen_writes_over_nothing_and_keeps_private_keys_private() {
     let printed = run(&["keygen"]).await;
     assert!(printed.text().trim().len() == 64 && printed.text() != run(&["keygen"]).await.text());
     assert_eq!(run(&["keygen", "--json"]).await.json()["cluster_key"].as_str().map(str::len), Some(64));
-    // Of another authority: nothing that would not work.
-    let elsewhere = text(&dir.path().join("elsewhere")).to_owned();
-    let ran = run(&["keygen", "node", "--ca", &own, "--node-id", "n", "--dir", &elsewhere]).await;
+}
+
+#[tokio::test]
+async fn keygen_leaves_nothing_where_a_certificate_would_be_of_no_use() {
+    let (dir, other) = (Dir::new(), Dir::new());
+    for dir in [&dir, &other] {
+        assert_eq!(run(&["keygen", "ca", "--dir", text(dir.path())]).await.status, 0);
+    }
+    let (ca, own) = (text(dir.path()).to_owned(), dir.path().join("own"));
+    let make = ["keygen", "node", "--ca", &ca, "--node-id", "n", "--dir", text(&own)];
+    assert_eq!(run(&make).await.status, 0);
+    let contents = || ["node.key", "node.pem", "ca.pem"].map(|name| std::fs::read(own.join(name)).expect("there"));
+    let before = contents();
+    // The certificate of one authority and the key of another.
+    std::fs::copy(other.path().join("ca.key"), dir.path().join("ca.key")).expect("copied");
+    let elsewhere = dir.path().join("else/where");
+    let ran = run(&["keygen", "node", "--ca", &ca, "--node-id", "n", "--dir", text(&elsewhere)]).await;
     assert_eq!(ran.status, 3);
+    assert!(ran.err.contains(&ca) && !ran.err.contains(".keygen"), "{}", ran.err);
+    assert!(!elsewhere.exists(), "nothing was made");
+    assert_eq!(run(&[&make[..], &["--force"]].concat()).await.status, 3);
+    assert_eq!(contents(), before, "what is of use stays");
+    assert_eq!(std::fs::read_dir(&own).expect("there").count(), 3, "and nothing else");
+    // An authority without a key.
+    let ran = run(&["keygen", "node", "--ca", text(&own), "--node-id", "n", "--dir", text(&elsewhere)]).await;
+    assert_eq!(ran.status, 3);
+    assert!(!elsewhere.exists(), "nothing was made");
 }

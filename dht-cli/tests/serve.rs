@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Dir, PATIENCE, Served, dht, finish, run};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
 #[tokio::test]
 async fn prints_one_line_with_its_address() {
@@ -12,6 +12,33 @@ async fn prints_one_line_with_its_address() {
     assert!(served.address.starts_with("127.0.0.1:") && !served.address.ends_with(":0"), "{}", served.address);
     let stream = tokio::net::TcpStream::connect(&served.address).await;
     assert!(stream.is_ok(), "nobody listens at {}", served.address);
+}
+
+#[tokio::test]
+async fn says_that_it_is_joining_until_it_has_joined() {
+    for args in [&[][..], &["--json"]] {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let seed = format!("127.0.0.1:{port}");
+        let mut early = Served::with(|command| {
+            command.args(["--node-id", "n-1", "--seeds", &seed, "--request-timeout", "0.3"]).args(args)
+        })
+        .await;
+        let address = early.address.clone();
+        let said = |line: &str, word: &str, state: &str| match args {
+            [] => assert_eq!(line, format!("dht: {word} n-1 at {address}\n")),
+            _ => {
+                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!((&line["address"], &line["state"]), (&address.as_str().into(), &state.into()), "{line}");
+            }
+        };
+        said(&early.line, "joining", "joining");
+        let mut seed = dht();
+        seed.args(["serve", "--port", &port.to_string(), "--cluster-name", &early.cluster]);
+        let _seed = seed.spawn().expect("it starts");
+        let mut line = String::new();
+        tokio::time::timeout(PATIENCE, early.stdout.read_line(&mut line)).await.expect("it joins").expect("a line");
+        said(&line, "serving", "active");
+    }
 }
 
 #[cfg(unix)]

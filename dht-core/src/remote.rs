@@ -44,7 +44,8 @@ struct Inner {
 
 impl Remote {
     /// Connects to the node at `address` ("host:port") of the cluster `cluster_name`. `timeout` bounds this and, unless
-    /// options say otherwise, every later call; values over 1 MiB get 1 s more per MiB.
+    /// options say otherwise, every later call; values over 1 MiB get 1 s more per MiB. Of a name with several addresses
+    /// the first whose node answers is taken, and kept; each has an equal part of the time that is left.
     ///
     /// # Errors
     /// `Address` if it does not resolve, `Unreachable` or `Timeout` if no node answers, `IncompatibleRing` if the node
@@ -89,21 +90,11 @@ impl Remote {
             let context = format!("the name service has not said within {timeout:?} what {address} stands for");
             Error::new(ErrorKind::Unreachable, context)
         })??;
-        let node = resolved
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::new(ErrorKind::Address, format!("{address:?} resolves to nothing")))?;
-        let remote = Self(Arc::new(Inner {
-            transport,
-            node,
-            env,
-            boot,
-            sequence: AtomicU64::new(1),
-            timeout,
-            _listening: listening,
-        }));
-        remote.call(Request::Ping { boot: 0, records: Vec::new() }, deadline).await?;
-        Ok(remote)
+        let node = Address::new(address);
+        let sequence = AtomicU64::new(1);
+        let mut inner = Inner { transport, node, env, boot, sequence, timeout, _listening: listening };
+        inner.settle(resolved, deadline).await?;
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Stores `value` under `key`.
@@ -242,6 +233,42 @@ impl Remote {
     }
 
     async fn call(&self, body: Request, deadline: Instant) -> Result<Response> {
+        self.0.call(body, deadline).await
+    }
+
+    async fn ask(&self, body: Request, deadline: Instant, trace_id: u64) -> Result<Reply, TransportError> {
+        self.0.ask(body, deadline, trace_id).await
+    }
+}
+
+impl Inner {
+    /// Takes the first of the addresses whose node answers. Each has an equal part of what is left of the time, so that a
+    /// silent one leaves some for the others.
+    ///
+    /// # Errors
+    /// What one that answered had against us; else that of the last.
+    async fn settle(&mut self, addresses: Vec<Address>, deadline: Instant) -> Result<()> {
+        let mut failed = Error::new(ErrorKind::Address, format!("{:?} resolves to nothing", self.node.as_str()));
+        let count = addresses.len();
+        for (tried, address) in addresses.into_iter().enumerate() {
+            let now = self.env.now();
+            let part = now + deadline.saturating_duration_since(now) / u32::try_from(count - tried).unwrap_or(u32::MAX);
+            self.node = address;
+            let Err(error) = self.call(Request::Ping { boot: 0, records: Vec::new() }, part).await else {
+                return Ok(());
+            };
+            // What a node said is more than that another is silent.
+            let silent = |error: &Error| {
+                matches!(error.kind(), ErrorKind::Address | ErrorKind::Unreachable | ErrorKind::Timeout)
+            };
+            if silent(&failed) || !silent(&error) {
+                failed = error;
+            }
+        }
+        Err(failed)
+    }
+
+    async fn call(&self, body: Request, deadline: Instant) -> Result<Response> {
         let writes = writes(&body);
         let reply = self.ask(body, deadline, 0).await.map_err(|error| failure(error, writes))?;
         match reply.body {
@@ -251,12 +278,12 @@ impl Remote {
     }
 
     async fn ask(&self, body: Request, deadline: Instant, trace_id: u64) -> Result<Reply, TransportError> {
-        let left = deadline.saturating_duration_since(self.0.env.now());
+        let left = deadline.saturating_duration_since(self.env.now());
         // The node answers by the deadline that it is told; its answer needs a moment to get here.
         let told = left.mul_f64(0.95).as_millis();
         let deadline_ms = u32::try_from(told).unwrap_or(u32::MAX);
         let head = Head { ring_id: None, sender: 0, deadline_ms, trace_id, attempt: 0, view: 0, clock: 0 };
-        self.0.transport.call(&self.0.node, Call { head, body }, deadline).await
+        self.transport.call(&self.node, Call { head, body }, deadline).await
     }
 }
 
@@ -286,5 +313,54 @@ fn not_that(result: OpResult) -> Error {
     match result {
         OpResult::Failed(error) => error,
         _ => unexpected(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::Dht;
+
+    async fn listening() -> (TcpListener, Address) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = Address::new(&listener.local_addr().expect("bound").to_string());
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn the_first_address_that_answers_is_taken() {
+        let node = Dht::start(Config::default()).await.expect("a ring of one");
+        let other = Config { cluster_name: "other".to_owned(), ..Config::default() };
+        let foreign = Dht::start(other).await.expect("a ring of one");
+        // Connections wait there and are never accepted.
+        let (_silent, silent) = listening().await;
+        let (gone, refuses) = listening().await;
+        drop(gone);
+        let lives = Address::new(&node.address());
+        let foreign_address = Address::new(&foreign.address());
+        let remote = Remote::connect(&node.address(), "default", Duration::from_secs(10)).await.expect("it answers");
+        let mut inner = Arc::into_inner(remote.0).expect("nobody shares it");
+        let within = |inner: &Inner, ms| inner.env.after(Duration::from_millis(ms));
+        for others in [vec![&refuses], vec![&silent], vec![&foreign_address], vec![&silent, &refuses, &foreign_address]]
+        {
+            let all = others.into_iter().chain([&lives]).cloned().collect();
+            let deadline = within(&inner, 4_000);
+            inner.settle(all, deadline).await.expect("the last one answers");
+            assert_eq!(inner.node, lives);
+        }
+        for (all, kind) in [
+            (vec![], ErrorKind::Address),
+            (vec![&refuses, &refuses], ErrorKind::Unreachable),
+            (vec![&foreign_address, &refuses], ErrorKind::IncompatibleRing),
+            (vec![&refuses, &foreign_address], ErrorKind::IncompatibleRing),
+        ] {
+            let deadline = within(&inner, 2_000);
+            let error = inner.settle(all.into_iter().cloned().collect(), deadline).await.expect_err("nobody");
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+        node.stop().await;
+        foreign.stop().await;
     }
 }

@@ -4,12 +4,14 @@ mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::*;
 use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, PutOptions, Remote, Result, Value};
-use futures_util::{FutureExt, TryStreamExt};
+use futures_util::TryStreamExt;
+use futures_util::future::poll_immediate;
 
 async fn put_all(node: &Dht, prefix: &str, count: usize) -> BTreeMap<Bytes, usize> {
     let keys: BTreeMap<Bytes, usize> = (0..count).map(|i| (Bytes::from(format!("{prefix}{i}")), i)).collect();
@@ -176,13 +178,16 @@ async fn what_cannot_be_scanned_says_so_and_goes_on_where_it_was() {
     assert_eq!(node.count("").await.unwrap_err().kind(), ErrorKind::Stopped);
 }
 
-/// A node that holds all keys asks nobody: its thread gets its turn nevertheless, between pages.
 #[tokio::test]
-async fn a_count_of_what_is_here_lets_others_have_their_turn() {
-    let node = start(Config::default()).await;
-    let keys = put_all(&node, "k", 100).await;
-    assert!(node.count("k").now_or_never().is_none());
-    assert_eq!(node.count("k").await.expect("it serves"), keys.len() as u64);
-    assert!(node.clear("k").now_or_never().is_none());
+async fn what_is_given_up_stops_in_a_ring_of_one_too() {
+    let node = start(named("alone")).await;
+    let keys = put_all(&node, "k", 5_000).await.len() as u64;
+    assert!(poll_immediate(pin!(node.count(""))).await.is_none(), "it was never interrupted");
+    let mut clear = Box::pin(node.clear(""));
+    assert!(poll_immediate(&mut clear).await.is_none(), "it was never interrupted");
+    drop(clear);
+    let left = node.count("").await.unwrap();
+    assert!(left > 0 && left < keys, "{left} of {keys} are left");
+    assert_eq!(node.clear("").await.unwrap(), left);
     node.stop().await;
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -29,8 +30,8 @@ const (
 	writes effect = true
 )
 
-// waitFor runs call, which blocks, and lets go of it when ctx ends; the call then ends by its own deadline, or with its
-// node, out of sight. The C texts in owned are freed when it has ended.
+// waitFor runs call, which blocks, and lets go of it when ctx ends; the call then ends by its own deadline, with its node, or
+// by a brake, out of sight: one without a deadline needs a brake. The C texts in owned are freed when it has ended.
 func waitFor[T any](ctx context.Context, n *Node, effect effect, call func(**C.dht_error_t) (T, C.dht_status),
 	owned ...*C.char) (T, error) {
 	type answer struct {
@@ -63,6 +64,14 @@ func waitFor[T any](ctx context.Context, n *Node, effect effect, call func(**C.d
 		return none, ended(ctx, effect)
 	}
 }
+
+// A brake ends a call of libdht that looks at it, soon after it was pulled.
+type brake int32
+
+func (b *brake) pull() { atomic.StoreInt32((*int32)(b), 1) }
+
+// given is for C to look at, as long as the call that it is given to takes.
+func (b *brake) given() *C.int32_t { return (*C.int32_t)(unsafe.Pointer(b)) }
 
 func free(owned []*C.char) {
 	for _, text := range owned {

@@ -31,7 +31,7 @@ type Config struct {
 	FixFingerInterval time.Duration
 	CheckPredecessor  time.Duration
 	HeartbeatInterval time.Duration // a failure is noticed after a few of them
-	RequestTimeout    time.Duration // bounds a call whose context has no deadline, 1 ms to 1 h
+	RequestTimeout    time.Duration // bounds a call whose context has no deadline, and those that say so, 1 ms to 1 h
 	MaxRetries        int           // further attempts inside one call, up to 100
 	BufferSize        int           // messages queued per peer
 	MaxConnections    int           // open ones; beyond, the idlest is closed

@@ -193,8 +193,8 @@ func (n *Node) GetVersionedWith(ctx context.Context, key string, options GetOpti
 	return found, err
 }
 
-// Expire lets what is under key live for ttl from now, above 0, whatever its expiry was; true if there is a value. Errors
-// as of Put.
+// Expire lets what is under key live for ttl from now, above 0, whatever its expiry was; true if there is a value. It takes
+// RequestTimeout at most, also where ctx has longer. Errors as of Put.
 func (n *Node) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
 	if ttl <= 0 {
 		return false, newError(ErrInvalidArgument, "ttl = "+ttl.String()+": must be above 0", false)
@@ -206,7 +206,8 @@ func (n *Node) Expire(ctx context.Context, key string, ttl time.Duration) (bool,
 	}, k)
 }
 
-// Persist lets what is under key live for ever; true if there is a value that would have expired. Errors as of Put.
+// Persist lets what is under key live for ever; true if there is a value that would have expired. It takes RequestTimeout at
+// most, also where ctx has longer. Errors as of Put.
 func (n *Node) Persist(ctx context.Context, key string) (bool, error) {
 	k, keyLen := keyOf(key)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
@@ -214,8 +215,8 @@ func (n *Node) Persist(ctx context.Context, key string) (bool, error) {
 	}, k)
 }
 
-// TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. Errors as of
-// Contains.
+// TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. It takes
+// RequestTimeout at most, also where ctx has longer. Errors as of Contains.
 func (n *Node) TTL(ctx context.Context, key string) (time.Duration, bool, error) {
 	k, keyLen := keyOf(key)
 	left, err := waitFor(ctx, n, reads, func(raw **C.dht_error_t) (int64, C.dht_status) {

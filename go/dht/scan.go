@@ -103,28 +103,35 @@ func (s *Scanner) Close() {
 	runtime.SetFinalizer(s, nil)
 }
 
-// Count tells how many keys begin with prefix and have a value, counted one by one. Errors as of Scanner.Err.
+// Count tells how many keys begin with prefix and have a value, counted one by one. ctx bounds the whole, RequestTimeout
+// each page of what is found. Errors as of Scanner.Err.
 func (n *Node) Count(ctx context.Context, prefix string) (uint64, error) {
 	p, prefixLen := keyOf(prefix)
+	var left brake
+	defer left.pull()
 	return n.number(ctx, reads, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
-		return C.dht_count(n.handle, octets(p), prefixLen, out, err)
+		return C.dht_count_until(n.handle, octets(p), prefixLen, left.given(), out, err)
 	}, p)
 }
 
-// Len tells about how many keys have a value, from what this node holds and the part of the ring that it holds. Errors:
-// ErrNotStarted, ErrStopped; of a client also ErrNotJoined, ErrUnreachable.
+// Len tells about how many keys have a value, from what this node holds and the part of the ring that it holds. A client
+// asks others, and takes RequestTimeout at most, also where ctx has longer. Errors: ErrNotStarted, ErrStopped; of a client
+// also ErrNotJoined, ErrUnreachable.
 func (n *Node) Len(ctx context.Context) (uint64, error) {
 	return n.number(ctx, reads, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
 		return C.dht_len(n.handle, out, err)
 	})
 }
 
-// Clear deletes all keys that begin with prefix, and tells how many had a value. Keys that are put meanwhile may stay.
-// Errors as of Count and Delete, the first that occurred; what was deleted before it stays deleted.
+// Clear deletes all keys that begin with prefix, and tells how many had a value. Keys that are put meanwhile may stay. ctx
+// bounds the whole: a moment after it has ended no more is deleted. RequestTimeout bounds each page of what is found, and the
+// batch that deletes it. Errors as of Count and Delete, the first that occurred; what was deleted before it stays deleted.
 func (n *Node) Clear(ctx context.Context, prefix string) (uint64, error) {
 	p, prefixLen := keyOf(prefix)
+	var left brake
+	defer left.pull()
 	return n.number(ctx, writes, func(out *C.uint64_t, err **C.dht_error_t) C.dht_status {
-		return C.dht_clear(n.handle, octets(p), prefixLen, out, err)
+		return C.dht_clear_until(n.handle, octets(p), prefixLen, left.given(), out, err)
 	}, p)
 }
 

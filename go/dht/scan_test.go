@@ -3,7 +3,9 @@ package dht
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestScans(t *testing.T) {
@@ -89,4 +91,68 @@ func TestScansThatFail(t *testing.T) {
 		t.Fatal("its node was closed")
 	}
 	fails(t, scanner.Err(), ErrStopped)
+}
+
+func TestContextsEndWhatHasNoDeadline(t *testing.T) {
+	// More keys than are deleted or restored before the context ends.
+	const keys = 60000
+	node := started(t, DefaultConfig())
+	entries := map[string]any{}
+	for i := 0; i < keys; i++ {
+		entries[fmt.Sprintf("k%d", i)] = i
+	}
+	long, done := context.WithTimeout(bg, time.Minute)
+	defer done()
+	_, err := node.PutMany(long, entries)
+	ok(t, err)
+	path := filepath.Join(t.TempDir(), "snapshot")
+	_, err = node.Snapshot(bg, path)
+	ok(t, err)
+	count := func(node *Node) uint64 {
+		t.Helper()
+		number, err := node.Count(bg, "")
+		ok(t, err)
+		return number
+	}
+	// What goes on is seen in the number: it moves until it is 0 or all.
+	settled := func(node *Node) uint64 {
+		t.Helper()
+		for before := count(node); ; {
+			time.Sleep(300 * time.Millisecond)
+			after := count(node)
+			if after == before {
+				return after
+			}
+			before = after
+		}
+	}
+	briefly := func(call func(context.Context) error) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(bg)
+		time.AfterFunc(time.Millisecond, cancel)
+		fails(t, call(ctx), ErrCancelled)
+	}
+	briefly(func(ctx context.Context) error { _, err := node.Clear(ctx, ""); return err })
+	if left := settled(node); left == 0 {
+		t.Fatal("everything was deleted after the caller had gone")
+	}
+	other := started(t, DefaultConfig())
+	briefly(func(ctx context.Context) error { _, err := other.Restore(ctx, path); return err })
+	// One at a time: this is let in when the restore reads no more.
+	for {
+		_, err := other.Snapshot(bg, path+"-other")
+		if err == nil {
+			break
+		}
+		fails(t, err, ErrOverloaded)
+		time.Sleep(20 * time.Millisecond)
+	}
+	if there := settled(other); there == keys {
+		t.Fatal("everything was restored after the caller had gone")
+	}
+	_, err = other.Restore(bg, path)
+	ok(t, err)
+	if there := count(other); there != keys {
+		t.Fatal(there)
+	}
 }

@@ -30,7 +30,7 @@ func (n *Node) Locate(key string) ([]NodeInfo, error) {
 }
 
 // LookupTrace is the way to the owner of key: it walks the ring as a lookup does, whatever this node's view says, and
-// tells whom it asked. It takes RequestTimeout at most.
+// tells whom it asked. It takes RequestTimeout at most, also where ctx has longer.
 //
 // Errors: as of Locate; ErrNotJoined, ErrTimeout, ErrCancelled; ErrUnreachable if all ways ended at silent nodes.
 func (n *Node) LookupTrace(ctx context.Context, key string) (LookupTrace, error) {
@@ -78,7 +78,8 @@ func (n *Node) Snapshot(ctx context.Context, path string) (SnapshotInfo, error) 
 
 // Restore brings the records of the snapshot at path into the ring of this node, which may be another than that it was taken
 // of. Merges by version: what is newer in the ring stays. The whole file is checked before anything is restored. What was
-// deleted after the snapshot, and longer ago than TombstoneGrace, comes back. Restoring again does no harm.
+// deleted after the snapshot, and longer ago than TombstoneGrace, comes back. Restoring again does no harm. A moment after
+// ctx has ended no more is restored.
 //
 // Errors: ErrInvalidArgument if the file is no snapshot; ErrStorage if it cannot be read, is damaged, or of a newer release;
 // ErrIncompatibleRing if it is of another cluster name; ErrTooLarge; ErrOverloaded; ErrNotJoined: nothing was restored.
@@ -89,8 +90,10 @@ func (n *Node) Restore(ctx context.Context, path string) (RestoreInfo, error) {
 	if err != nil {
 		return info, err
 	}
+	var left brake
+	defer left.pull()
 	err = n.ask(ctx, writes, &info, func(out **C.char, err **C.dht_error_t) C.dht_status {
-		return C.dht_restore(n.handle, p, out, err)
+		return C.dht_restore_until(n.handle, p, left.given(), out, err)
 	}, p)
 	return info, err
 }

@@ -69,6 +69,8 @@ static void without_a_handle(void) {
     REFUSED(dht_count(NULL, k, 1, &number, &err));
     REFUSED(dht_len(NULL, &number, &err));
     REFUSED(dht_clear(NULL, k, 1, &number, &err));
+    REFUSED(dht_count_until(NULL, k, 1, NULL, &number, &err));
+    REFUSED(dht_clear_until(NULL, k, 1, NULL, &number, &err));
     REFUSED(dht_hash_key(NULL, "k", &text, &err));
     REFUSED(dht_hash_key_bytes(NULL, k, 1, &text, &err));
     REFUSED(dht_locate(NULL, "k", &text, &err));
@@ -79,6 +81,7 @@ static void without_a_handle(void) {
     REFUSED(dht_trace_bytes(NULL, k, 1, NULL, &text, &err));
     REFUSED(dht_snapshot(NULL, "k", &text, &err));
     REFUSED(dht_restore(NULL, "k", &text, &err));
+    REFUSED(dht_restore_until(NULL, "k", NULL, &text, &err));
     REFUSED(dht_node_info(NULL, &text, &err));
     REFUSED(dht_predecessor(NULL, &text, &err));
     REFUSED(dht_successor_list(NULL, &text, &err));
@@ -182,6 +185,9 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_count(d, k, 1, NULL, &err));
     REFUSED(dht_len(d, NULL, &err));
     REFUSED(dht_clear(d, NULL, 1, NULL, &err));
+    REFUSED(dht_count_until(d, NULL, 1, NULL, &number, &err));
+    REFUSED(dht_count_until(d, k, 1, NULL, NULL, &err));
+    REFUSED(dht_clear_until(d, NULL, 1, NULL, NULL, &err));
     REFUSED(dht_ttl_ms(d, NULL, NULL, &err));
     REFUSED(dht_ttl_ms(d, "k", NULL, &err));
     REFUSED(dht_ttl_ms_bytes(d, NULL, 1, NULL, &err));
@@ -210,6 +216,7 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_trace_bytes(d, k, 1, NULL, NULL, &err));
     REFUSED(dht_snapshot(d, NULL, &text, &err));
     REFUSED(dht_restore(d, NULL, &text, &err));
+    REFUSED(dht_restore_until(d, NULL, NULL, &text, &err));
     REFUSED(dht_node_info(d, NULL, &err));
     REFUSED(dht_predecessor(d, NULL, &err));
     REFUSED(dht_successor_list(d, NULL, &err));

@@ -103,6 +103,7 @@ static void traced_and_restored(dht_t *d) {
     const char *dir = getenv("TMPDIR");
     json read;
     dht_t *other = started("{}");
+    int32_t given_up = 1;
     size_t room;
     OK(dht_put(d, "kept", "[1]", NULL, &err));
     OK(dht_trace(d, "kept", "{\"consistency\": \"all\"}", &text, &err));
@@ -131,7 +132,9 @@ static void traced_and_restored(dht_t *d) {
     CHECK(json_at(&read, "records")->number >= 1 && json_at(&read, "bytes")->number > 0);
     json_free(&read);
     FAILS(dht_snapshot(d, path, NULL, &err), DHT_INVALID_ARGUMENT);
-    OK(dht_restore(other, path, &text, &err));
+    FAILS(dht_restore_until(other, path, &given_up, NULL, &err), DHT_CANCELLED);
+    given_up = 0;
+    OK(dht_restore_until(other, path, &given_up, &text, &err));
     read = json_read(text);
     dht_string_free(text);
     CHECK(json_at(&read, "records")->number >= 1 && json_at(&read, "superseded")->number == 0);

@@ -93,6 +93,8 @@ fn a_panic_in_any_function_is_contained() {
         dht_count(d, null(), 0, null_mut());
         dht_len(d, null_mut());
         dht_clear(d, null(), 0, null_mut());
+        dht_count_until(d, null(), 0, null(), null_mut());
+        dht_clear_until(d, null(), 0, null(), null_mut());
         dht_hash_key(d, k, out);
         dht_hash_key_bytes(d, null(), 0, out);
         dht_locate(d, k, out);
@@ -103,6 +105,7 @@ fn a_panic_in_any_function_is_contained() {
         dht_trace_bytes(d, null(), 0, null(), out);
         dht_snapshot(d, k, out);
         dht_restore(d, k, out);
+        dht_restore_until(d, k, null(), out);
         dht_node_info(d, out);
         dht_predecessor(d, out);
         dht_successor_list(d, out);

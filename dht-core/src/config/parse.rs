@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 const FILE_MAX: u64 = 1 << 20;
 /// Wrong keys named in one error.
 const NAMED_MAX: usize = 5;
+/// Whose fault a variable is that nobody wrote, and the way out.
+const SERVICE_LINK: &str = " (Kubernetes sets such variables for a Service of that name; enableServiceLinks: false in the \
+                            spec of the pod keeps them out)";
 
 impl Config {
     /// Reads a JSON object; keys left out keep their default.
@@ -92,6 +95,9 @@ impl Config {
     /// `DHT_TLS_KEY`, `DHT_TLS_CA` are the parts of `tls`. Texts are those of [`Config::set`]. A program with `DHT_*`
     /// variables of its own must take them out before. The library never calls this by itself.
     ///
+    /// Beside a Service called `dht`, Kubernetes gives every pod such variables (`DHT_PORT=tcp://…`), unless its spec has
+    /// `enableServiceLinks: false`.
+    ///
     /// # Errors
     /// `Config` naming the variable, for an unknown one or a wrong text; `self` is then unchanged.
     pub fn apply_env(&mut self, vars: impl Iterator<Item = (String, String)>) -> Result<()> {
@@ -107,8 +113,10 @@ impl Config {
             if name.bytes().any(|b| b.is_ascii_lowercase()) {
                 return Err(Error::new(ErrorKind::Config, format!("variable {name}: must be in capitals")));
             }
-            next.set(&key, &text)
-                .map_err(|error| Error::new(error.kind(), format!("variable {name}: {}", error.context())))?;
+            next.set(&key, &text).map_err(|error| {
+                let hint = if is_service_link(&name, &text) { SERVICE_LINK } else { "" };
+                Error::new(error.kind(), format!("variable {name}: {}{hint}", error.context()))
+            })?;
         }
         *self = next;
         Ok(())
@@ -176,6 +184,16 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a variable is one of those that Kubernetes makes of a Service: `…_SERVICE_HOST`, `…_SERVICE_PORT` with or without
+/// a name behind it, and what Docker's links once were, `…_PORT` and `…_PORT_7400_TCP` with more behind it.
+fn is_service_link(name: &str, text: &str) -> bool {
+    let numbered = |(_, port): (&str, &str)| port.starts_with(|c: char| c.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.ends_with("_PORT") && text.contains("://"))
+        || name.split_once("_PORT_").is_some_and(numbered)
 }
 
 fn parsed<T: FromStr>(key: &str, text: &str) -> Result<T> {

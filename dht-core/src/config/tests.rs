@@ -426,6 +426,27 @@ fn wrong_variables_are_named_and_change_nothing() {
 }
 
 #[test]
+fn variables_that_kubernetes_makes_of_a_service_are_explained() {
+    for (name, text) in [
+        ("DHT_PORT", "tcp://10.96.0.7:7400"),
+        ("DHT_PORT_7400_TCP", "tcp://10.96.0.7:7400"),
+        ("DHT_PORT_7400_TCP_ADDR", "10.96.0.7"),
+        ("DHT_SERVICE_HOST", "10.96.0.7"),
+        ("DHT_SERVICE_PORT", "7400"),
+        ("DHT_SERVICE_PORT_PEERS", "7400"),
+        ("DHT_SEEDS_PORT", "udp://10.96.0.7:7400"),
+    ] {
+        let error = failed(Config::default().apply_env(env(&[(name, text)])));
+        assert!(error.context().starts_with(&format!("variable {name}: ")), "{error}");
+        assert!(error.context().contains("enableServiceLinks: false"), "{error}");
+    }
+    for (name, text) in [("DHT_PORT", "many"), ("DHT_PORTS", "1"), ("DHT_SERVICE", "x")] {
+        let error = failed(Config::default().apply_env(env(&[(name, text)])));
+        assert!(!error.context().contains("Kubernetes"), "{error}");
+    }
+}
+
+#[test]
 fn durations_and_sizes() {
     for (text, millis) in [
         ("250ms", 250.0),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::task::yield_now;
 
 use super::Dht;
 use crate::data::record::{Record, Value};
@@ -63,8 +64,8 @@ impl Dht {
         let mut count = 0;
         while let Some(records) = pages.next().await? {
             count += records.len() as u64;
-            // Where all of it is here, nothing else would be waited for.
-            tokio::task::yield_now().await;
+            // Where no page has to be waited for, as in a ring of one: others get their turn, and the caller can give it up.
+            yield_now().await;
         }
         Ok(count)
     }
@@ -93,7 +94,8 @@ impl Dht {
             for existed in self.delete_many(keys, GetOptions::default()).await? {
                 count += u64::from(existed?);
             }
-            tokio::task::yield_now().await;
+            // As in `count`.
+            yield_now().await;
         }
         Ok(count)
     }

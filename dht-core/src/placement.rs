@@ -105,5 +105,6 @@ pub(crate) fn record(node_id: &str, boot: u64, vnodes: u32) -> NodeRecord {
         vnodes,
         choices: Vec::new(),
         zone: String::new(),
+        read_only: false,
     }
 }

@@ -46,10 +46,10 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Who coordinates writes: the first of the list that is not suspected, as everywhere. Where the walk went around a
+    /// Who coordinates writes: the first of the list that is not suspected and takes writes, as everywhere. Where the walk went around a
     /// suspect, that may be another than the one it ended at.
     pub(super) fn coordinator(&self) -> &NodeId {
-        let live = self.replicas.iter().find(|record| record.verdict == Verdict::Alive);
+        let live = self.replicas.iter().find(|record| record.takes_writes());
         live.map_or(&self.pointer.node_id, |record| &record.node_id)
     }
 }

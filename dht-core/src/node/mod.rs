@@ -217,6 +217,7 @@ impl Node {
             vnodes: u32::from(config.vnode_count()),
             choices: Vec::new(),
             zone: config.zone.clone(),
+            read_only: false,
         };
         let me = come_back::own_record(me, former.as_ref());
         let mut members = Members::new(&config.cluster_name, ids, slots, me, parts.env.now());

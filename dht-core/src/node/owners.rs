@@ -231,7 +231,7 @@ impl Node {
         others.filter(|record| record.boot != owner.boot).find(fit).map(|record| To::Past(Peer::from(record)))
     }
 
-    /// The owner: the slot's first replica that is not suspected; the first of all if all are.
+    /// The owner: see [`first_live`].
     pub(super) fn owner_in(&self, view: &RingView, slot: Slot) -> Option<To> {
         let list = view.replica_list(slot, self.replicas());
         let owner = first_live(view, &list)?;
@@ -296,9 +296,12 @@ fn keep_apart(messages: &mut [(To, Vec<usize>)], operations: &[Operation]) {
     }
 }
 
-/// The first of the list that is not suspected; the first of all if all are; `None` for an empty list.
+/// The first of the list that is not suspected and whose store takes writes; if there is none the first that is not suspected,
+/// and if all are the first of all; `None` for an empty list.
 pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
-    list.iter().copied().find(|m| view.member(*m).verdict == Verdict::Alive).or(list.first().copied())
+    let first = |fit: fn(&NodeRecord) -> bool| list.iter().copied().find(|m| fit(view.member(*m)));
+    let live = |record: &NodeRecord| record.verdict == Verdict::Alive;
+    first(NodeRecord::takes_writes).or_else(|| first(live)).or_else(|| list.first().copied())
 }
 
 /// What an owner says that ran out of the time that it was given, and not of replicas.

@@ -2,13 +2,12 @@
 
 use super::Node;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 
 impl Node {
     /// Refuses writes of a slot of whose list too few are in sight: members of this side of the ring that are not
-    /// suspected, newcomers among them.
+    /// suspected and take writes, newcomers among them.
     ///
     /// # Errors
     /// `Quorum`, with how many are in sight and how many `min_replicas` asks for. Nothing was done.
@@ -18,7 +17,7 @@ impl Node {
             return Ok(());
         }
         let list = view.replica_list(slot, self.replicas());
-        let in_sight = list.iter().filter(|m| view.member(**m).verdict == Verdict::Alive).count();
+        let in_sight = list.iter().filter(|m| view.member(**m).takes_writes()).count();
         if in_sight >= wanted {
             return Ok(());
         }

@@ -157,6 +157,8 @@ pub struct NodeRecord {
     /// c_i per position; missing ones are 0.
     pub(crate) choices: Vec<u8>,
     pub(crate) zone: String,
+    /// Its store takes nothing any more: it answers reads, and leaves its slots to the next in their lists to coordinate.
+    pub(crate) read_only: bool,
 }
 
 impl NodeRecord {
@@ -181,6 +183,11 @@ impl NodeRecord {
     /// Takes part in the ring, in whatever role: neither gone nor given up.
     pub(crate) fn present(&self) -> bool {
         self.state != NodeState::Left && self.verdict != Verdict::Dead
+    }
+
+    /// It can coordinate writes, and keep them.
+    pub(crate) fn takes_writes(&self) -> bool {
+        self.verdict == Verdict::Alive && !self.read_only
     }
 
     /// Hash of all that merging looks at; the sum over the present members is the view's fingerprint.
@@ -221,6 +228,7 @@ pub(crate) fn test_record(node_id: &str) -> NodeRecord {
         vnodes: 16,
         choices: Vec::new(),
         zone: String::new(),
+        read_only: false,
     }
 }
 

@@ -413,6 +413,7 @@ fn node(node_id: &str) -> NodeRecord {
         vnodes: 3,
         choices: vec![0, 15, 255],
         zone: "eu-1".to_owned(),
+        read_only: false,
     }
 }
 

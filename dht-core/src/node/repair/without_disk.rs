@@ -19,6 +19,7 @@ pub(crate) async fn stop_without_disk(node: Arc<Node>) {
         // That of the ring, which may be another one by now.
         let grace = node.ring().config.tombstone_grace;
         tokio::time::sleep(node.env.jittered((grace / 8).clamp(LOOK_MIN, SWEEP_PERIOD))).await;
+        node.leave_writes_to_others();
         let missed_at_ms = node.missed_at_ms.load(Relaxed);
         // Where nobody else has what it has, nobody has anything to forget either.
         let needed = node.replicas() < 2 || node.state().members.others().next().is_none();
@@ -37,6 +38,26 @@ pub(crate) async fn stop_without_disk(node: Arc<Node>) {
 }
 
 impl Node {
+    /// Others coordinate what this node owns, once they have heard that its disk takes nothing.
+    fn leave_writes_to_others(&self) {
+        if self.store.healthy() || self.is_client() {
+            return;
+        }
+        let told = {
+            let mut state = self.state();
+            let told = !state.members.own().read_only;
+            let told = told.then(|| state.members.declare(|me| me.read_only = true, self.env.now()));
+            if told.is_some() {
+                self.refresh(&mut state);
+            }
+            told
+        };
+        if let Some(record) = told {
+            log!(self, warn, "its disk takes nothing: others coordinate the writes of its slots");
+            self.spread(record);
+        }
+    }
+
     /// What came from elsewhere is not kept, for that reason; a damaged record is no failed disk.
     pub(in crate::node) fn note_missed(&self, error: &Error) {
         if error.kind() == ErrorKind::Storage && !self.store.healthy() {

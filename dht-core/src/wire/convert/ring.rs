@@ -85,6 +85,7 @@ impl From<&NodeRecord> for proto::NodeRecord {
             vnodes: record.vnodes,
             choices: Bytes::copy_from_slice(&record.choices),
             zone: Bytes::copy_from_slice(record.zone.as_bytes()),
+            read_only: record.read_only,
         }
     }
 }
@@ -113,6 +114,7 @@ impl TryFrom<proto::NodeRecord> for NodeRecord {
             vnodes: record.vnodes,
             choices: record.choices.to_vec(),
             zone: text("zone", &record.zone, 0, ZONE_LEN_MAX)?.to_owned(),
+            read_only: record.read_only,
         })
     }
 }

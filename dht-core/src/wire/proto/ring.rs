@@ -280,6 +280,8 @@ pub(crate) struct NodeRecord {
     pub(crate) choices: Bytes,
     #[prost(bytes = "bytes", tag = "10")]
     pub(crate) zone: Bytes,
+    #[prost(bool, tag = "17")]
+    pub(crate) read_only: bool,
 }
 
 #[derive(prost::Message)]

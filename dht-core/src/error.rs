@@ -29,6 +29,7 @@ struct Inner {
     kind: ErrorKind,
     context: String,
     maybe_applied: bool,
+    out_of_time: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -37,7 +38,7 @@ impl Error {
     /// kind's name is printed before it, so it is not repeated there.
     #[must_use]
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, context: context.into(), maybe_applied: false, source: None }))
+        Self(Box::new(Inner { kind, context: context.into(), maybe_applied: false, out_of_time: false, source: None }))
     }
 
     /// Keeps `source` as the cause, shown by `{:#}` and by [`std::error::Error::source`].
@@ -52,6 +53,16 @@ impl Error {
     pub fn unknown_outcome(mut self) -> Self {
         self.0.maybe_applied = true;
         self
+    }
+
+    /// Marks that only the time was over for whoever says so: somebody with more time left may try again.
+    pub(crate) fn out_of_time(mut self) -> Self {
+        self.0.out_of_time = true;
+        self
+    }
+
+    pub(crate) fn was_out_of_time(&self) -> bool {
+        self.0.out_of_time
     }
 
     /// What the caller can act upon.

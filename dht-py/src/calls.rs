@@ -49,15 +49,18 @@ fn wait_longer<T: Send>(
 
 /// Whether Python runs the handlers of signals on this thread.
 fn is_main(py: Python<'_>) -> bool {
-    thread_local!(static MAIN: Cell<Option<bool>> = const { Cell::new(None) });
+    // With its process: a thread that forks is the main one of the child.
+    thread_local!(static MAIN: Cell<Option<(u32, bool)>> = const { Cell::new(None) });
+    let process = std::process::id();
     let asked = || -> PyResult<bool> {
         let threading = py.import("threading")?;
         let main = threading.call_method0("main_thread")?.getattr("ident")?;
         threading.call_method0("get_ident")?.eq(main)
     };
     // A thread that cannot find out is asked for signals, where there are none.
-    let main = MAIN.get().unwrap_or_else(|| asked().unwrap_or(true));
-    MAIN.set(Some(main));
+    let known = MAIN.get().filter(|(of, _)| *of == process).map(|(_, main)| main);
+    let main = known.unwrap_or_else(|| asked().unwrap_or(true));
+    MAIN.set(Some((process, main)));
     main
 }
 

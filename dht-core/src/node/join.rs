@@ -68,6 +68,13 @@ struct AddedSeeds<'a> {
     seeds: Vec<String>,
 }
 
+impl AddedSeeds<'_> {
+    /// The node is in, or on a way that nobody gives up.
+    fn stay(&mut self) {
+        self.seeds.clear();
+    }
+}
+
 impl Drop for AddedSeeds<'_> {
     fn drop(&mut self) {
         if !self.seeds.is_empty() {
@@ -196,12 +203,15 @@ impl Node {
         let kind = own.iter().rev().find(|address| parsed(address).is_some()).is_none_or(is_v4);
         // Where this machine calls itself 127.0.1.1 (Debian), others compare the address that they dial.
         let dialled = own.iter().rev().find(|address| parsed(address).is_some() && !is_loopback(address));
-        let as_dialled = |address| match dialled {
-            Some(dialled) if own.contains(address) && is_loopback(address) => dialled,
-            _ => address,
+        let as_dialled = |address: &Address| match (dialled.and_then(parsed), parsed(address)) {
+            // Another of this machine's nodes has its own port.
+            (Some(dialled), Some(here)) if is_loopback(address) && dialled.is_ipv4() == here.is_ipv4() => {
+                Address::new(&SocketAddr::new(dialled.ip(), here.port()).to_string())
+            }
+            _ => address.clone(),
         };
-        let all = addresses.iter().map(as_dialled);
-        all.filter(|address| is_v4(address) == kind).min().is_some_and(|first| own.contains(first))
+        let all = addresses.iter().map(as_dialled).filter(|address| is_v4(address) == kind);
+        all.min().is_some_and(|first| own.contains(&first))
     }
 
     /// The way into a ring for a node that is in none.
@@ -233,9 +243,9 @@ impl Node {
         let (named, own) = join(self.resolve_all(endpoints, found_by), self.own_addresses(found_by)).await;
         let mut named = named?;
         let mut added = self.add_seeds(endpoints);
-        let joined = self.join_at(&named.addresses, &own, found_by, deadline).await;
+        let joined = self.join_at(&named.addresses, &own, &mut added, (found_by, deadline)).await;
         if joined.as_ref().map_or_else(Error::maybe_applied, |()| true) {
-            added.seeds.clear();
+            added.stay();
         }
         drop(added);
         joined.map_err(|error| named.why_not(error))
@@ -253,8 +263,8 @@ impl Node {
         self: &Arc<Self>,
         addresses: &[Address],
         own: &[Address],
-        mut found_by: Instant,
-        deadline: Instant,
+        added: &mut AddedSeeds<'_>,
+        (mut found_by, deadline): (Instant, Instant),
     ) -> Result<()> {
         let mut pause = RETRY_MIN;
         loop {
@@ -285,6 +295,7 @@ impl Node {
                     let node = self.clone();
                     let (tell, told) = oneshot::channel();
                     // A task of the node's own: a caller who gives up leaves no half-joined node.
+                    added.stay();
                     self.tasks.spawn(async move {
                         let joined = node.become_member(welcome).await;
                         drop(way_in);

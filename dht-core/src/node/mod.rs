@@ -15,6 +15,7 @@ mod calls;
 mod claims;
 mod come_back;
 mod coordinator;
+mod cut_off;
 mod describe;
 mod end;
 mod fingers;
@@ -163,6 +164,7 @@ pub(crate) struct Node {
     snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
     retries: retries::Retries,
+    cut_off: cut_off::CutOff,
     pace: repair::Pace,
     _listening: Listening,
     itself: Weak<Self>,
@@ -235,6 +237,7 @@ impl Node {
             hasher: params.hasher(ids),
             tasks: tasks::Tasks::new(parts.env.clone()),
             retries: retries::Retries::new(parts.env.now()),
+            cut_off: cut_off::CutOff::default(),
             pace: repair::Pace::new(config.repair_rate, parts.env.now()),
             env: parts.env,
             transport: parts.transport,

@@ -38,6 +38,16 @@ struct Tries {
     told: u32,
 }
 
+/// What came of one operation in one attempt.
+struct Tried {
+    index: usize,
+    /// The boot of whom it was sent to.
+    asked: u64,
+    /// And of who may have carried it out, if that is known.
+    by: Option<u64>,
+    result: OpResult,
+}
+
 /// Where an operation goes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum To {
@@ -68,8 +78,8 @@ impl Node {
     ) -> Vec<OpResult> {
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let mut pending: Vec<usize> = (0..operations.len()).collect();
-        // Where tries went that may have been carried out.
-        let mut doubted: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
+        // By whom tries may have been carried out.
+        let mut doubted: BTreeMap<usize, SmallVec<[Option<u64>; 2]>> = BTreeMap::new();
         // Whom tries went to in vain.
         let mut unreached: BTreeMap<usize, SmallVec<[u64; 2]>> = BTreeMap::new();
         let (mut attempt, mut pause) = (tried, PAUSE_MIN);
@@ -83,19 +93,22 @@ impl Node {
             let (mut failed, mut refused) = (false, false);
             let in_doubt = tried > 0 || pending.iter().any(|i| doubted.contains_key(i));
             let tries = Tries { attempt, told: if in_doubt { attempt } else { 0 } };
-            for (index, boot, result) in self.attempt(operations, &pending, level, deadline, tries, &unreached).await {
+            for Tried { index, asked, by, result } in
+                self.attempt(operations, &pending, level, deadline, tries, &unreached).await
+            {
                 let earlier = results[index].take();
                 if let OpResult::Failed(error) = &result
                     && matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
                 {
                     refused |= !error.maybe_applied();
-                    unreached.entry(index).or_default().push(boot);
+                    unreached.entry(index).or_default().push(asked);
                 }
                 let doubt = doubted.contains_key(&index);
                 if doubtful(&result) {
-                    doubted.entry(index).or_default().push(boot);
+                    doubted.entry(index).or_default().push(by);
                 }
-                let elsewhere = || doubted.get(&index).is_some_and(|tried| tried.iter().any(|b| *b != boot));
+                let elsewhere =
+                    || doubted.get(&index).is_some_and(|tried| tried.iter().any(|b| b.is_none() || *b != by));
                 failed |= matches!(&result, OpResult::Failed(error) if error.kind() != ErrorKind::NotJoined);
                 results[index] = Some(match result {
                     // What an earlier attempt may have done, a later refusal does not undo.
@@ -109,7 +122,7 @@ impl Node {
                 });
             }
             pending.retain(|i| results[*i].as_ref().is_none_or(worth_retrying));
-            attempt += u32::from(failed);
+            attempt = attempt.saturating_add(u32::from(failed));
             let now = self.env.now();
             // Whether its owner is dead others are asked, which takes a round trip or two, and ends the pause.
             let pause_now = if refused { PAUSE_MAX } else { pause };
@@ -117,7 +130,7 @@ impl Node {
             if !pending.is_empty() && now < deadline && pending.iter().all(|i| results[*i].is_none()) {
                 continue;
             }
-            if pending.is_empty() || attempt > self.config.max_retries || now + pause_now >= deadline {
+            if pending.is_empty() || attempt > self.config.max_retries || now + pause >= deadline {
                 break;
             }
             // Nodes that do not agree on the owner yet are no reason to spare them.
@@ -140,7 +153,7 @@ impl Node {
         results.into_iter().map(shape).collect()
     }
 
-    /// One attempt at all pending operations, grouped by owner; the boot of whom each was sent to, and what came of it.
+    /// One attempt at all pending operations, grouped by owner.
     async fn attempt(
         self: &Arc<Self>,
         operations: &[Operation],
@@ -149,7 +162,7 @@ impl Node {
         deadline: Instant,
         tries: Tries,
         unreached: &BTreeMap<usize, SmallVec<[u64; 2]>>,
-    ) -> Vec<(usize, u64, OpResult)> {
+    ) -> Vec<Tried> {
         let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
         let found = if self.walks() {
@@ -175,7 +188,10 @@ impl Node {
                     let to = self.around(&view, slot, &to, in_vain).unwrap_or(to);
                     groups.entry(to).or_default().push(index);
                 }
-                Err(error) => results.push((index, self.boot, OpResult::Failed(error))),
+                Err(error) => {
+                    let (asked, by, result) = (self.boot, Some(self.boot), OpResult::Failed(error));
+                    results.push(Tried { index, asked, by, result });
+                }
             }
         }
         let bytes_of = |&i: &usize| operations[i].key.len() + operations[i].action.values_len();
@@ -188,9 +204,10 @@ impl Node {
         }
         let ask = |(to, indices): (To, Vec<usize>)| async move {
             let batch: Vec<Operation> = indices.iter().map(|&i| operations[i].clone()).collect();
-            let boot = match &to {
-                To::Here => self.boot,
-                To::Peer(peer) | To::Past(peer) => peer.boot,
+            let (asked, by) = match &to {
+                To::Here => (self.boot, Some(self.boot)),
+                To::Peer(peer) => (peer.boot, Some(peer.boot)),
+                To::Past(peer) => (peer.boot, None),
             };
             let answers = match to {
                 To::Here => {
@@ -202,7 +219,8 @@ impl Node {
                 To::Peer(peer) => self.ask_owner(&peer, batch, level, deadline, tries, false).await,
                 To::Past(peer) => self.ask_owner(&peer, batch, level, deadline, tries, true).await,
             };
-            indices.into_iter().zip(answers).map(move |(index, answer)| (index, boot, answer))
+            let tried = move |(index, result)| Tried { index, asked, by, result };
+            indices.into_iter().zip(answers).map(tried)
         };
         if messages.len() == 1
             && let Some(only) = messages.pop()
@@ -218,16 +236,23 @@ impl Node {
         results
     }
 
-    /// Where an owner that was asked twice in vain, and lives as others say, is asked through: another replica that was not
-    /// asked yet. What is between this node and the owner may be broken for long.
+    /// Where an owner that was asked twice in vain, or is known to be out of reach, and lives as others say, is asked through:
+    /// another replica that was not asked yet. What is between this node and the owner may be broken for long.
     fn around(&self, view: &RingView, slot: Slot, owner: &To, in_vain: &[u64]) -> Option<To> {
         let To::Peer(owner) = owner else { return None };
-        if in_vain.iter().filter(|boot| **boot == owner.boot).count() < DIRECT_TRIES {
+        let now = self.env.now();
+        let tries = in_vain.iter().filter(|boot| **boot == owner.boot).count();
+        if tries < DIRECT_TRIES && !self.cut_off.has(owner.boot, now) {
             return None;
         }
         let list = view.replica_list(slot, self.replicas());
         let others = list.iter().map(|m| view.member(*m));
-        let fit = |r: &&NodeRecord| r.verdict == Verdict::Alive && r.boot != self.boot && !in_vain.contains(&r.boot);
+        let fit = |r: &&NodeRecord| {
+            r.verdict == Verdict::Alive
+                && r.boot != self.boot
+                && !in_vain.contains(&r.boot)
+                && !self.cut_off.has(r.boot, now)
+        };
         others.filter(|record| record.boot != owner.boot).find(fit).map(|record| To::Past(Peer::from(record)))
     }
 
@@ -274,9 +299,7 @@ impl Node {
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
                     self.disagrees(&peer.node_id, 0);
                 }
-                // An owner without a quorum when its part of the time was over may have one in what is left.
-                let cut_short = until < deadline && self.env.now() + share / 20 >= until;
-                results.into_iter().map(|result| if cut_short { unfinished(result) } else { result }).collect()
+                results
             }
             Ok(_) => (0..count).map(|_| OpResult::Failed(super::serve::unexpected(peer).unknown_outcome())).collect(),
             Err(error) => (0..count).map(|_| OpResult::Failed(error.clone())).collect(),
@@ -284,15 +307,20 @@ impl Node {
     }
 }
 
-/// Messages travel side by side: of a key that is in several, only the first takes its operations along, the rest wait for the
-/// next attempt. So they are carried out in their order.
+/// Messages travel side by side: of a key that is in several, only the one with its first operation takes its operations along,
+/// the rest wait for the next attempt. So they are carried out in their order.
 fn keep_apart(messages: &mut [(To, Vec<usize>)], operations: &[Operation]) {
-    let mut taken: BTreeMap<(u32, &[u8]), usize> = BTreeMap::new();
+    let key = |index: usize| (operations[index].map, &operations[index].key[..]);
+    let mut firsts: BTreeMap<(u32, &[u8]), (usize, usize)> = BTreeMap::new();
+    for (at, (_, indices)) in messages.iter().enumerate() {
+        for &index in indices {
+            let first = firsts.entry(key(index)).or_insert((index, at));
+            *first = (*first).min((index, at));
+        }
+    }
     for (at, (_, indices)) in messages.iter_mut().enumerate() {
-        indices.retain(|&index| {
-            let first = *taken.entry((operations[index].map, &operations[index].key)).or_insert(at);
-            first == at || planted!("batch_overtakes")
-        });
+        let first = |index: &usize| firsts.get(&key(*index)).is_none_or(|(_, first)| *first == at);
+        indices.retain(|index| first(index) || planted!("batch_overtakes"));
     }
 }
 
@@ -304,26 +332,15 @@ pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
     first(NodeRecord::takes_writes).or_else(|| first(live)).or_else(|| list.first().copied())
 }
 
-/// What an owner says that ran out of the time that it was given, and not of replicas.
-fn unfinished(result: OpResult) -> OpResult {
-    match result {
-        OpResult::Failed(error) if error.kind() == ErrorKind::Quorum => {
-            let late = Error::new(ErrorKind::Timeout, error.context());
-            OpResult::Failed(if error.maybe_applied() { late.unknown_outcome() } else { late })
-        }
-        result => result,
-    }
-}
-
 fn worth_retrying(result: &OpResult) -> bool {
     match result {
         OpResult::Misrouted => true,
-        OpResult::Failed(error) => {
-            matches!(
-                error.kind(),
-                ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::NotJoined | ErrorKind::Stopped
-            )
-        }
+        OpResult::Failed(error) => match error.kind() {
+            ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::NotJoined | ErrorKind::Stopped => true,
+            // An owner without a quorum when its part of the time was over may have one in what is left.
+            ErrorKind::Quorum => error.was_out_of_time(),
+            _ => false,
+        },
         OpResult::Written { .. } | OpResult::Read { .. } => false,
     }
 }

@@ -175,7 +175,12 @@ impl Node {
             TransportError::Refused(_)
             | TransportError::Unreached { .. }
             | TransportError::Broken(_)
-            | TransportError::Deadline(_) => self.probe_soon(peer),
+            | TransportError::Deadline(_)
+                // They were, a moment ago, if it is known to be out of reach; heartbeats go on.
+                if !self.cut_off.has(peer.boot, self.env.now()) =>
+            {
+                self.probe_soon(peer);
+            }
             _ => {}
         }
     }

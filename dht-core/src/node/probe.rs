@@ -174,6 +174,7 @@ impl Node {
         let pinged = self.ping(peer, patience).await;
         if pinged == Pinged::Alive {
             self.contradict_death(peer);
+            self.cut_off.heard(peer.boot);
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
             if suspected {
@@ -192,8 +193,9 @@ impl Node {
         }
         if !alive {
             self.suspect(peer, refused);
-        } else if refused {
-            log!(self, debug, peer = %peer.node_id, "refuses this node, and answers others");
+        } else {
+            log!(self, debug, peer = %peer.node_id, refused, "answers others, and not this node");
+            self.cut_off.note(peer.boot, self.env.now());
         }
     }
 

@@ -124,7 +124,7 @@ impl Write {
                 degraded: self.degraded,
             }),
             Some(Err(error)) => Err(error),
-            None => Err(self.too_few()),
+            None => Err(self.too_few().out_of_time()),
         }
     }
 

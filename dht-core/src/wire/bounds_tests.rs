@@ -298,7 +298,12 @@ fn results_and_arrays() {
     assert_eq!(reply_refused(proto::Response::Applied(empty)), "result of an operation: missing");
 
     let failure = |code, len| {
-        reply_refused(proto::Response::Failure(proto::Error { code, context: bytes(len), maybe_applied: false }))
+        reply_refused(proto::Response::Failure(proto::Error {
+            code,
+            context: bytes(len),
+            maybe_applied: false,
+            out_of_time: false,
+        }))
     };
     assert_eq!(failure(7, 1_025), "error text: 1025 bytes, at most 1024 are allowed");
     assert_eq!(failure(0, 0), "error code: missing");
@@ -358,7 +363,8 @@ fn the_smallest_digest_of_a_node_passes() {
 
 #[test]
 fn an_error_of_a_newer_release_keeps_its_outcome() {
-    let error = proto::Error { code: 99, context: Bytes::from_static(b"too new"), maybe_applied: true };
+    let error =
+        proto::Error { code: 99, context: Bytes::from_static(b"too new"), maybe_applied: true, out_of_time: true };
     let reply = proto::Reply { body: Some(proto::Response::Failure(error)), ..Default::default() };
     let Response::Failure(error) = decode_reply(reply.encode_to_vec().into()).unwrap().body else { panic!("kind") };
     assert_eq!((error.kind(), error.context()), (ErrorKind::Unsupported, "error 99: too new"));

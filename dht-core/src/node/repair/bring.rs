@@ -131,6 +131,16 @@ impl Node {
         }
     }
 
+    /// All of those slots were begun with but what is `left`, and what is not `here` broke off.
+    fn broke_off(&self, peer: &Peer, all: impl ExactSizeIterator<Item = Slot>, here: &[Slot], left: &[Slot]) {
+        if all.len() == here.len() + left.len() {
+            return;
+        }
+        let ended: BTreeSet<Slot> = here.iter().chain(left).copied().collect();
+        let broke_off: Vec<Slot> = all.filter(|slot| !ended.contains(slot)).collect();
+        self.state().table.broke_off(broke_off, peer.boot);
+    }
+
     /// Returns the slots of which everything is here then, and those for which there was no time.
     async fn catch_up_from(
         self: &Arc<Self>,
@@ -148,17 +158,14 @@ impl Node {
         let mut left = match pulled.await {
             Ok(left) => left.to_vec(),
             Err(error) => {
-                let broke_off = offers.empty.iter().copied().filter(|slot| !here.contains(slot));
-                self.state().table.broke_off(broke_off, peer.boot);
+                self.broke_off(peer, offers.empty.iter().copied(), &here, &[]);
                 self.note_busy(&error, &offers.empty);
                 log!(self, debug, peer = %peer.node_id, %error, "catch-up broke off");
                 Vec::new()
             }
         };
         let (reconciled, rest) = self.reconcile(peer, &offers.differing, Direction::Here, until).await;
-        let broke_off = offers.differing.iter().map(|(slot, _)| *slot);
-        let broke_off = broke_off.filter(|slot| !reconciled.contains(slot) && !rest.contains(slot));
-        self.state().table.broke_off(broke_off, peer.boot);
+        self.broke_off(peer, offers.differing.iter().map(|(slot, _)| *slot), &reconciled, &rest);
         self.merged(peer, &reconciled, returned, needs);
         here.extend(reconciled);
         left.extend(rest);

@@ -334,6 +334,7 @@ fn what_is_no_file_is_refused_without_waiting_for_it() {
     let (tell, told) = std::sync::mpsc::channel();
     for path in [pipe, dir.0.clone()] {
         let tell = tell.clone();
+        #[expect(clippy::disallowed_methods, reason = "it may wait for ever")]
         std::thread::spawn(move || tell.send(read_all(&path).expect_err("it is no file")));
         let error = told.recv_timeout(std::time::Duration::from_secs(20)).expect("it does not wait");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");

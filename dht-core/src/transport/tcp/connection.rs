@@ -60,6 +60,8 @@ pub(super) struct Connection {
     told_ms: AtomicU64,
     /// Bytes read.
     received: AtomicU64,
+    /// Whose large frame is being read.
+    reading: AtomicU64,
     /// When the first of the calls began that ended unanswered since; holds unless something was heard later. 0: none.
     missed_since_ms: AtomicU64,
     pub(super) counters: Arc<Counters>,
@@ -115,6 +117,7 @@ impl Connection {
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
             received: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
             missed_since_ms: AtomicU64::new(0),
             counters,
             env,
@@ -392,6 +395,15 @@ impl Connection {
     pub(super) fn took_in(&self, bytes: usize) -> Instant {
         self.received.store(self.received().wrapping_add(bytes as u64), Relaxed);
         self.heard()
+    }
+
+    /// A large frame of which a part was read is that call's or stream's; 0: of none.
+    pub(super) fn note_reading(&self, id: u64) {
+        self.reading.store(id, Relaxed);
+    }
+
+    pub(super) fn is_reading(&self, id: u64) -> bool {
+        self.reading.load(Relaxed) == id
     }
 
     /// Bytes read so far, whole frames or not.

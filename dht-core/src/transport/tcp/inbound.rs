@@ -92,6 +92,11 @@ impl FrameReader {
         Ok(Some((header, payload)))
     }
 
+    /// Whose large payload is under way; 0: nobody's.
+    pub(super) fn large_id(&self) -> u64 {
+        self.large.as_ref().map_or(0, |(header, _)| header.request_id)
+    }
+
     /// Gives the buffer back, if nothing is in it, until there is something to read. Of most connections of a large ring
     /// nothing comes for seconds.
     pub(super) fn rest(&mut self) -> bool {

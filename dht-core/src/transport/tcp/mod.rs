@@ -42,6 +42,8 @@ mod load_tests;
 #[cfg(test)]
 mod secured_tests;
 #[cfg(test)]
+mod slow_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -87,6 +87,7 @@ pub(super) async fn read(
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));
                 let now = connection.took_in(read);
+                connection.note_reading(frames.large_id());
                 quiet = now.saturating_duration_since(heard) >= QUIET_AGE;
                 heard = now;
                 requests.arrived(now);

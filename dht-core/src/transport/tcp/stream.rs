@@ -51,11 +51,8 @@ pub(super) enum StreamEvent {
     End,
 }
 
-/// One item may take so many times as long as a peer may be silent: the largest value at a megabyte a second.
-const ITEM_WAITS_MAX: u32 = 12;
-
-/// What comes of it in that time at least; signs of life are less.
-const ITEM_PART_MIN: u64 = 64 << 10;
+/// What comes of an item in a second at least, else its stream is broken.
+const ITEM_BYTES_PER_S: u64 = 256 << 10;
 
 /// Room for the items that the credit allows, for the failure that may follow without credit, and for the end.
 pub(super) fn stream_channel() -> (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>) {
@@ -120,18 +117,17 @@ impl TcpResponses {
         Some(Err(error))
     }
 
-    /// The next event. A large item on a slow way is no silence: while it comes it is waited for, up to some times as long.
+    /// The next event. A large item on a slow way is no silence: it is waited for while it comes, and nothing comes slower than that.
     async fn next_event(&mut self) -> Result<Option<StreamEvent>, Elapsed> {
-        let mut waits = 0_u32;
         loop {
             let before = self.connection.received();
             let elapsed = match timeout(self.idle_max, self.events.recv()).await {
                 Ok(event) => return Ok(event),
                 Err(elapsed) => elapsed,
             };
-            waits = waits.saturating_add(1);
             let received = self.connection.received().wrapping_sub(before);
-            if waits >= ITEM_WAITS_MAX || received < ITEM_PART_MIN {
+            let least = ITEM_BYTES_PER_S.saturating_mul(self.idle_max.as_millis() as u64) / 1000;
+            if !self.connection.is_reading(self.id) || received < least {
                 return Err(elapsed);
             }
         }

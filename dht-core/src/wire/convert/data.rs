@@ -140,6 +140,7 @@ impl From<&Error> for proto::Error {
             code: error.code().unsigned_abs(),
             context: Bytes::copy_from_slice(context.as_bytes()),
             maybe_applied: error.maybe_applied(),
+            out_of_time: error.was_out_of_time(),
         }
     }
 }
@@ -155,7 +156,8 @@ impl TryFrom<proto::Error> for Error {
             // A newer release's: the caller still has to learn whether it may have been applied.
             None => Self::new(ErrorKind::Unsupported, format!("error {}: {context}", error.code)),
         };
-        Ok(if error.maybe_applied { made.unknown_outcome() } else { made })
+        let made = if error.maybe_applied { made.unknown_outcome() } else { made };
+        Ok(if error.out_of_time { made.out_of_time() } else { made })
     }
 }
 

@@ -335,6 +335,8 @@ pub(crate) struct Error {
     pub(crate) context: Bytes,
     #[prost(bool, tag = "3")]
     pub(crate) maybe_applied: bool,
+    #[prost(bool, tag = "4")]
+    pub(crate) out_of_time: bool,
 }
 
 #[derive(prost::Message)]

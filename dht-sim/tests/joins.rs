@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{LATENCY, calm};
+use common::{LATENCY, calm, with};
 use dht_core::{Config, Dht, ErrorKind, GetOptions, PutOptions};
-use dht_sim::{Nodes, World};
+use dht_sim::{Latency, NetworkConfig, Nodes, World};
 use held::{Start, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -206,26 +206,29 @@ fn a_join_of_two_rings_is_told_to_the_other_ring() {
 #[test]
 fn a_ring_that_goes_over_to_another_tells_some_who_tell_others() {
     const COUNT: usize = 30;
-    calm(|world| async move {
-        let mut rings = Vec::new();
-        for first in [0, COUNT] {
-            let mut nodes = Nodes::new(world.clone(), config());
-            nodes.start(first, &[]).await.expect("it founds a ring");
-            nodes.start_together(first + 1..first + COUNT, &[first]).await.expect("they join");
-            nodes.settled(60 * SECOND).await.expect("the ring comes to rest");
-            rings.push(nodes);
-        }
-        rings[0].node(1).join(&[rings[1].node(COUNT + 1).address()]).await.expect("the other ring is there");
-        pass(5 * SECOND).await;
-        for (number, dht) in rings.iter().flat_map(Nodes::running) {
-            assert_eq!(dht.view().1, 2 * COUNT, "node {number}");
-        }
-        let (told, _) = world.traffic().get("merge").copied().unwrap_or_default();
-        assert!(told <= 10 * COUNT as u64, "{told} messages told {COUNT} nodes of it");
-        for nodes in &mut rings {
-            nodes.stop().await;
-        }
-    });
+    for loss in [0.0, 0.05] {
+        let network = NetworkConfig { latency: Latency::Fixed(LATENCY), loss, ..NetworkConfig::default() };
+        with(network, |world| async move {
+            let mut rings = Vec::new();
+            for first in [0, COUNT] {
+                let mut nodes = Nodes::new(world.clone(), config());
+                nodes.start(first, &[]).await.expect("it founds a ring");
+                nodes.start_together(first + 1..first + COUNT, &[first]).await.expect("they join");
+                nodes.settled(60 * SECOND).await.expect("the ring comes to rest");
+                rings.push(nodes);
+            }
+            rings[0].node(1).join(&[rings[1].node(COUNT + 1).address()]).await.expect("the other ring is there");
+            pass(20 * SECOND).await;
+            for (number, dht) in rings.iter().flat_map(Nodes::running) {
+                assert_eq!(dht.view().1, 2 * COUNT, "node {number}");
+            }
+            let (told, _) = world.traffic().get("merge").copied().unwrap_or_default();
+            assert!(told <= 10 * COUNT as u64, "{told} messages told {COUNT} nodes of it");
+            for nodes in &mut rings {
+                nodes.stop().await;
+            }
+        });
+    }
 }
 
 /// A client is told to be where it is, like any node.

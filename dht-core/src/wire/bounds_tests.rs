@@ -368,7 +368,7 @@ fn an_error_of_a_newer_release_keeps_its_outcome() {
     let reply = proto::Reply { body: Some(proto::Response::Failure(error)), ..Default::default() };
     let Response::Failure(error) = decode_reply(reply.encode_to_vec().into()).unwrap().body else { panic!("kind") };
     assert_eq!((error.kind(), error.context()), (ErrorKind::Unsupported, "error 99: too new"));
-    assert!(error.maybe_applied());
+    assert!(error.maybe_applied() && error.was_out_of_time());
 }
 
 /// A few messages whose bytes are the contract with other releases and implementations.

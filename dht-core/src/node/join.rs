@@ -409,8 +409,12 @@ impl Node {
         let call = self.calling(body, deadline, 0);
         let reply = self.transport.call(address, call, deadline).await;
         let Reply { head, body, .. } = reply.map_err(|error| Refusal::new(call_error(error), None, 0))?;
-        let refused = |error| Refusal::new(error, head.ring_id, head.sender);
-        if head.sender == self.boot {
+        // What a transport refuses for a node that has too much to do names whoever asked.
+        let busy = matches!(&body, Response::Failure(error) if error.kind() == ErrorKind::Overloaded);
+        let itself = head.sender == self.boot;
+        let sender = if busy && itself { 0 } else { head.sender };
+        let refused = |error| Refusal::new(error, head.ring_id, sender);
+        if itself && !busy {
             return Err(refused(only_itself()));
         }
         match body {

@@ -51,6 +51,35 @@ fn keys_are_written_whose_owner_is_out_of_reach() {
     });
 }
 
+/// Replicas that cannot reach the owner either do not pass a write on to each other.
+#[test]
+fn a_write_is_passed_on_once() {
+    common::calm(|world| async move {
+        let mut nodes = ring(&world).await;
+        let owner = nodes.node(3);
+        let hubs = [4, 5].map(|number| nodes.node(number).node_id());
+        let far = |key: &String| owner.locate(key).expect("it runs").iter().all(|node| !hubs.contains(&node.id));
+        let keys: Vec<String> = owned(&owner).into_iter().filter(far).collect();
+        assert!(keys.len() >= 5, "{}", keys.len());
+        // Two reach it, and tell the others so.
+        for number in [0, 1, 2] {
+            world.network().cut(&world.address(number), &world.address(3));
+            world.network().cut(&world.address(3), &world.address(number));
+        }
+        // Until all have found that out.
+        tokio::time::sleep(8 * SECOND).await;
+        let applies = || world.traffic().get("apply").map_or(0, |(messages, _)| *messages);
+        let before = applies();
+        for key in keys.iter().take(5) {
+            // Nobody who keeps it reaches its owner, so it does not come about.
+            drop(nodes.node(0).put(key, &1).await);
+        }
+        let sent = applies() - before;
+        assert!(sent <= 5 * 12, "{sent} messages for five writes");
+        nodes.stop().await;
+    });
+}
+
 /// Where a node is refused the others are asked, who say that it lives: nobody routes around it.
 #[test]
 fn who_refuses_one_and_serves_the_others_is_not_suspected() {

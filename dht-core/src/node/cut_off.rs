@@ -32,10 +32,11 @@ impl CutOff {
     }
 
     /// It answered this node.
-    pub(crate) fn heard(&self, boot: u64) {
+    pub(crate) fn heard(&self, boot: u64, now: Instant) {
         if self.any.load(Ordering::Acquire) {
             let mut peers = self.peers();
-            peers.retain(|(other, _)| *other != boot);
+            // Those who died are never heard again.
+            peers.retain(|(other, at)| *other != boot && now < *at + KEPT);
             self.any.store(!peers.is_empty(), Ordering::Release);
         }
     }
@@ -62,7 +63,7 @@ mod tests {
         cut_off.note(1, start);
         cut_off.note(2, start);
         assert!(cut_off.has(1, start + KEPT / 2) && !cut_off.has(3, start));
-        cut_off.heard(2);
+        cut_off.heard(2, start);
         assert!(cut_off.has(1, start) && !cut_off.has(2, start));
         assert!(!cut_off.has(1, start + KEPT));
         for boot in 10..10 + 2 * PEERS_MAX as u64 {

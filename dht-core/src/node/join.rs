@@ -69,9 +69,11 @@ struct AddedSeeds<'a> {
 }
 
 impl AddedSeeds<'_> {
-    /// The node is in, or on a way that nobody gives up.
-    fn stay(&mut self) {
-        self.seeds.clear();
+    /// They stay if the node is in, or may be.
+    fn end_with(mut self, joined: &Result<()>) {
+        if joined.as_ref().map_or_else(Error::maybe_applied, |()| true) {
+            self.seeds.clear();
+        }
     }
 }
 
@@ -204,6 +206,7 @@ impl Node {
         // Where this machine calls itself 127.0.1.1 (Debian), others compare the address that they dial.
         let dialled = own.iter().rev().find(|address| parsed(address).is_some() && !is_loopback(address));
         let as_dialled = |address: &Address| match (dialled.and_then(parsed), parsed(address)) {
+            (Some(_), Some(_)) if own.contains(address) && is_loopback(address) => dialled.unwrap_or(address).clone(),
             // Another of this machine's nodes has its own port.
             (Some(dialled), Some(here)) if is_loopback(address) && dialled.is_ipv4() == here.is_ipv4() => {
                 Address::new(&SocketAddr::new(dialled.ip(), here.port()).to_string())
@@ -244,10 +247,7 @@ impl Node {
         let mut named = named?;
         let mut added = self.add_seeds(endpoints);
         let joined = self.join_at(&named.addresses, &own, &mut added, (found_by, deadline)).await;
-        if joined.as_ref().map_or_else(Error::maybe_applied, |()| true) {
-            added.stay();
-        }
-        drop(added);
+        added.end_with(&joined);
         joined.map_err(|error| named.why_not(error))
     }
 
@@ -295,9 +295,11 @@ impl Node {
                     let node = self.clone();
                     let (tell, told) = oneshot::channel();
                     // A task of the node's own: a caller who gives up leaves no half-joined node.
-                    added.stay();
+                    let seeds = std::mem::take(&mut added.seeds);
                     self.tasks.spawn(async move {
+                        let added = AddedSeeds { node: &node, seeds };
                         let joined = node.become_member(welcome).await;
+                        added.end_with(&joined);
                         drop(way_in);
                         let _ = tell.send(joined);
                     });

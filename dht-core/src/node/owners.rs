@@ -38,6 +38,15 @@ struct Tries {
     told: u32,
 }
 
+/// For whom operations are carried out.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Origin {
+    /// How often somebody else tried, without knowing what became of it.
+    pub(super) tried: u32,
+    /// Another node passed them on: they are not passed on once more, which might go on for ever.
+    pub(super) passed_on: bool,
+}
+
 /// What came of one operation in one attempt.
 struct Tried {
     index: usize,
@@ -65,13 +74,13 @@ impl Node {
         level: Consistency,
         deadline: Instant,
     ) -> Vec<OpResult> {
-        self.write_from(0, operations, level, deadline).await
+        self.write_for(Origin::default(), operations, level, deadline).await
     }
 
-    /// The same after somebody else tried so many times, and none of these certainly failed if that is above 0.
-    pub(super) async fn write_from(
+    /// The same for somebody else.
+    pub(super) async fn write_for(
         self: &Arc<Self>,
-        tried: u32,
+        Origin { tried, passed_on }: Origin,
         operations: &[Operation],
         level: Consistency,
         deadline: Instant,
@@ -93,8 +102,9 @@ impl Node {
             let (mut failed, mut refused) = (false, false);
             let in_doubt = tried > 0 || pending.iter().any(|i| doubted.contains_key(i));
             let tries = Tries { attempt, told: if in_doubt { attempt } else { 0 } };
+            let past = (!passed_on).then_some(&unreached);
             for Tried { index, asked, by, result } in
-                self.attempt(operations, &pending, level, deadline, tries, &unreached).await
+                self.attempt(operations, &pending, level, deadline, tries, past).await
             {
                 let earlier = results[index].take();
                 if let OpResult::Failed(error) = &result
@@ -141,6 +151,9 @@ impl Node {
             let Some(retry_at) = retry_at else { break };
             self.progress.since(seen, (now + self.env.jittered(pause_now)).min(deadline)).await;
             tokio::time::sleep_until(retry_at).await;
+            if self.env.now() >= deadline {
+                break;
+            }
             pause = (pause * 2).min(PAUSE_MAX);
         }
         let shape = |result: Option<OpResult>| match result {
@@ -153,7 +166,8 @@ impl Node {
         results.into_iter().map(shape).collect()
     }
 
-    /// One attempt at all pending operations, grouped by owner.
+    /// One attempt at all pending operations, grouped by owner; past one that is out of reach where it is told what was
+    /// `unreached`.
     async fn attempt(
         self: &Arc<Self>,
         operations: &[Operation],
@@ -161,7 +175,7 @@ impl Node {
         level: Consistency,
         deadline: Instant,
         tries: Tries,
-        unreached: &BTreeMap<usize, SmallVec<[u64; 2]>>,
+        unreached: Option<&BTreeMap<usize, SmallVec<[u64; 2]>>>,
     ) -> Vec<Tried> {
         let mut groups: BTreeMap<To, Vec<usize>> = BTreeMap::new();
         let mut results = Vec::with_capacity(pending.len());
@@ -184,8 +198,11 @@ impl Node {
             };
             match to {
                 Ok(to) => {
-                    let in_vain = unreached.get(&index).map_or(&[][..], SmallVec::as_slice);
-                    let to = self.around(&view, slot, &to, in_vain).unwrap_or(to);
+                    let past = unreached.and_then(|unreached| {
+                        let in_vain = unreached.get(&index).map_or(&[][..], SmallVec::as_slice);
+                        self.around(&view, slot, &to, in_vain)
+                    });
+                    let to = past.unwrap_or(to);
                     groups.entry(to).or_default().push(index);
                 }
                 Err(error) => {

@@ -174,7 +174,7 @@ impl Node {
         let pinged = self.ping(peer, patience).await;
         if pinged == Pinged::Alive {
             self.contradict_death(peer);
-            self.cut_off.heard(peer.boot);
+            self.cut_off.heard(peer.boot, self.env.now());
             self.stats.heartbeats_answered.add(1);
             self.state().local_health.better();
             if suspected {

@@ -122,7 +122,9 @@ impl Node {
                 scarce = (scarce * 2).min(SCARCE_MAX);
             }
         }
-        readings.into_iter().map(Reading::into_result).collect()
+        let late = self.env.now() >= deadline;
+        let told = |error: Error| if late { error.out_of_time() } else { error };
+        readings.into_iter().map(|reading| reading.into_result().map_err(told)).collect()
     }
 
     /// Replicas that answered, but not under one list: one of them missed a change that came back to the same members.

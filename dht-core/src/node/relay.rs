@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Node;
-use super::owners::finish;
+use super::owners::{Origin, finish};
 use super::scan::{WIDTH_MIN, Wanted};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};
@@ -14,13 +14,12 @@ use crate::wire::message::{Action, OpResult, Operation, Response, ScanFrom, Scan
 
 impl Node {
     /// Answers a relayed `Apply`: reads and writes run side by side, results in the order of the operations.
-    /// `tried`: how often whoever asks tried it without knowing what became of it.
-    pub(crate) async fn relay(
+    pub(super) async fn relay(
         self: &Arc<Self>,
         operations: Vec<Operation>,
         level: Consistency,
         deadline: Instant,
-        tried: u32,
+        origin: Origin,
     ) -> Response {
         let begun = self.env.now();
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
@@ -36,7 +35,7 @@ impl Node {
         let batch: Vec<Operation> = writes.iter().map(|&i| operations[i].clone()).collect();
         let (found, written) = futures_util::future::join(
             self.read(&keys, level, deadline),
-            self.write_from(tried, &batch, level, deadline),
+            self.write_for(origin, &batch, level, deadline),
         )
         .await;
         for (index, record) in reads.into_iter().zip(found) {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::atomic::Effect;
+use super::owners::Origin;
 use super::parts::BYTES_MAX;
 use super::peers::Peer;
 use crate::data::parts::{differing, keep_listed};
@@ -88,7 +89,9 @@ impl Node {
             }
             Request::Lookup { target, past, claimed } => self.now(self.serve_lookup(target, past, claimed, same_view)),
             Request::Apply { operations, level, relay: true } => {
-                self.later(move |node| async move { Ok(node.relay(operations, level, deadline, head.attempt).await) })
+                // Clients and programs give no boot.
+                let origin = Origin { tried: head.attempt, passed_on: head.sender != 0 };
+                self.later(move |node| async move { Ok(node.relay(operations, level, deadline, origin).await) })
             }
             Request::Apply { operations, level, relay: false } => self.later(move |node| async move {
                 let results = node.coordinate(operations, level, deadline, head.attempt).await;

@@ -402,8 +402,9 @@ impl Connection {
         self.reading.store(id, Relaxed);
     }
 
-    pub(super) fn is_reading(&self, id: u64) -> bool {
-        self.reading.load(Relaxed) == id
+    /// What was noted last.
+    pub(super) fn reading(&self) -> u64 {
+        self.reading.load(Relaxed)
     }
 
     /// Bytes read so far, whole frames or not.

@@ -51,8 +51,11 @@ pub(super) enum StreamEvent {
     End,
 }
 
-/// What comes of an item in a second at least, else its stream is broken.
-const ITEM_BYTES_PER_S: u64 = 256 << 10;
+/// What comes in a second while a large item does at least, else its stream is broken.
+const ITEM_BYTES_PER_S: u64 = 32 << 10;
+
+/// So often a stream waits for the large items of others on its connection.
+const BEHIND_OTHERS_MAX: u32 = 12;
 
 /// Room for the items that the credit allows, for the failure that may follow without credit, and for the end.
 pub(super) fn stream_channel() -> (mpsc::Sender<StreamEvent>, mpsc::Receiver<StreamEvent>) {
@@ -117,8 +120,9 @@ impl TcpResponses {
         Some(Err(error))
     }
 
-    /// The next event. A large item on a slow way is no silence: it is waited for while it comes, and nothing comes slower than that.
+    /// The next event. A large item on a slow way is no silence: it is waited for while it comes, or another before it.
     async fn next_event(&mut self) -> Result<Option<StreamEvent>, Elapsed> {
+        let mut waits = 0_u32;
         loop {
             let before = self.connection.received();
             let elapsed = match timeout(self.idle_max, self.events.recv()).await {
@@ -126,8 +130,13 @@ impl TcpResponses {
                 Err(elapsed) => elapsed,
             };
             let received = self.connection.received().wrapping_sub(before);
+            waits = waits.saturating_add(1);
             let least = ITEM_BYTES_PER_S.saturating_mul(self.idle_max.as_millis() as u64) / 1000;
-            if !self.connection.is_reading(self.id) || received < least {
+            let comes = match self.connection.reading() {
+                0 => false,
+                id => id == self.id || waits < BEHIND_OTHERS_MAX,
+            };
+            if !comes || received < least {
                 return Err(elapsed);
             }
         }

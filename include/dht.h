@@ -281,13 +281,16 @@ dht_status dht_stop(dht_t *d,
 /*
  Hands over what only this node holds, says goodbye and ends. Later calls succeed.
 
- Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has left nevertheless.
+ Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has ended nevertheless, and
+ with a data_dir may come back with its data.
  DHT_NOT_STARTED.
 
  # Safety
  The rules at the top.
  */
-dht_status dht_leave(dht_t *d, uint64_t timeout_ms, dht_error_t **err);
+dht_status dht_leave(dht_t *d,
+                     uint64_t timeout_ms,
+                     dht_error_t **err);
 
 /*
  Waits until the node is joined, agrees with its neighbours on who is there, and has caught up with all that it

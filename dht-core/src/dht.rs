@@ -214,8 +214,8 @@ impl Dht {
     /// nodes any more. Call it again, or stop.
     ///
     /// # Errors
-    /// `Timeout` if not everything was handed over within `timeout`; the node has left nevertheless. `Stopped` if it was
-    /// stopped meanwhile.
+    /// `Timeout` if not everything was handed over within `timeout`; the node has ended nevertheless, and
+    /// with a `data_dir`, to the others like one that died, may come back with its data. `Stopped` if it was stopped meanwhile.
     pub async fn leave(&self, timeout: Duration) -> Result<()> {
         self.0.node.leave(timeout).await
     }

@@ -198,7 +198,7 @@ impl Node {
     }
 
     /// Hands over what only this node holds, says goodbye and ends; ``timeout`` in seconds. Later calls succeed at
-    /// once. Raises OperationTimeout if not everything was handed over: the node has left nevertheless.
+    /// once. Raises OperationTimeout if not everything was handed over: the node has ended nevertheless.
     ///
     /// >>> import dht
     /// >>> node = dht.DHT()

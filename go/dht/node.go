@@ -80,7 +80,8 @@ func (n *Node) Stop() error {
 // Leave hands over, says goodbye and ends, within the deadline of ctx or 10 s; it returns when the node has left, a moment
 // after the deadline at most. Later calls succeed.
 //
-// Errors: ErrTimeout if not everything was handed over: the node has left nevertheless. ErrCancelled: it may still be
+// Errors: ErrTimeout if not everything was handed over: the node has ended nevertheless, and with a data_dir
+// may come back with its data. ErrCancelled: it may still be
 // leaving, or, if ctx was cancelled before, runs on. ErrNotStarted.
 func (n *Node) Leave(ctx context.Context) error {
 	ms := timeoutOf(ctx, 10*time.Second)

@@ -248,7 +248,7 @@ impl NodeHandle {
     /// Hands over, says goodbye and ends. Later calls succeed.
     ///
     /// # Errors
-    /// `Timeout` if not everything was handed over within `timeout`: the node has left nevertheless. `Forked`,
+    /// `Timeout` if not everything was handed over within `timeout`: the node has ended nevertheless. `Forked`,
     /// `NotStarted`.
     pub async fn leave(&self, timeout: Duration) -> Result<()> {
         let running = match self.running() {

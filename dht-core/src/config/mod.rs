@@ -54,7 +54,8 @@ pub struct Config {
     /// Port to bind, 0 to 65535; default 0: chosen by the system. Choose a fixed one where others name it as seed.
     pub port: u16,
     /// "host:port" that others dial; empty (default): the bound address, or for an unspecified bind the source address
-    /// towards a seed on another machine, else of the default route. Needed behind address translation and in containers.
+    /// towards a seed on another machine, else of the default route; loopback where all seeds that lead to this machine are
+    /// written as loopback or `localhost`, or there is no route. Needed behind address translation and in containers.
     pub advertise: String,
     /// Members to join through, "host:port", IPv6 in brackets, at most 1,000; default none: found a ring. A DNS name
     /// means all its addresses. Name two or three that rarely stop at once; the list may hold this node itself.
@@ -143,7 +144,7 @@ pub struct Config {
     /// wants to join is refused with `RingFull`, and whoever is gone for longest is forgotten. The members themselves
     /// are always kept, so rings that merge and joins at the same moment may exceed it.
     pub max_table_nodes: usize,
-    /// Directory that keeps data and identity over restarts, made if its parent is there, of one node at a time; default
+    /// Directory that keeps data and identity over restarts, made if its parent is there (on Unix for its owner alone), of one node at a time; default
     /// none: memory only. A node started on it again has its node_id and its data and finds its ring without `seeds`.
     pub data_dir: Option<PathBuf>,
     /// When a write is on disk; default interval: some 100 ms after it was acknowledged. `always` (needs `data_dir`)

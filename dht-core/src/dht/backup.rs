@@ -9,7 +9,8 @@ use crate::shapes::{RestoreInfo, SnapshotInfo};
 impl Dht {
     /// Writes every record that this node keeps to a new file at `path`, while it goes on serving: values, deletions,
     /// versions, expiries, operation ids. Each record is as it was at some moment of the call; what was acknowledged by
-    /// this node before the call is in it, at that version or a higher one. The file is whole and synced, or not there.
+    /// this node before the call is in it, at that version or a higher one. The file is whole and synced, or not there;
+    /// on Unix it is readable for its owner alone.
     ///
     /// It holds this node's part of the ring: with as many nodes as `replication_factor`, or fewer, that is everything; else
     /// take one from each node. Takes as long as it takes; dropping the future gives it up.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::fingers::Fingers;
-use super::join::Welcome;
 use super::peers::Peer;
+use super::welcome::Welcome;
 use super::{Node, Phase, Ring};
 use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};

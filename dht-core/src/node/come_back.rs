@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::join::{Refusal, Welcome, final_for_join};
 use super::names::Named;
+use super::welcome::{Refusal, Welcome, final_for_join};
 use super::{Node, Phase, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::atomic::Effect;
+use super::attempts::{finish, settle};
 use super::lines::{Entry, Place};
-use super::owners::{To, finish, settle};
+use super::owners::To;
 use super::peers::Peer;
 use super::prepare::{Prepared, Seen};
 use super::replicate::{Superseded, Write};

@@ -15,10 +15,11 @@ use crate::ring::record::{NodeRecord, NodeState};
 const GOODBYE_MIN: Duration = Duration::from_millis(200);
 
 impl Node {
-    /// Hands over, says goodbye, ends. Idempotent; the node has left in any case. A join that is under way is given up.
+    /// Hands over, says goodbye, ends. Idempotent; the node has ended in any case. A join that is under way is given up.
     ///
     /// # Errors
-    /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring. `Stopped` if it was
+    /// `Timeout` if not everything was handed over in time: what only this node held is lost to the ring,
+    /// unless it is on its disk and comes back with it. `Stopped` if it was
     /// stopped meanwhile.
     pub(crate) async fn leave(self: &Arc<Self>, timeout: Duration) -> Result<()> {
         if self.life.phase().ended() {

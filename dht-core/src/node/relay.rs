@@ -1,11 +1,11 @@
-//! Coordinating for somebody who is no node: operations of any kind on any key, as if called here.
+//! Coordinating for somebody who is no node, or cannot reach the owner: operations of any kind on any key, as if called here.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Node;
-use super::owners::{Origin, finish};
+use super::attempts::{Origin, finish};
 use super::scan::{WIDTH_MIN, Wanted};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::atomic::Effect;
-use super::owners::Origin;
+use super::attempts::Origin;
 use super::parts::BYTES_MAX;
 use super::peers::Peer;
 use crate::data::parts::{differing, keep_listed};

@@ -2,7 +2,8 @@
 //!
 //! Slots are reached by index, without hashing, through blocks of 64 that are made when first written to; each slot
 //! is a small hash table behind its own short lock, one cache line in all, and costs no heap while it is empty. A
-//! get is one key hash, one lock, one probe and one allocation for what it returns. Nothing slow happens under a lock: records are packed
+//! get is one key hash, one lock, one probe and, for a short value, one allocation and copy, under the lock (long ones
+//! are shared). Else nothing slow happens under a lock: records are packed
 //! and freed, fingerprint terms hashed and lists sorted outside it, as far as they do not depend on what is there.
 //!
 //! All memory that records take is counted as it changes: their buffers, the tables, the blocks (see `bound.rs`).
@@ -147,8 +148,8 @@ impl MemoryStore {
     /// What `take` makes, under the lock, of the entry of a key, which is used by that.
     #[inline]
     fn find<T>(&self, slot: Slot, map: u32, key: &[u8], take: impl FnOnce(&Entry) -> T) -> Result<Option<T>> {
-        let Some(table) = self.table(slot)? else { return Ok(None) };
         let hash = table_hash(KeyDigest::of(map, key));
+        let Some(table) = self.table(slot)? else { return Ok(None) };
         let Some(entry) = table.entries.find(hash, |entry| entry.is_of(map, key)) else { return Ok(None) };
         if let Some(uses) = self.uses() {
             uses.touch(hash);

@@ -1,7 +1,6 @@
 //! Running one operation: on the thread that called, or for asyncio. Either way it is begun at once, with the interpreter
 //! held; what is answered from memory never lets go of it.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -35,33 +34,11 @@ fn wait_longer<T: Send>(
     effect: Effect,
     future: Pin<&mut (impl Future<Output = Result<T>> + Send)>,
 ) -> PyResult<T> {
-    let main = is_main(py);
-    let (result, interrupt) = py.detach(|| match main {
-        true => released(lease, effect, future),
-        // Where no signals come, a busy interpreter holds up nothing.
-        false => (lease.block_on(effect, future, None), None),
-    });
+    let (result, interrupt) = py.detach(|| released(lease, effect, future));
     match interrupt {
         Some(interrupt) => Err(interrupt),
         None => result.map_err(|error| raised(py, &error)),
     }
-}
-
-/// Whether Python runs the handlers of signals on this thread.
-fn is_main(py: Python<'_>) -> bool {
-    // With its process: a thread that forks is the main one of the child.
-    thread_local!(static MAIN: Cell<Option<(u32, bool)>> = const { Cell::new(None) });
-    let process = std::process::id();
-    let asked = || -> PyResult<bool> {
-        let threading = py.import("threading")?;
-        let main = threading.call_method0("main_thread")?.getattr("ident")?;
-        threading.call_method0("get_ident")?.eq(main)
-    };
-    // A thread that cannot find out is asked for signals, where there are none.
-    let known = MAIN.get().filter(|(of, _)| *of == process).map(|(_, main)| main);
-    let main = known.unwrap_or_else(|| asked().unwrap_or(true));
-    MAIN.set(Some((process, main)));
-    main
 }
 
 /// As [`Lease::block_on`], asking Python for signals; their exception, if there was one.

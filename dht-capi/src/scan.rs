@@ -123,8 +123,7 @@ pub unsafe extern "C" fn dht_count(
     unsafe {
         call("dht_count", err, || {
             let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::needed("count", count)?);
-            let running = registry::find(d)?.running()?;
-            give(out, running.block_on(Effect::Reads, running.dht().count(prefix), None))
+            count_keys(d, prefix, ptr::null(), out)
         })
     }
 }
@@ -149,8 +148,7 @@ pub unsafe extern "C" fn dht_count_until(
     unsafe {
         call("dht_count_until", err, || {
             let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::needed("count", count)?);
-            let running = registry::find(d)?.running()?;
-            give(out, block_until(&running, Effect::Reads, running.dht().count(prefix), given_up))
+            count_keys(d, prefix, given_up, out)
         })
     }
 }
@@ -193,8 +191,7 @@ pub unsafe extern "C" fn dht_clear(
     unsafe {
         call("dht_clear", err, || {
             let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::optional(count));
-            let running = registry::find(d)?.running()?;
-            give(out, running.block_on(Effect::Writes, running.dht().clear(prefix), None))
+            clear_keys(d, prefix, ptr::null(), out)
         })
     }
 }
@@ -219,10 +216,25 @@ pub unsafe extern "C" fn dht_clear_until(
     unsafe {
         call("dht_clear_until", err, || {
             let (prefix, out) = (bytes("prefix", prefix, prefix_len)?, Out::optional(count));
-            let running = registry::find(d)?.running()?;
-            give(out, block_until(&running, Effect::Writes, running.dht().clear(prefix), given_up))
+            clear_keys(d, prefix, given_up, out)
         })
     }
+}
+
+/// # Safety
+/// As [`block_until`].
+unsafe fn count_keys(d: *const dht_t, prefix: &[u8], given_up: *const i32, out: Out<u64>) -> Result<bool> {
+    let running = registry::find(d)?.running()?;
+    // SAFETY: promised by the caller.
+    give(out, unsafe { block_until(&running, Effect::Reads, running.dht().count(prefix), given_up) })
+}
+
+/// # Safety
+/// As [`block_until`].
+unsafe fn clear_keys(d: *const dht_t, prefix: &[u8], given_up: *const i32, out: Out<u64>) -> Result<bool> {
+    let running = registry::find(d)?.running()?;
+    // SAFETY: promised by the caller.
+    give(out, unsafe { block_until(&running, Effect::Writes, running.dht().clear(prefix), given_up) })
 }
 
 fn give(out: Out<u64>, number: Result<u64>) -> Result<bool> {

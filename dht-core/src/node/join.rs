@@ -151,13 +151,16 @@ impl Node {
         let kind = own.iter().rev().find(|address| parsed(address).is_some()).is_none_or(is_v4);
         // Where this machine calls itself 127.0.1.1 (Debian), others compare the address that they dial.
         let dialled = own.iter().rev().find(|address| parsed(address).is_some() && !is_loopback(address));
-        let as_dialled = |address: &Address| match (dialled.and_then(parsed), parsed(address)) {
-            (Some(_), Some(_)) if own.contains(address) && is_loopback(address) => dialled.unwrap_or(address).clone(),
-            // Another of this machine's nodes has its own port.
-            (Some(dialled), Some(here)) if is_loopback(address) && dialled.is_ipv4() == here.is_ipv4() => {
-                Address::new(&SocketAddr::new(dialled.ip(), here.port()).to_string())
+        let as_dialled = |address: &Address| {
+            let Some(dialled) = dialled.filter(|_| is_loopback(address)) else { return address.clone() };
+            match (parsed(dialled), parsed(address)) {
+                _ if own.contains(address) => dialled.clone(),
+                // Another of this machine's nodes has its own port.
+                (Some(there), Some(here)) if there.is_ipv4() == here.is_ipv4() => {
+                    Address::new(&SocketAddr::new(there.ip(), here.port()).to_string())
+                }
+                _ => address.clone(),
             }
-            _ => address.clone(),
         };
         let all = addresses.iter().map(as_dialled).filter(|address| is_v4(address) == kind);
         all.min().is_some_and(|first| own.contains(&first))

@@ -24,18 +24,15 @@ impl Node {
     /// another replica that was not asked yet. What is between this node and the owner may be broken for long.
     pub(super) fn around(&self, view: &RingView, slot: Slot, owner: &To, in_vain: &[u64]) -> Option<To> {
         let To::Peer(owner) = owner else { return None };
-        let now = self.env.now();
+        let out_of_reach = |boot| self.cut_off.has(boot, || self.env.now());
         let tries = in_vain.iter().filter(|boot| **boot == owner.boot).count();
-        if tries < DIRECT_TRIES && !self.cut_off.has(owner.boot, now) {
+        if tries < DIRECT_TRIES && !out_of_reach(owner.boot) {
             return None;
         }
         let list = view.replica_list(slot, self.replicas());
         let others = list.iter().map(|m| view.member(*m));
         let fit = |r: &&NodeRecord| {
-            r.verdict == Verdict::Alive
-                && r.boot != self.boot
-                && !in_vain.contains(&r.boot)
-                && !self.cut_off.has(r.boot, now)
+            r.verdict == Verdict::Alive && r.boot != self.boot && !in_vain.contains(&r.boot) && !out_of_reach(r.boot)
         };
         others.filter(|record| record.boot != owner.boot).find(fit).map(|record| To::Past(Peer::from(record)))
     }

@@ -177,7 +177,7 @@ impl Node {
             | TransportError::Broken(_)
             | TransportError::Deadline(_)
                 // They were, a moment ago, if it is known to be out of reach; heartbeats go on.
-                if !self.cut_off.has(peer.boot, self.env.now()) =>
+                if !self.cut_off.has(peer.boot, || self.env.now()) =>
             {
                 self.probe_soon(peer);
             }

@@ -217,7 +217,7 @@ impl Node {
         running: &mut Calls<'static, Answered>,
         hedged: bool,
     ) -> bool {
-        let (view, now) = (self.view(), self.env.now());
+        let view = self.view();
         let replicas = self.replicas();
         let mut batches: BTreeMap<Option<Peer>, Vec<(FetchItem, usize)>> = BTreeMap::new();
         for (index, reading) in readings.iter_mut().enumerate().filter(|(_, r)| !r.is_done()) {
@@ -234,7 +234,7 @@ impl Node {
             let counted = reading.tally.best().map_or(0, |(_, n)| n);
             let mut more = (reading.wanted.saturating_sub(counted + reading.waiting)).max(usize::from(hedged));
             // This node first, then those that answer, suspects and those out of reach last.
-            let doubtful = |r: &NodeRecord| r.verdict != Verdict::Alive || self.cut_off.has(r.boot, now);
+            let doubtful = |r: &NodeRecord| r.verdict != Verdict::Alive || self.cut_off.has(r.boot, || self.env.now());
             order.sort_by_key(|r| (r.boot != self.boot, doubtful(r)));
             for record in order {
                 if more == 0 {

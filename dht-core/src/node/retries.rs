@@ -60,16 +60,17 @@ impl Retries {
 
     /// Whether one may be made now.
     pub(crate) fn take(&self, now: Instant) -> bool {
-        let mut tokens = self.refilled(now);
-        let enough = tokens.left >= 1.0;
-        tokens.left -= if enough { 1.0 } else { 0.0 };
-        enough
+        self.take_above(0.0, now)
     }
 
     /// The same, but half of the burst is left to those that need it more.
     pub(crate) fn spare(&self, now: Instant) -> bool {
+        self.take_above(BURST / 2.0, now)
+    }
+
+    fn take_above(&self, kept: f64, now: Instant) -> bool {
         let mut tokens = self.refilled(now);
-        let enough = tokens.left >= 1.0 + BURST / 2.0;
+        let enough = tokens.left >= 1.0 + kept;
         tokens.left -= if enough { 1.0 } else { 0.0 };
         enough
     }

@@ -1,7 +1,8 @@
-//! Buffers that hold one thing, fit it closely and are shared without allocating.
+//! Buffers that hold one thing, fit it closely and are shared without allocating: long values that are kept, and key and
+//! value of a record that is read.
 //!
-//! `Bytes` made of a `Vec` is two allocations: the bytes, and 32 bytes for its counter, which a read would miss in the
-//! cache. Short buffers are therefore arrays of a few fixed sizes that carry their counter in front.
+//! `Bytes` made of a `Vec` is two allocations: the bytes, and 32 bytes for its counter. Short buffers, of which each read of
+//! a record makes one, are therefore arrays of a few fixed sizes that carry their counter in front.
 
 use bytes::Bytes;
 
@@ -33,14 +34,10 @@ pub(super) fn concat(parts: [&[u8]; 2]) -> Bytes {
     buffer.into()
 }
 
-/// What a buffer of so many bytes, made by `concat` or `own`, takes from the heap.
+/// What a long value, in a buffer made by `own`, takes from the heap.
 pub(super) const fn memory(len: usize) -> u64 {
-    if len <= FIXED_LEN_MAX {
-        // The array, and the counter in front.
-        return heap(size_of::<usize>() + 16 * ((len + 7) / 16) + 8);
-    }
-    // The bytes, and apart from them the counter: 24 bytes for a copy, 40 for a frame that was kept.
-    heap(len + 1) + if len > super::entry::PACKED_VALUE_LEN_MAX { heap(40) } else { heap(24) }
+    // The bytes, and apart from them the counter: 40 bytes for a frame that was kept, less for a copy.
+    heap(len + 1) + heap(40)
 }
 
 fn fixed<const N: usize>(parts: &[&[u8]; 2]) -> Bytes {

@@ -12,21 +12,22 @@ mod bound;
 #[cfg(test)]
 mod bound_tests;
 mod buffer;
+mod entries;
 mod entry;
+mod table;
 #[cfg(test)]
 mod tests;
+mod totals;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-
-use hashbrown::HashTable;
 
 use self::bound::{Limit, SAMPLES, SAMPLES_PER_SLOT, Uses, heap};
 use self::entry::Entry;
+use self::table::{Table, table_hash};
+use self::totals::{Held, Totals};
 use super::{Merged, Store, Usage};
 use crate::config::{Config, Eviction};
 use crate::data::fingerprint::Fingerprint;
-use crate::data::hlc;
 use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::slot::Slot;
@@ -128,14 +129,14 @@ impl MemoryStore {
             },
         };
         let after = entry.held();
-        let table_before = table.memory();
+        let table_before = table.entries.memory();
         let replaced = match table.merge(digest, version, term, entry) {
             Ok(replaced) => replaced,
             Err(present) => return Ok(Merged::Kept(present)),
         };
         let before = replaced.as_ref().map_or(Held::default(), Entry::held);
         // Still under the lock: else a removal could be subtracted before this is added, and pass below zero.
-        self.totals.change(before.plus_memory(table_before + reserved), after.plus_memory(table.memory()));
+        self.totals.change(before.plus_memory(table_before + reserved), after.plus_memory(table.entries.memory()));
         drop(table);
         drop(replaced);
         if let Some(uses) = self.uses() {
@@ -192,10 +193,11 @@ impl MemoryStore {
         let found = [bound::BUCKETS_MAX, usize::MAX].into_iter().find_map(|max| self.longest_unused_of_some(uses, max));
         let Some(Candidate { slot, digest, version, .. }) = found else { return false };
         let Ok(Some(mut table)) = self.table(slot) else { return true };
-        let table_before = table.memory();
+        let table_before = table.entries.memory();
         // Gone or written anew since it was chosen: then there may be room now.
         let Some(evicted) = table.evict(digest, version) else { return true };
-        self.totals.change(evicted.held().plus_memory(table_before), Held::default().plus_memory(table.memory()));
+        self.totals
+            .change(evicted.held().plus_memory(table_before), Held::default().plus_memory(table.entries.memory()));
         drop(table);
         drop(evicted);
         uses.evicted();
@@ -291,7 +293,7 @@ impl Store for MemoryStore {
         }
         let removed = std::mem::take(&mut *table);
         let before = removed.entries.iter().map(Entry::held).fold(Held::default(), Held::plus);
-        self.totals.change(before.plus_memory(removed.memory()), Held::default());
+        self.totals.change(before.plus_memory(removed.entries.memory()), Held::default());
         drop(table);
         drop(removed);
         Ok(true)
@@ -303,9 +305,9 @@ impl Store for MemoryStore {
 
     fn sweep(&self, slot: Slot, now_ms: u64, forget_before_ms: u64) -> Result<u64> {
         let Some(mut table) = self.table(slot)? else { return Ok(0) };
-        let table_before = table.memory();
+        let table_before = table.entries.memory();
         let (before, after) = table.sweep(now_ms, forget_before_ms);
-        self.totals.change(before.plus_memory(table_before), after.plus_memory(table.memory()));
+        self.totals.change(before.plus_memory(table_before), after.plus_memory(table.entries.memory()));
         Ok(before.usage.live - after.usage.live)
     }
 
@@ -358,232 +360,5 @@ impl SlotCell {
         // Nothing panics between two changes that belong together (a failing allocation aborts), so what a
         // panicking thread left behind is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Default)]
-struct Table {
-    entries: HashTable<Entry>,
-    /// In two halves: a `u128` would be aligned to 16 and push the cell over its cache line.
-    fingerprint: [u64; 2],
-    /// How many entries a sweep may ever change: a sweep passes by where there are none.
-    sweepable: u32,
-    /// See [`Store::evicted_before_s`].
-    evicted_before_s: u32,
-}
-
-impl Table {
-    /// Keeps `entry` if `version`, its version, is above the present one's, which is returned otherwise. The one
-    /// replaced is returned to be freed outside the lock.
-    fn merge(
-        &mut self,
-        digest: KeyDigest,
-        version: Version,
-        term: Fingerprint,
-        entry: Entry,
-    ) -> Result<Option<Entry>, Version> {
-        let hash = table_hash(digest);
-        let mut fingerprint = self.fingerprint().plus(term);
-        let sweepable = u32::from(entry.is_sweepable());
-        let replaced = match self.entries.find_mut(hash, |present| present.is_same_key(&entry)) {
-            Some(present) => {
-                let present_version = present.version();
-                if version == present_version || version < present_version && !planted!("lower_version_taken") {
-                    return Err(present_version);
-                }
-                fingerprint.remove(digest, present_version);
-                self.sweepable -= u32::from(present.is_sweepable());
-                Some(std::mem::replace(present, entry))
-            }
-            None => {
-                self.entries.insert_unique(hash, entry, entry_hash);
-                None
-            }
-        };
-        self.sweepable += sweepable;
-        self.set_fingerprint(fingerprint);
-        Ok(replaced)
-    }
-
-    /// What merging `entry` will take at most; the version of the one that is present and stays.
-    fn growth(&self, entry: &Entry) -> Result<u64, Version> {
-        match self.entries.find(entry_hash(entry), |present| present.is_same_key(entry)) {
-            Some(present) if entry.version() <= present.version() => Err(present.version()),
-            Some(present) => Ok(entry.held().memory.saturating_sub(present.held().memory)),
-            None => {
-                // A table that is full doubles.
-                let full = self.entries.len() == self.entries.capacity();
-                let more = if full { self.memory().max(FIRST_TABLE_MEMORY) } else { 0 };
-                Ok(entry.held().memory + more)
-            }
-        }
-    }
-
-    /// Entries that may be evicted, from some bucket on that `drawn` chooses, in at most so many buckets.
-    fn some(&self, drawn: u64, buckets_max: usize) -> impl Iterator<Item = &Entry> {
-        let count = if self.entries.is_empty() { 0 } else { self.entries.num_buckets() };
-        let start = (drawn % count.max(1) as u64) as usize;
-        let buckets = (0..count.min(buckets_max)).map(move |n| (start + n) % count);
-        buckets.filter_map(|bucket| self.entries.get_bucket(bucket)).filter(|entry| entry.is_evictable())
-    }
-
-    /// Removes the record of that version, and remembers that such old ones may have been evicted.
-    fn evict(&mut self, digest: KeyDigest, version: Version) -> Option<Entry> {
-        let is_it = |entry: &Entry| entry.version() == version && entry.digest() == digest && entry.is_evictable();
-        let (entry, _) = self.entries.find_entry(table_hash(digest), is_it).ok()?.remove();
-        let mut fingerprint = self.fingerprint();
-        fingerprint.remove(digest, version);
-        self.set_fingerprint(fingerprint);
-        self.sweepable -= u32::from(entry.is_sweepable());
-        let second = u32::try_from(hlc::wall_ms(version.hlc) / 1_000).unwrap_or(u32::MAX);
-        self.evicted_before_s = self.evicted_before_s.max(second.saturating_add(1));
-        self.shrink();
-        Some(entry)
-    }
-
-    /// What the table itself takes.
-    fn memory(&self) -> u64 {
-        match self.entries.allocation_size() {
-            0 => 0,
-            size => heap(size),
-        }
-    }
-
-    /// See [`Store::sweep`]; returns what the entries that were looked at held, before and after.
-    fn sweep(&mut self, now_ms: u64, forget_before_ms: u64) -> (Held, Held) {
-        let (mut before, mut after) = (Held::default(), Held::default());
-        if self.sweepable == 0 {
-            return (before, after);
-        }
-        let mut fingerprint = self.fingerprint();
-        let mut sweepable = 0;
-        self.entries.retain(|entry| {
-            if !entry.is_sweepable() {
-                return true;
-            }
-            before = before.plus(entry.held());
-            if entry.value_expired(now_ms) {
-                *entry = entry.to_tombstone();
-            }
-            if entry.forgettable(forget_before_ms) {
-                fingerprint.remove(entry.digest(), entry.version());
-                return false;
-            }
-            sweepable += 1;
-            after = after.plus(entry.held());
-            true
-        });
-        self.set_fingerprint(fingerprint);
-        self.sweepable = sweepable;
-        self.shrink();
-        (before, after)
-    }
-
-    /// Not at once when a few went: the next writes would grow it again.
-    fn shrink(&mut self) {
-        if self.entries.len() <= self.entries.capacity() / 4 {
-            self.entries.shrink_to_fit(entry_hash);
-        }
-    }
-
-    fn fingerprint(&self) -> Fingerprint {
-        let [low, high] = self.fingerprint.map(u128::from);
-        Fingerprint(low | high << 64)
-    }
-
-    fn set_fingerprint(&mut self, Fingerprint(sum): Fingerprint) {
-        self.fingerprint = [sum as u64, (sum >> 64) as u64];
-    }
-}
-
-fn entry_hash(entry: &Entry) -> u64 {
-    table_hash(entry.digest())
-}
-
-/// The low half: whatever a ring hash shares with the digest, it took its slot from the high bits.
-#[inline]
-fn table_hash(digest: KeyDigest) -> u64 {
-    digest.0 as u64
-}
-
-/// The memory of the smallest table: four buckets and their control bytes.
-const FIRST_TABLE_MEMORY: u64 = heap(4 * size_of::<Entry>() + 4 + 16);
-
-/// What some entries are to the usage, and the memory they take.
-#[derive(Clone, Copy, Default)]
-struct Held {
-    usage: Usage,
-    memory: u64,
-    /// The part of it that is never evicted.
-    pinned: u64,
-}
-
-impl Held {
-    fn plus(self, other: Self) -> Self {
-        let (a, b) = (self.usage, other.usage);
-        let usage = Usage { live: a.live + b.live, tombstones: a.tombstones + b.tombstones, bytes: a.bytes + b.bytes };
-        Self { usage, memory: self.memory + other.memory, pinned: self.pinned + other.pinned }
-    }
-
-    fn plus_memory(self, memory: u64) -> Self {
-        Self { memory: self.memory + memory, ..self }
-    }
-}
-
-/// What all slots hold. A cache line of its own: every merge writes here, every get reads beside it.
-#[derive(Default)]
-#[repr(align(64))]
-struct Totals {
-    live: AtomicU64,
-    tombstones: AtomicU64,
-    bytes: AtomicU64,
-    memory: AtomicU64,
-    /// The part of `memory` that no record's going gives back, and that of deletions.
-    fixed: AtomicU64,
-    pinned: AtomicU64,
-}
-
-impl Totals {
-    /// Called under the lock of the slot that goes from `before` to `after`, so that no slot's part of a sum is ever
-    /// negative.
-    fn change(&self, before: Held, after: Held) {
-        let change = |total: &AtomicU64, before: u64, after: u64| {
-            if before != after {
-                total.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
-            }
-        };
-        change(&self.live, before.usage.live, after.usage.live);
-        change(&self.tombstones, before.usage.tombstones, after.usage.tombstones);
-        change(&self.bytes, before.usage.bytes, after.usage.bytes);
-        change(&self.memory, before.memory, after.memory);
-        change(&self.pinned, before.pinned, after.pinned);
-    }
-
-    fn add_fixed(&self, memory: u64) {
-        self.memory.fetch_add(memory, Ordering::Relaxed);
-        self.fixed.fetch_add(memory, Ordering::Relaxed);
-    }
-
-    /// Counts `growth` as in use if that stays within `max`; what keeps or lowers it always may.
-    fn reserve(&self, growth: u64, max: u64) -> bool {
-        let within = |memory: u64| (memory + growth <= max).then_some(memory + growth);
-        growth == 0 || self.memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
-    }
-
-    fn memory(&self) -> u64 {
-        self.memory.load(Ordering::Relaxed)
-    }
-
-    /// What stays when everything is evicted that can be.
-    fn kept(&self) -> u64 {
-        self.fixed.load(Ordering::Relaxed) + self.pinned.load(Ordering::Relaxed)
-    }
-
-    fn read(&self) -> Usage {
-        Usage {
-            live: self.live.load(Ordering::Relaxed),
-            tombstones: self.tombstones.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
     }
 }

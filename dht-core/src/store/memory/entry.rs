@@ -6,7 +6,7 @@
 //! ```
 //! Numbers are little-endian; what has a question mark is there if it is not what most records have: the map 0 (4 bytes),
 //! no expiry (8), a key shorter than 255 bytes (4; `key_len` is 255 then). The table then holds 16 bytes per record
-//! instead of `Record`'s 144, which matters because a growing table is a third empty on average, and a read touches one
+//! instead of `Record`'s 144, which matters because some of its places are always free, and a read touches one
 //! buffer for key, version and value. No counter stands in front of it: a read copies the value, which costs as much as
 //! counting handles up and down, and each record is shorter by the counter and by what a handle to it would take.
 //!
@@ -18,7 +18,9 @@ use bytes::{Buf, BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::bound::heap;
-use super::{Held, buffer};
+use super::buffer;
+use super::entries::PLACE_MEMORY;
+use super::totals::Held;
 use crate::data::hlc;
 use crate::data::record::{Content, Format, KeyDigest, OPERATIONS_MAX, OpId, Record, Value, Version};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,6 +56,13 @@ pub(super) enum Entry {
     Packed(Box<[u8]>),
     /// A long value apart from what precedes it.
     Split(Box<Split>),
+}
+
+/// None: what is in a free place. It has no buffer, and no method may be called of it.
+impl Default for Entry {
+    fn default() -> Self {
+        Self::Packed(Box::default())
+    }
 }
 
 pub(super) struct Split {
@@ -216,14 +225,18 @@ impl Entry {
             Self::Packed(head) => heap(head.len()),
             Self::Split(split) => heap(split.head.len()) + buffer::memory(split.value.len()) + heap(size_of::<Split>()),
         };
-        // With its place in the table, in which one of eight is left free at least.
-        let pinned = if self.is_evictable() { 0 } else { memory + (size_of::<Self>() as u64 + 1) * 8 / 7 };
+        let pinned = if self.is_evictable() { 0 } else { memory + PLACE_MEMORY };
         Held { usage: self.usage(), memory, pinned }
     }
 
     /// A deletion is kept, whatever the bound; what expired needs nobody to remember it: each copy of it expires by itself.
     pub(super) fn is_evictable(&self) -> bool {
         !self.is_tombstone() || expires_at_ms(self.head()) != 0
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Packed(head) if head.is_empty())
     }
 
     #[cfg(test)]

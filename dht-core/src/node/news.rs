@@ -47,6 +47,16 @@ impl News {
         self.queue.insert(place, record);
     }
 
+    /// Others pass these on.
+    pub(crate) fn leave_to_others(&mut self, records: &[NodeRecord]) {
+        for record in records {
+            if let Some(place) = self.places.get(&record.node_id).filter(|place| self.queue.get(place) == Some(record)) {
+                self.queue.remove(place);
+                self.places.remove(&record.node_id);
+            }
+        }
+    }
+
     /// Somebody told this node what it knows already: news that others pass on to who has it has spread nearly everywhere
     /// (Demers et al. 1987, §1.4: feedback).
     pub(crate) fn heard_again(&mut self, record: &NodeRecord, nodes: usize) {

@@ -69,7 +69,7 @@ impl Node {
                 return false;
             }
             self.refresh(&mut state);
-            state.news.push(claim.record);
+            state.news.push(claim.record, vec![claim.teller]);
         }
         log!(self, info, peer = %peer.node_id, "is given up, as others have done");
         true

@@ -57,10 +57,10 @@ impl Node {
                     continue;
                 }
                 match state.members.merge(record, now) {
-                    Learnt::Nothing => state.news.heard_again(record, nodes),
+                    Learnt::Nothing => state.news.heard_again(record, teller, nodes),
                     Learnt::News => {
                         changed = true;
-                        state.news.push(record.clone());
+                        state.news.push(record.clone(), vec![teller]);
                     }
                     Learnt::Refuted => {
                         changed = true;
@@ -123,7 +123,7 @@ impl Node {
         let mut targets = self.some_members(PUSH_MAX, |other| other.node_id != record.node_id);
         let about = {
             let mut state = self.state();
-            state.news.push(record.clone());
+            state.news.push(record.clone(), targets.iter().map(|peer| peer.boot).collect());
             let known = state.members.get(&record.node_id).map(|k| k.record());
             known.filter(|r| r.present() && r.node_id != self.node_id).map(Peer::from)
         };

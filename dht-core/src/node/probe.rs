@@ -228,7 +228,7 @@ impl Node {
                 // It must hear of it, or it cannot refute. All else would be told to nobody, most likely.
                 Some(suspect) => vec![suspect],
                 None if state.claims.doubt(&peer.node_id) => Vec::new(),
-                None => state.news.take(self.view.load().members().len()),
+                None => state.news.take(self.view.load().members().len(), peer.boot),
             }
         };
         let ping = Request::Ping { boot: peer.boot, records };

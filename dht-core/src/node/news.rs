@@ -13,6 +13,8 @@ use crate::ring::record::{NodeId, NodeRecord};
 const NEWS_MAX: usize = 16;
 /// A piece that was heard again so often has spread.
 const HEARD_MAX: u32 = 3;
+/// Much news is that of more than one of so many nodes.
+const MUCH: usize = 4;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
@@ -140,6 +142,17 @@ impl News {
         self.disagreeing.remove(node_id);
     }
 
+    /// Who still knows something else says so with its next message.
+    pub(crate) fn forget_disagreement(&mut self) {
+        self.disagreeing.clear();
+    }
+
+    /// Something is passed on, and of few of so many nodes: heartbeats bring it everywhere. Where rings become one there is more, and
+    /// exchanges are quicker.
+    pub(crate) fn is_little(&self, nodes: usize) -> bool {
+        (1..=nodes / MUCH).contains(&self.queue.len())
+    }
+
     /// Nodes of which something is still passed on.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
@@ -263,7 +276,9 @@ mod tests {
         assert_eq!(news.len(), 1);
         news.leave_to_others(&[a, NodeRecord { incarnation: 2, ..b.clone() }]);
         assert_eq!(news.len(), 1, "what is known is newer or older than that");
+        assert!(news.is_little(4) && !news.is_little(3));
         news.leave_to_others(&[b]);
+        assert!(!news.is_little(100));
         assert!(news.queue.is_empty() && news.places.is_empty());
     }
 

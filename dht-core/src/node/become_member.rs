@@ -59,6 +59,8 @@ impl Node {
             self.ring.store(Arc::new(Ring { id: Some(welcome.ring_id), config: welcome.config }));
         }
         self.learn(&welcome.records);
+        // What is news among these is passed on by those who were there.
+        self.state().news.leave_to_others(&welcome.records);
         if !self.is_client()
             && let Err(error) = self.become_active_unless_told_to_leave().await
         {

@@ -35,6 +35,11 @@ struct Claim {
 }
 
 impl Claims {
+    /// Whether somebody says that this node is dead.
+    pub(crate) fn doubt(&self, node_id: &NodeId) -> bool {
+        self.0.contains_key(node_id)
+    }
+
     /// Whether `record` is to be looked at before it is believed; it is kept until then.
     pub(crate) fn takes(&mut self, record: &NodeRecord, teller: u64, members: &Members) -> bool {
         if record.verdict != Verdict::Dead || planted!("deaths_believed") {
@@ -53,9 +58,10 @@ impl Claims {
 }
 
 impl Node {
-    /// `peer` did not answer: if it is said to be dead, it is. Returns whether that is so.
+    /// `peer` did not answer: if it is said to be dead, it is, which is passed on as all that one is told. Returns whether that
+    /// is so.
     pub(super) fn confirm_death(&self, peer: &Peer) -> bool {
-        let news = {
+        {
             let mut state = self.state();
             let Some(claim) = state.claims.0.remove(&peer.node_id) else { return false };
             let now = self.env.now();
@@ -63,10 +69,9 @@ impl Node {
                 return false;
             }
             self.refresh(&mut state);
-            claim.record
-        };
+            state.news.push(claim.record, vec![claim.teller]);
+        }
         log!(self, info, peer = %peer.node_id, "is given up, as others have done");
-        self.spread(news);
         true
     }
 

@@ -57,10 +57,10 @@ impl Node {
                     continue;
                 }
                 match state.members.merge(record, now) {
-                    Learnt::Nothing => state.news.heard_again(record, nodes),
+                    Learnt::Nothing => state.news.heard_again(record, teller, nodes),
                     Learnt::News => {
                         changed = true;
-                        state.news.push(record.clone());
+                        state.news.push(record.clone(), vec![teller]);
                     }
                     Learnt::Refuted => {
                         changed = true;
@@ -123,7 +123,7 @@ impl Node {
         let mut targets = self.some_members(PUSH_MAX, |other| other.node_id != record.node_id);
         let about = {
             let mut state = self.state();
-            state.news.push(record.clone());
+            state.news.push(record.clone(), targets.iter().map(|peer| peer.boot).collect());
             let known = state.members.get(&record.node_id).map(|k| k.record());
             known.filter(|r| r.present() && r.node_id != self.node_id).map(Peer::from)
         };
@@ -331,16 +331,31 @@ pub(crate) async fn exchange(node: Arc<Node>) {
                     // cannot be agreed on yet would be exchanged again and again.
                     let mut state = node.state();
                     state.news.agrees(&peer.node_id);
+                    let churns = state.news.is_little(nodes);
+                    if churns {
+                        state.news.forget_disagreement();
+                    }
                     node.mirror_disagreement(&state);
+                    if churns {
+                        break;
+                    }
                 }
             }
         }
         // News that is still on its way looks like disagreement: one breath, and most of it has arrived.
-        let nodes = node.view().members().len() as u32;
-        tokio::time::sleep(node.env.jittered(BREATH * (nodes / BREATH_NODES + 1))).await;
+        let nodes = node.view().members().len();
+        let breath = match node.state().news.is_little(nodes) {
+            true => node.config.heartbeat_interval * BEATS * (nodes as u32 / BEATS_NODES + 1),
+            false => BREATH * (nodes as u32 / BREATH_NODES + 1),
+        };
+        tokio::time::sleep(node.env.jittered(breath)).await;
     }
 }
 
 /// Shortest time between two rounds of exchanges, for every so many nodes.
 const BREATH: Duration = Duration::from_millis(20);
 const BREATH_NODES: u32 = 32;
+/// The same in heartbeats while this node passes on a little news, which needs no exchange: in a ring that churns all views differ
+/// all the time, and the more the larger it is.
+const BEATS: u32 = 2;
+const BEATS_NODES: u32 = 512;

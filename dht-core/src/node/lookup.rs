@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::Node;
 use super::peers::Peer;
+use super::{Known, Node};
 use crate::config::Routing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::frontier::{Frontier, Next, WIDE};
@@ -27,6 +27,8 @@ use crate::wire::message::{Request, Response};
 
 /// Walks of one call at a time.
 const WALKS_MAX: usize = 16;
+/// News is that long on its way, at most: a caller may lack it.
+const RECENT_MAX: Duration = Duration::from_secs(30);
 
 /// Hears of each step of a walk; `()` does not listen.
 pub(crate) trait Watch: Send {
@@ -240,10 +242,24 @@ impl Node {
 
     /// The records of the nodes pointed at, for receivers that may not know them.
     pub(crate) fn records_of<'a>(&self, pointers: impl Iterator<Item = &'a Pointer>) -> Vec<NodeRecord> {
+        self.records_where(pointers, |_| true)
+    }
+
+    /// The same of those of which something new was heard a short time ago; the others are known to all, or exchanged.
+    pub(super) fn recent_records_of<'a>(&self, pointers: impl Iterator<Item = &'a Pointer>) -> Vec<NodeRecord> {
+        let now = self.env.now();
+        self.records_where(pointers, |known| now.saturating_duration_since(known.since) < RECENT_MAX)
+    }
+
+    fn records_where<'a>(
+        &self,
+        pointers: impl Iterator<Item = &'a Pointer>,
+        fits: impl Fn(&Known) -> bool,
+    ) -> Vec<NodeRecord> {
         let state = self.state();
         let mut records: Vec<NodeRecord> = Vec::new();
         for pointer in pointers {
-            if let Some(known) = state.members.get(&pointer.node_id)
+            if let Some(known) = state.members.get(&pointer.node_id).filter(|known| fits(known))
                 && !records.iter().any(|r| r.node_id == pointer.node_id)
             {
                 records.push(known.record().clone());

@@ -377,8 +377,15 @@ impl Node {
         let moved = !before.same_placement(&after);
         self.note_turnover(state, &before, &after, moved);
         if moved || !missed.is_empty() {
-            state.table.switch(&switch, |slot, now| self.readable.set(slot, now.readable()));
-            self.repair_wanted.notify_one();
+            let mut switched = false;
+            state.table.switch(&switch, |slot, now| {
+                switched = true;
+                self.readable.set(slot, now.readable());
+            });
+            // Where others come and go nothing here is to be repaired at once: what waits for them looks again by and by.
+            if switched {
+                self.repair_wanted.notify_one();
+            }
             self.stabilize_wanted.notify_one();
         }
         if moved {

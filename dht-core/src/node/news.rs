@@ -11,8 +11,10 @@ use crate::ring::record::{NodeId, NodeRecord};
 
 /// Records on one message.
 const NEWS_MAX: usize = 16;
-/// As often as this counts that a piece was heard again.
-const VAIN: u32 = 2;
+/// A piece that was heard again so often has spread.
+const HEARD_MAX: u32 = 3;
+/// Much news is that of more than one of so many nodes.
+const MUCH: usize = 4;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
@@ -23,13 +25,29 @@ const SAVED_MAX: f64 = 256.0 * 1024.0;
 /// side or of the other, some 120 bytes a node with the digests, and a few partners are needed.
 const SAVED_PER_NODE: f64 = 1024.0;
 
+/// How often a piece was passed on, and when it arrived.
+type Place = (u32, std::cmp::Reverse<u64>);
+
+/// Something to pass on.
+struct Piece {
+    record: NodeRecord,
+    /// Boots of nodes that have it: they told it, or were told. Not more than it was passed on and heard.
+    known_to: Vec<u64>,
+}
+
+impl Piece {
+    fn is_known_to(&self, boot: u64) -> bool {
+        boot != 0 && self.known_to.contains(&boot)
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct News {
     /// By how often they were passed on, then by arrival, the newest first.
-    queue: BTreeMap<(u32, std::cmp::Reverse<u64>), NodeRecord>,
+    queue: BTreeMap<Place, Piece>,
     /// Where in the queue the newest record of a node is.
-    places: BTreeMap<NodeId, (u32, std::cmp::Reverse<u64>)>,
+    places: BTreeMap<NodeId, Place>,
     arrivals: u64,
     /// The view fingerprint that each of them had; 0: unknown.
     disagreeing: BTreeMap<NodeId, u64>,
@@ -37,57 +55,71 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// To be passed on; replaces what was known of the node.
-    pub(crate) fn push(&mut self, record: NodeRecord) {
+    /// To be passed on, but not to the nodes of these boots; replaces what was known of the node.
+    pub(crate) fn push(&mut self, record: NodeRecord, known_to: Vec<u64>) {
         self.arrivals += 1;
         let place = (0, std::cmp::Reverse(self.arrivals));
         if let Some(before) = self.places.insert(record.node_id.clone(), place) {
             self.queue.remove(&before);
         }
-        self.queue.insert(place, record);
+        self.queue.insert(place, Piece { record, known_to });
     }
 
-    /// Somebody told this node what it knows already: news that others pass on to who has it has spread nearly everywhere
-    /// (Demers et al. 1987, §1.4: feedback).
-    pub(crate) fn heard_again(&mut self, record: &NodeRecord, nodes: usize) {
-        let Some(&place) = self.places.get(&record.node_id) else { return };
-        if self.queue.get(&place).is_none_or(|queued| queued != record) {
-            return;
-        }
-        let Some(record) = self.queue.remove(&place) else { return };
-        let (times, arrival) = (place.0 + VAIN, place.1);
-        if times < times_max(nodes) {
-            self.places.insert(record.node_id.clone(), (times, arrival));
-            self.queue.insert((times, arrival), record);
-        } else {
-            self.places.remove(&record.node_id);
-        }
-    }
-
-    /// The least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉ times, or less often if it comes back before, and then
-    /// forgotten: by then nearly everybody has it, and the others hear of it by an exchange.
-    pub(crate) fn take(&mut self, nodes: usize) -> Vec<NodeRecord> {
-        self.take_except(nodes, &[])
-    }
-
-    /// The same for whoever has just told `told`.
-    pub(crate) fn take_except(&mut self, nodes: usize, told: &[NodeRecord]) -> Vec<NodeRecord> {
-        let times_max = times_max(nodes);
-        let news = self.queue.iter().filter(|(_, record)| !told.contains(record));
-        let chosen: Vec<_> = news.map(|(place, _)| *place).take(NEWS_MAX).collect();
-        let mut taken = Vec::with_capacity(chosen.len());
-        for place in chosen {
-            let Some(record) = self.queue.remove(&place) else { continue };
-            let (times, arrival) = (place.0 + 1, place.1);
-            if times < times_max {
-                self.places.insert(record.node_id.clone(), (times, arrival));
-                self.queue.insert((times, arrival), record.clone());
-            } else {
+    /// Others pass these on.
+    pub(crate) fn leave_to_others(&mut self, records: &[NodeRecord]) {
+        for record in records {
+            let is_this = |place: &&Place| self.queue.get(place).is_some_and(|piece| piece.record == *record);
+            if let Some(place) = self.places.get(&record.node_id).filter(is_this) {
+                self.queue.remove(place);
                 self.places.remove(&record.node_id);
             }
-            taken.push(record);
+        }
+    }
+
+    /// The node of boot `teller` told this node what it knows already: news that others pass on to who has it has spread nearly
+    /// everywhere (Demers et al. 1987, §1.4: feedback).
+    pub(crate) fn heard_again(&mut self, record: &NodeRecord, teller: u64, nodes: usize) {
+        let Some(&place) = self.places.get(&record.node_id) else { return };
+        if self.queue.get(&place).is_none_or(|piece| piece.record != *record) {
+            return;
+        }
+        let Some(mut piece) = self.queue.remove(&place) else { return };
+        piece.known_to.push(teller);
+        self.put_back(piece, (place.0 + times_max(nodes).div_ceil(HEARD_MAX), place.1), nodes);
+    }
+
+    /// What the node of boot `to` (0: unknown) is told now, the least spread first. A piece is passed on 4·⌈log10(nodes + 1)⌉
+    /// times, or less often if it comes back before, and then forgotten: by then nearly everybody has it, and the others hear of it
+    /// by an exchange. Whoever has it already is not told it, which counts all the same.
+    pub(crate) fn take(&mut self, nodes: usize, to: u64) -> Vec<NodeRecord> {
+        let (mut places, mut untold) = (Vec::new(), 0);
+        for (place, piece) in &self.queue {
+            if untold == NEWS_MAX {
+                break;
+            }
+            untold += usize::from(!piece.is_known_to(to));
+            places.push(*place);
+        }
+        let mut taken = Vec::with_capacity(untold);
+        for place in places {
+            let Some(mut piece) = self.queue.remove(&place) else { continue };
+            if !piece.is_known_to(to) {
+                taken.push(piece.record.clone());
+                piece.known_to.push(to);
+            }
+            self.put_back(piece, (place.0 + 1, place.1), nodes);
         }
         taken
+    }
+
+    /// Unless it was passed on often enough.
+    fn put_back(&mut self, piece: Piece, place: Place, nodes: usize) {
+        if place.0 < times_max(nodes) {
+            self.places.insert(piece.record.node_id.clone(), place);
+            self.queue.insert(place, piece);
+        } else {
+            self.places.remove(&piece.record.node_id);
+        }
     }
 
     /// All that was to be passed on, and who seemed to know something else, were of a ring that this node leaves.
@@ -108,6 +140,17 @@ impl News {
     /// The node knows what we know.
     pub(crate) fn agrees(&mut self, node_id: &NodeId) {
         self.disagreeing.remove(node_id);
+    }
+
+    /// Who still knows something else says so with its next message.
+    pub(crate) fn forget_disagreement(&mut self) {
+        self.disagreeing.clear();
+    }
+
+    /// Something is passed on, and of few of so many nodes: heartbeats bring it everywhere. Where rings become one there is more, and
+    /// exchanges are quicker.
+    pub(crate) fn is_little(&self, nodes: usize) -> bool {
+        (1..=nodes / MUCH).contains(&self.queue.len())
     }
 
     /// Nodes of which something is still passed on.
@@ -179,15 +222,15 @@ mod tests {
     fn the_least_spread_is_passed_on_first_and_each_a_bounded_number_of_times() {
         let mut news = News::default();
         for n in 0..20 {
-            news.push(test_record(&format!("n{n:02}")));
+            news.push(test_record(&format!("n{n:02}")), Vec::new());
         }
-        let first: Vec<String> = news.take(9).iter().map(|r| r.node_id.to_string()).collect();
+        let first: Vec<String> = news.take(9, 0).iter().map(|r| r.node_id.to_string()).collect();
         assert_eq!((first.len(), first[0].as_str()), (NEWS_MAX, "n19"));
-        let second: Vec<String> = news.take(9).iter().map(|r| r.node_id.to_string()).collect();
+        let second: Vec<String> = news.take(9, 0).iter().map(|r| r.node_id.to_string()).collect();
         assert_eq!(second[..4], ["n03", "n02", "n01", "n00"], "what was not passed on yet comes before the rest");
         let mut passed = first.len() + second.len();
         loop {
-            match news.take(9).len() {
+            match news.take(9, 0).len() {
                 0 => break,
                 n => passed += n,
             }
@@ -199,13 +242,44 @@ mod tests {
     #[test]
     fn newer_news_of_a_node_replaces_older() {
         let mut news = News::default();
-        news.push(test_record("a"));
-        news.take(1_000);
-        news.push(NodeRecord { incarnation: 2, ..test_record("a") });
-        let taken = news.take(1_000);
+        news.push(test_record("a"), Vec::new());
+        news.take(1_000, 0);
+        news.push(NodeRecord { incarnation: 2, ..test_record("a") }, Vec::new());
+        let taken = news.take(1_000, 0);
         assert_eq!((taken.len(), taken[0].incarnation), (1, 2));
-        let times = 1 + std::iter::from_fn(|| Some(news.take(1_000)).filter(|t| !t.is_empty())).count();
+        let times = 1 + std::iter::from_fn(|| Some(news.take(1_000, 0)).filter(|t| !t.is_empty())).count();
         assert_eq!(times, 16, "4 times log10 of a thousand, and 4");
+    }
+
+    #[test]
+    fn nobody_is_told_what_it_told_or_was_told() {
+        let mut news = News::default();
+        news.push(test_record("a"), vec![1]);
+        assert!(news.take(1_000, 1).is_empty());
+        assert_eq!(news.take(1_000, 2), [test_record("a")]);
+        assert!(news.take(1_000, 2).is_empty());
+        news.heard_again(&test_record("a"), 3, 1_000);
+        assert!(news.take(1_000, 3).is_empty());
+        assert_eq!(news.take(1_000, 4), [test_record("a")]);
+    }
+
+    #[test]
+    fn what_comes_back_three_times_or_is_for_others_to_tell_is_not_passed_on() {
+        let mut news = News::default();
+        let (a, b) = (test_record("a"), test_record("b"));
+        news.push(a.clone(), Vec::new());
+        news.push(b.clone(), Vec::new());
+        news.heard_again(&a, 1, 100);
+        news.heard_again(&a, 2, 100);
+        assert_eq!(news.len(), 2);
+        news.heard_again(&a, 3, 100);
+        assert_eq!(news.len(), 1);
+        news.leave_to_others(&[a, NodeRecord { incarnation: 2, ..b.clone() }]);
+        assert_eq!(news.len(), 1, "what is known is newer or older than that");
+        assert!(news.is_little(4) && !news.is_little(3));
+        news.leave_to_others(&[b]);
+        assert!(!news.is_little(100));
+        assert!(news.queue.is_empty() && news.places.is_empty());
     }
 
     #[test]

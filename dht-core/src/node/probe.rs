@@ -33,6 +33,8 @@ pub(super) fn silent_max(period: Duration, others: usize) -> Duration {
 
 /// Suspects that one node asks again in one period; others ask the others.
 const SUSPECTS_MAX: usize = 3;
+/// Nodes that ask the same suspect again in one period, about: enough that it hears of it, whatever gets lost.
+const ASKED_BY: usize = 16;
 
 /// Sends heartbeats and gives verdicts, for life.
 pub(crate) async fn heartbeats(node: Arc<Node>) {
@@ -120,7 +122,9 @@ impl Node {
         // Whoever went since the round began is passed over.
         wanted.extend(std::iter::from_fn(|| round.pop()).find_map(|id| present(&id)));
         let mut suspects: Vec<&NodeRecord> = state.members.suspects().map(super::Known::record).collect();
-        for _ in 0..SUSPECTS_MAX.min(suspects.len()) {
+        let (nodes, asked) = (state.members.others_len() + 1, suspects.len() * ASKED_BY);
+        let share = asked / nodes + usize::from(self.env.random_below(nodes) < asked % nodes);
+        for _ in 0..share.min(SUSPECTS_MAX).min(suspects.len()) {
             wanted.push(suspects.swap_remove(self.env.random_below(suspects.len())));
         }
         let mut targets: Vec<Peer> = wanted.into_iter().map(Peer::from).collect();
@@ -219,15 +223,13 @@ impl Node {
     async fn ping(&self, peer: &Peer, patience: Duration) -> Pinged {
         let records = {
             let mut state = self.state();
-            let mut records = state.news.take(self.view.load().members().len());
-            // A suspect must hear of it, or it cannot refute.
-            if let Some(known) = state.members.get(&peer.node_id)
-                && known.record().verdict == Verdict::Suspect
-                && !records.contains(known.record())
-            {
-                records.push(known.record().clone());
+            let known = state.members.get(&peer.node_id).map(|known| known.record().clone());
+            match known.filter(|record| record.verdict == Verdict::Suspect) {
+                // It must hear of it, or it cannot refute. All else would be told to nobody, most likely.
+                Some(suspect) => vec![suspect],
+                None if state.claims.doubt(&peer.node_id) => Vec::new(),
+                None => state.news.take(self.view.load().members().len(), peer.boot),
             }
-            records
         };
         let ping = Request::Ping { boot: peer.boot, records };
         let deadline = self.env.now() + patience;

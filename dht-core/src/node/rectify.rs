@@ -54,7 +54,7 @@ impl Node {
             positions.iter().zip(known).map(of).collect()
         };
         let pointers = items.iter().flatten().flat_map(|n| n.predecessor.iter().chain(&n.successors));
-        let records = if same_view { Vec::new() } else { self.records_of(pointers) };
+        let records = if same_view { Vec::new() } else { self.recent_records_of(pointers) };
         Response::Neighbours { items, records }
     }
 

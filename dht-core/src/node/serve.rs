@@ -252,7 +252,9 @@ impl Node {
         self.hear_from(from, records);
         let mut state = self.state();
         let nodes = self.view.load().members().len();
-        let mut answer = state.news.take_except(nodes, records);
+        // Whoever tells many at once wants no answer from any, or would get the same news from all.
+        let told = boot == 0 && !records.is_empty();
+        let mut answer = if told { Vec::new() } else { state.news.take(nodes, from) };
         // Whoever doubts this node hears of its refutation, however long ago that was.
         let own = state.members.own();
         if records.iter().any(|told| told.node_id == self.node_id && own.supersedes(told)) && !answer.contains(own) {

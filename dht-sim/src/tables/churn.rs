@@ -17,7 +17,9 @@ const MEDIANS: [f64; 3] = [60.0, 5.0, 1.4];
 const CALM: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(300);
 /// Kinds of messages told apart: those of the most bytes.
-const KINDS: usize = 6;
+const KINDS: usize = 8;
+/// Names the rows to print, if not all: `CHURN=one_hop:1.4,chord:5`.
+const ROWS: &str = "CHURN";
 /// Between two steps; with each, one operation of a drawn node.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -30,8 +32,13 @@ pub(super) const TABLE: Table = Table {
 fn print(nodes: Option<usize>) -> Result<(), Box<Failure>> {
     let count = nodes.unwrap_or(NODES);
     println!("{count} nodes, one position each, default intervals, {WATCHED:?}; sessions exponential; no data");
+    let rows = std::env::var(ROWS).unwrap_or_default();
     for routing in [Routing::OneHop, Routing::Chord] {
         for median in MEDIANS {
+            let name = format!("{routing}:{median}");
+            if !rows.is_empty() && !rows.split(',').any(|row| row == name) {
+                continue;
+            }
             simulated("churn", 1, async move |world| churn(world, routing, median, count).await)?;
         }
     }

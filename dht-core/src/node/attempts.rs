@@ -263,7 +263,7 @@ impl Node {
             Ok(Response::Applied { results, records }) if results.len() == count => {
                 self.learn(&records);
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
-                    self.disagrees(&peer.node_id, 0);
+                    self.disagrees(&peer.node_id);
                 }
                 results
             }

@@ -156,9 +156,10 @@ impl Node {
         chosen.into_iter().map(|at| Peer::from(view.member(at as u32))).collect()
     }
 
-    /// Remembers that `node_id` seems to know other nodes than this one: its view's fingerprint is `view`; 0: unknown.
-    pub(crate) fn disagrees(&self, node_id: &NodeId, view: u64) {
-        self.note_disagreement(&mut self.state(), node_id, view);
+    /// Remembers that `node_id` seems to know other nodes than this one, and that somebody waits until both know the same.
+    pub(crate) fn disagrees(&self, node_id: &NodeId) {
+        self.note_disagreement(&mut self.state(), node_id, 0);
+        self.exchange_urgent.notify_one();
     }
 
     fn note_disagreement(&self, state: &mut super::State, node_id: &NodeId, view: u64) {
@@ -306,9 +307,9 @@ impl Node {
 pub(crate) async fn exchange(node: Arc<Node>) {
     loop {
         node.gossip_wanted.notified().await;
-        loop {
-            let nodes = node.view().members().len();
-            let pause = node.state().news.pause(nodes, node.env.now());
+        let mut churns = false;
+        while !churns {
+            let pause = node.state().news.pause(node.view().members().len(), node.env.now());
             if !pause.is_zero() {
                 tokio::time::sleep(node.env.jittered(pause)).await;
             }
@@ -324,31 +325,33 @@ pub(crate) async fn exchange(node: Arc<Node>) {
                 // Forgotten meanwhile.
                 Some(None) => {}
                 Some(Some(peer)) => {
-                    if let Err(error) = node.sync(&peer, &[]).await {
+                    let synced = node.sync(&peer, &[]).await;
+                    if let Err(error) = &synced {
                         log!(node, debug, peer = %peer.node_id, %error, "no exchange of node records");
                     }
+                    let nodes = node.view().members().len();
                     // Its answers were from before the end: if it still knows something else, its next message tells. Else what
                     // cannot be agreed on yet would be exchanged again and again.
                     let mut state = node.state();
                     state.news.agrees(&peer.node_id);
-                    let churns = state.news.is_little(nodes);
-                    if churns {
+                    if synced.is_ok() && state.news.is_little(nodes) {
                         state.news.forget_disagreement();
+                        // Those stay for whom somebody waits.
+                        churns = !state.news.has_disagreement();
                     }
                     node.mirror_disagreement(&state);
-                    if churns {
-                        break;
-                    }
                 }
             }
         }
         // News that is still on its way looks like disagreement: one breath, and most of it has arrived.
-        let nodes = node.view().members().len();
-        let breath = match node.state().news.is_little(nodes) {
-            true => node.config.heartbeat_interval * BEATS * (nodes as u32 / BEATS_NODES + 1),
-            false => BREATH * (nodes as u32 / BREATH_NODES + 1),
-        };
-        tokio::time::sleep(node.env.jittered(breath)).await;
+        let nodes = node.view().members().len() as u32;
+        tokio::time::sleep(node.env.jittered(BREATH * (nodes / BREATH_NODES + 1))).await;
+        if churns {
+            let beats = node.config.heartbeat_interval * BEATS * (nodes / BEATS_NODES + 1);
+            let waited = tokio::time::timeout(node.env.jittered(beats), node.exchange_urgent.notified()).await;
+            // Either is as good: the time is over, or somebody waits.
+            drop(waited);
+        }
     }
 }
 

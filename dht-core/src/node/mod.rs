@@ -148,6 +148,8 @@ pub(crate) struct Node {
     progress: progress::Progress,
     repair_wanted: Notify,
     gossip_wanted: Notify,
+    /// Somebody waits for the exchange with a node that is known to disagree.
+    exchange_urgent: Notify,
     /// Somebody is remembered who seems to know other nodes; changes with `State::news`.
     disagreement: AtomicBool,
     stabilize_wanted: Notify,
@@ -270,6 +272,7 @@ impl Node {
             progress: progress::Progress::default(),
             repair_wanted: Notify::new(),
             gossip_wanted: Notify::new(),
+            exchange_urgent: Notify::new(),
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
             entering: AtomicBool::new(false),

@@ -11,10 +11,13 @@ use crate::ring::record::{NodeId, NodeRecord};
 
 /// Records on one message.
 const NEWS_MAX: usize = 16;
-/// A piece that was heard again so often has spread.
+/// A piece that was heard again so often, from others each time, has spread.
 const HEARD_MAX: u32 = 3;
-/// Much news is that of more than one of so many nodes.
+/// Pieces looked at for one message, known to its receiver or not.
+const LOOKED_AT_MAX: usize = 4 * NEWS_MAX;
+/// Much news is that of more than one of so many nodes; in smaller rings than this, any.
 const MUCH: usize = 4;
+const LITTLE_NODES_MIN: usize = 64;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
@@ -80,7 +83,8 @@ impl News {
     /// everywhere (Demers et al. 1987, §1.4: feedback).
     pub(crate) fn heard_again(&mut self, record: &NodeRecord, teller: u64, nodes: usize) {
         let Some(&place) = self.places.get(&record.node_id) else { return };
-        if self.queue.get(&place).is_none_or(|piece| piece.record != *record) {
+        // Who told it again, or tells it back, does not say that others have it.
+        if self.queue.get(&place).is_none_or(|piece| piece.record != *record || piece.is_known_to(teller)) {
             return;
         }
         let Some(mut piece) = self.queue.remove(&place) else { return };
@@ -94,7 +98,7 @@ impl News {
     pub(crate) fn take(&mut self, nodes: usize, to: u64) -> Vec<NodeRecord> {
         let (mut places, mut untold) = (Vec::new(), 0);
         for (place, piece) in &self.queue {
-            if untold == NEWS_MAX {
+            if untold == NEWS_MAX || places.len() == LOOKED_AT_MAX {
                 break;
             }
             untold += usize::from(!piece.is_known_to(to));
@@ -142,15 +146,15 @@ impl News {
         self.disagreeing.remove(node_id);
     }
 
-    /// Who still knows something else says so with its next message.
+    /// Who still knows something else says so with its next message. Those for whom somebody waits stay.
     pub(crate) fn forget_disagreement(&mut self) {
-        self.disagreeing.clear();
+        self.disagreeing.retain(|_, view| *view == 0);
     }
 
     /// Something is passed on, and of few of so many nodes: heartbeats bring it everywhere. Where rings become one there is more, and
     /// exchanges are quicker.
     pub(crate) fn is_little(&self, nodes: usize) -> bool {
-        (1..=nodes / MUCH).contains(&self.queue.len())
+        nodes >= LITTLE_NODES_MIN && (1..=nodes / MUCH).contains(&self.queue.len())
     }
 
     /// Nodes of which something is still passed on.
@@ -276,10 +280,48 @@ mod tests {
         assert_eq!(news.len(), 1);
         news.leave_to_others(&[a, NodeRecord { incarnation: 2, ..b.clone() }]);
         assert_eq!(news.len(), 1, "what is known is newer or older than that");
-        assert!(news.is_little(4) && !news.is_little(3));
         news.leave_to_others(&[b]);
-        assert!(!news.is_little(100));
         assert!(news.queue.is_empty() && news.places.is_empty());
+    }
+
+    #[test]
+    fn the_same_teller_once_more_says_nothing() {
+        let mut news = News::default();
+        news.push(test_record("a"), vec![7]);
+        for _ in 0..9 {
+            news.heard_again(&test_record("a"), 7, 100);
+        }
+        assert_eq!(news.take(100, 8).len(), 1);
+    }
+
+    #[test]
+    fn what_the_receiver_knows_is_looked_at_a_bounded_number_of_times() {
+        let mut news = News::default();
+        for n in 0..LOOKED_AT_MAX + 10 {
+            news.push(test_record(&format!("n{n:03}")), vec![1]);
+        }
+        assert!(news.take(100, 1).is_empty());
+        let untouched = news.queue.keys().filter(|(times, _)| *times == 0).count();
+        assert_eq!(untouched, 10);
+    }
+
+    #[test]
+    fn little_news_is_that_of_few_nodes_of_a_large_ring() {
+        let mut news = News::default();
+        assert!(!news.is_little(100), "nothing is on its way");
+        for n in 0..17 {
+            assert!(n == 0 || news.is_little(64), "{n}");
+            assert!(!news.is_little(63));
+            news.push(test_record(&format!("n{n}")), Vec::new());
+        }
+        assert!(!news.is_little(64) && news.is_little(68));
+        let (waited_for, other) = (NodeId::new("n1"), NodeId::new("n2"));
+        news.disagrees(&waited_for, 0);
+        news.disagrees(&other, 5);
+        news.forget_disagreement();
+        assert_eq!(news.next_disagreeing(1, |_| 0), Some(waited_for.clone()));
+        news.agrees(&waited_for);
+        assert!(!news.has_disagreement());
     }
 
     #[test]

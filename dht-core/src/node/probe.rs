@@ -123,7 +123,9 @@ impl Node {
         wanted.extend(std::iter::from_fn(|| round.pop()).find_map(|id| present(&id)));
         let mut suspects: Vec<&NodeRecord> = state.members.suspects().map(super::Known::record).collect();
         let (nodes, asked) = (state.members.others_len() + 1, suspects.len() * ASKED_BY);
-        let share = asked / nodes + usize::from(self.env.random_below(nodes) < asked % nodes);
+        let drawn = usize::from(self.env.random_below(nodes) < asked % nodes);
+        // A client suspects alone.
+        let share = if self.is_client() { SUSPECTS_MAX } else { asked / nodes + drawn };
         for _ in 0..share.min(SUSPECTS_MAX).min(suspects.len()) {
             wanted.push(suspects.swap_remove(self.env.random_below(suspects.len())));
         }

@@ -69,8 +69,8 @@ impl Node {
             let call = self.calling(Request::Ping { boot: peer.boot, records: Vec::new() }, until, 0);
             match self.transport.call(&peer.address, call, until).await {
                 Ok(reply) if reply.head.view == self.view().fingerprint() => {}
-                Ok(reply) => {
-                    self.disagrees(&peer.node_id, reply.head.view);
+                Ok(_) => {
+                    self.disagrees(&peer.node_id);
                     return false;
                 }
                 Err(_) => return false,

@@ -98,6 +98,13 @@ impl Node {
         };
         let Some(peer) = peer else { return false };
         let ping = Request::Ping { boot: peer.boot, records: Vec::new() };
-        self.call(&peer, ping, self.deadline_for_maintenance(), 0).await.is_ok()
+        match self.call(&peer, ping, self.deadline_for_maintenance(), 0).await {
+            Ok(Response::Pong { records }) => {
+                // It will not tell these again.
+                self.learn_from(peer.boot, &records);
+                true
+            }
+            answer => answer.is_ok(),
+        }
     }
 }

@@ -185,7 +185,7 @@ impl Node {
             self.call(&peer, Request::Stabilize { positions, known }, self.deadline_for_maintenance(), 0).await;
         let items = match answer {
             Ok(Response::Neighbours { items, records }) if items.len() == asked => {
-                self.learn(&records);
+                self.learn_from(peer.boot, &records);
                 items
             }
             _ => {

@@ -1,9 +1,8 @@
 //! The hash table of a slot's entries.
 //!
 //! Made for many small tables whose growing must cost little memory. A bucket is as large as a cache line and holds three
-//! entries with 32 bits of each one's hash, so that no hash is computed again when the table grows. It grows by an eighth
-//! rather than double, in segments of one size that stay where they are: tables that are moved leave holes of every size
-//! behind, which weighed as much as two thirds of the tables. What finds its bucket full goes into one of the next ones, and
+//! entries with 32 bits of each one's hash, so that no entry is looked at when the table grows. It grows by a segment, or an
+//! eighth, rather than double, and segments stay where they are: tables that are moved leave holes of every size behind, which weighed as much as two thirds of the tables. What finds its bucket full goes into one of the next ones, and
 //! each bucket counts what passed it by: a search ends where that is none, and a removal moves nothing (the overflow
 //! counts of F14, Facebook 2019). At most seven of eight places are taken.
 
@@ -15,7 +14,7 @@ const CELLS: usize = 3;
 /// Of a segment.
 const BUCKETS: usize = 2;
 
-/// A table of many segments grows by as many as make it so much larger.
+/// Growths from one power of two of segments to the next; by one segment at least.
 const STEPS_PER_DOUBLING: usize = 8;
 
 /// Places of which the last is left free.
@@ -34,13 +33,15 @@ struct Bucket {
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 /// What a table pays for an entry at the least, with its share of places that are left free.
-pub(super) const PLACE_MEMORY: u64 = (size_of::<Bucket>() * PLACES_PER_FREE / (CELLS * (PLACES_PER_FREE - 1))) as u64;
+pub(super) const PLACE_MEMORY: u64 =
+    heap(size_of::<Segment>()) * PLACES_PER_FREE as u64 / (BUCKETS * CELLS * (PLACES_PER_FREE - 1)) as u64;
 
 type Segment = [Bucket; BUCKETS];
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Entries {
+    #[expect(clippy::vec_box, reason = "segments stay where they are when there are more")]
     segments: Vec<Box<Segment>>,
     len: usize,
 }
@@ -66,12 +67,12 @@ impl Entries {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let (bucket, cell) = self.position(kept(hash), is_it)?;
+        let (bucket, cell) = self.position(tag(hash), is_it)?;
         Some(&self.bucket(bucket).entries[cell])
     }
 
     pub(super) fn find_mut(&mut self, hash: u64, is_it: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
-        let (bucket, cell) = self.position(kept(hash), is_it)?;
+        let (bucket, cell) = self.position(tag(hash), is_it)?;
         Some(&mut self.bucket_mut(bucket).entries[cell])
     }
 
@@ -80,11 +81,11 @@ impl Entries {
         if !self.has_room() {
             self.resize(larger(self.segments.len()));
         }
-        self.place(kept(hash), entry);
+        self.place(tag(hash), entry);
     }
 
     pub(super) fn remove(&mut self, hash: u64, is_it: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let (bucket, cell) = self.position(kept(hash), is_it)?;
+        let (bucket, cell) = self.position(tag(hash), is_it)?;
         Some(self.remove_at(bucket, cell))
     }
 
@@ -112,7 +113,7 @@ impl Entries {
 
     /// Those of that hash, and maybe others.
     pub(super) fn iter_hash(&self, hash: u64) -> impl Iterator<Item = &Entry> {
-        let hash = kept(hash);
+        let hash = tag(hash);
         let mut past_last = false;
         let searched = move |bucket: &&Bucket| !std::mem::replace(&mut past_last, bucket.passed == 0);
         let first = home(hash, self.bucket_count());
@@ -126,7 +127,9 @@ impl Entries {
             while capacity(fitting) < self.len {
                 fitting = larger(fitting);
             }
-            self.resize(fitting);
+            if fitting < self.segments.len() {
+                self.resize(fitting);
+            }
         }
     }
 
@@ -230,9 +233,9 @@ impl Bucket {
     }
 }
 
-/// What of a hash is kept beside the entry; 0 is for free places.
+/// The part of a hash that is kept beside the entry; 0 is for free places.
 #[inline]
-fn kept(hash: u64) -> u32 {
+fn tag(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }
 
@@ -261,7 +264,7 @@ fn larger(segments: usize) -> usize {
 
 /// Room for pointers to so many segments.
 fn pointers(segments: usize) -> usize {
-    if segments == 0 { 0 } else { segments.next_power_of_two().max(4) }
+    if segments == 0 { 0 } else { segments.next_power_of_two() }
 }
 
 fn memory(segments: usize) -> u64 {
@@ -312,7 +315,7 @@ mod tests {
             }
         }
         assert_eq!(passed, entries.buckets_from(0).map(|bucket| bucket.passed).collect::<Vec<_>>());
-        assert_eq!(found, model.iter().map(|(n, hash)| (*n, kept(*hash))).collect());
+        assert_eq!(found, model.iter().map(|(n, hash)| (*n, tag(*hash))).collect());
         assert_eq!(entries.len, model.len());
         assert!(entries.len <= capacity(entries.segments.len()));
         assert_eq!(entries.segments.capacity(), pointers(entries.segments.len()));
@@ -325,13 +328,13 @@ mod tests {
             let env = Env::simulated(seed, 0);
             let hashes = [0, 1 << 32, u64::MAX, u64::MAX - 1, 7 << 40, env.random_u64(), env.random_u64()];
             let (mut entries, mut model) = (Entries::default(), BTreeMap::new());
-            let growing = 1 + env.random_below(8);
+            let removing = 1 + env.random_below(8);
             for n in 0..1_500 {
                 let drawn = env.random_below(hashes.len() + 3);
                 let hash = hashes.get(drawn).copied().unwrap_or_else(|| env.random_u64());
                 let other = model.keys().copied().nth(env.random_below(model.len().max(1)));
                 match (env.random_below(12), other) {
-                    (action, Some(gone)) if action < growing => {
+                    (action, Some(gone)) if action < removing => {
                         let hash: u64 = model.remove(&gone).expect("it was there");
                         let same = |entry: &Entry| number(entry) == gone;
                         assert_eq!(entries.find(hash, same).map(number), Some(gone), "seed {seed}");
@@ -339,7 +342,17 @@ mod tests {
                         assert_eq!(entries.iter_hash(hash).filter(|entry| same(entry)).count(), 1, "seed {seed}");
                         assert_eq!(entries.remove(hash, same).map(|entry| number(&entry)), Some(gone));
                         assert!(entries.find(hash, same).is_none() && entries.remove(hash, same).is_none());
+                        let before = entries.segments.len();
                         entries.shrink();
+                        let (after, mut fitting) = (entries.segments.len(), 0);
+                        while capacity(fitting) < model.len() {
+                            fitting = larger(fitting);
+                        }
+                        let few = model.len() <= capacity(before) / 4;
+                        assert_eq!(after, if few { fitting.min(before) } else { before });
+                        if after != before {
+                            check(&entries, &model);
+                        }
                     }
                     _ => {
                         let memory = entries.memory_with_another();
@@ -358,13 +371,39 @@ mod tests {
             let mut seen: Vec<_> = entries.iter_from(env.random_below(entries.bucket_count()), usize::MAX).collect();
             seen.sort_unstable_by_key(|entry| number(entry));
             assert_eq!(seen.into_iter().map(number).collect::<Vec<_>>(), model.keys().copied().collect::<Vec<_>>());
-            entries.retain(|entry| number(entry) % 3 == 0);
+            entries.retain(|entry| number(entry).is_multiple_of(3));
             model.retain(|n, _| n % 3 == 0);
             check(&entries, &model);
             entries.retain(|_| false);
             entries.shrink();
             assert_eq!((entries.memory(), entries.is_empty(), entries.iter().count()), (0, true, 0));
         }
+    }
+
+    #[test]
+    fn a_search_ends_where_nothing_passed_by() {
+        let mut entries = Entries::default();
+        // One in each bucket of eight.
+        for n in 0..8_u64 {
+            entries.insert(n << 61, entry(n));
+        }
+        entries.resize(4);
+        let looked_at = std::cell::Cell::new(0);
+        let counting = |_: &Entry| {
+            looked_at.set(looked_at.get() + 1);
+            false
+        };
+        assert!(entries.find(3 << 61, counting).is_none());
+        assert_eq!(looked_at.get(), 1);
+        assert_eq!(entries.iter_hash(3 << 61).map(number).collect::<Vec<_>>(), [3]);
+        assert_eq!(entries.iter_from(3, 2).map(number).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(entries.iter_from(7, 2).map(number).collect::<Vec<_>>(), [7, 0]);
+        // Of one hash there are more than a bucket holds, and then of the next.
+        for n in 8..12 {
+            entries.insert(3 << 61, entry(n));
+        }
+        assert_eq!(entries.iter_hash(3 << 61).count(), 5);
+        assert_eq!(entries.iter_hash(4 << 61).map(number).collect::<Vec<_>>(), [4]);
     }
 
     /// A table of any size that was only filled is nearly full: what `PLACE_MEMORY` says, and half of that again at most.

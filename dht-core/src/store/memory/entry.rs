@@ -70,7 +70,7 @@ pub(super) struct Split {
     value: Bytes,
 }
 
-// What a table pays per bucket, used or not.
+// What a table pays for a place, used or not, beside the hash.
 const _: () = assert!(size_of::<Entry>() == 16);
 const _: () = assert!(OPERATIONS_MAX <= OPERATIONS_FIT);
 

@@ -261,7 +261,7 @@ impl Node {
         let what = What { kind: request.kind(), attempt: tries.attempt, hedged: false };
         match self.call_as(peer, request, until, tries.told, what).await {
             Ok(Response::Applied { results, records }) if results.len() == count => {
-                self.learn(&records);
+                self.learn_from(peer.boot, &records);
                 if results.iter().any(|r| matches!(r, OpResult::Misrouted)) {
                     self.disagrees(&peer.node_id);
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::peers::Peer;
@@ -158,7 +159,8 @@ impl Node {
 
     /// Remembers that `node_id` seems to know other nodes than this one, and that somebody waits until both know the same.
     pub(crate) fn disagrees(&self, node_id: &NodeId) {
-        self.note_disagreement(&mut self.state(), node_id, 0);
+        let mut state = self.state();
+        self.note_disagreement(&mut state, node_id, 0);
         self.exchange_urgent.notify_one();
     }
 
@@ -338,6 +340,10 @@ pub(crate) async fn exchange(node: Arc<Node>) {
                         state.news.forget_disagreement();
                         // Those stay for whom somebody waits.
                         churns = !state.news.has_disagreement();
+                        if churns {
+                            // Whoever rang until now has had its exchange.
+                            let _rang = node.exchange_urgent.notified().now_or_never();
+                        }
                     }
                     node.mirror_disagreement(&state);
                 }

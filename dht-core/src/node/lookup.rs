@@ -152,7 +152,7 @@ impl Node {
             let mut tell = |outcome| watch.asked(&ask.pointer, &peer, now - begun, outcome);
             match answer {
                 Ok(Response::Route { done, pointers, past, replicas, records }) => {
-                    self.learn(&records);
+                    self.learn_from(peer.boot, &records);
                     let ours = |p: &Pointer| self.ids.contains(p.id);
                     let route = Route {
                         done: done && pointers.first().is_some_and(ours),

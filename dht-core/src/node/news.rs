@@ -18,6 +18,8 @@ const LOOKED_AT_MAX: usize = 4 * NEWS_MAX;
 /// Much news is that of more than one of so many nodes; in smaller rings than this, any.
 const MUCH: usize = 4;
 const LITTLE_NODES_MIN: usize = 64;
+/// In place of a view's fingerprint: somebody waits until this node agrees.
+const WAITED_FOR: u64 = 0;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that
@@ -52,7 +54,7 @@ pub(crate) struct News {
     /// Where in the queue the newest record of a node is.
     places: BTreeMap<NodeId, Place>,
     arrivals: u64,
-    /// The view fingerprint that each of them had; 0: unknown.
+    /// The view fingerprint that each of them had, or [`WAITED_FOR`].
     disagreeing: BTreeMap<NodeId, u64>,
     allowance: Allowance,
 }
@@ -133,12 +135,24 @@ impl News {
         self.disagreeing.clear();
     }
 
-    /// The node had that view when it last spoke, which is not ours. True if that is new.
+    /// The node had that view when it last spoke, which is not ours; 0: somebody waits until it agrees, which goes before all that
+    /// it says. True if it is new that it disagrees.
     pub(crate) fn disagrees(&mut self, node_id: &NodeId, view: u64) -> bool {
-        if self.disagreeing.len() >= DISAGREEING_MAX && !self.disagreeing.contains_key(node_id) {
+        if let Some(theirs) = self.disagreeing.get_mut(node_id) {
+            if *theirs != WAITED_FOR {
+                *theirs = view;
+            }
             return false;
         }
-        self.disagreeing.insert(node_id.clone(), view).is_none()
+        if self.disagreeing.len() >= DISAGREEING_MAX {
+            let other = self.disagreeing.iter().find(|(_, theirs)| **theirs != WAITED_FOR).map(|(id, _)| id.clone());
+            match other.filter(|_| view == WAITED_FOR) {
+                Some(other) => self.disagreeing.remove(&other),
+                None => return false,
+            };
+        }
+        self.disagreeing.insert(node_id.clone(), view);
+        true
     }
 
     /// The node knows what we know.
@@ -148,7 +162,7 @@ impl News {
 
     /// Who still knows something else says so with its next message. Those for whom somebody waits stay.
     pub(crate) fn forget_disagreement(&mut self) {
-        self.disagreeing.retain(|_, view| *view == 0);
+        self.disagreeing.retain(|_, theirs| *theirs == WAITED_FOR);
     }
 
     /// Something is passed on, and of few of so many nodes: heartbeats bring it everywhere. Where rings become one there is more, and
@@ -171,11 +185,13 @@ impl News {
         !self.disagreeing.is_empty()
     }
 
-    /// The `nth` of those that do not have the view `ours`.
+    /// The `nth` of those that do not have the view `ours`, or of those for whom somebody waits, if there are any.
     pub(crate) fn next_disagreeing(&mut self, ours: u64, nth: impl FnOnce(usize) -> usize) -> Option<NodeId> {
         self.disagreeing.retain(|_, theirs| *theirs != ours);
-        let at = nth(self.disagreeing.len());
-        let chosen = self.disagreeing.keys().nth(at).cloned()?;
+        let waited_for = self.disagreeing.values().filter(|theirs| **theirs == WAITED_FOR).count();
+        let fits = |theirs: u64| waited_for == 0 || theirs == WAITED_FOR;
+        let at = nth(if waited_for == 0 { self.disagreeing.len() } else { waited_for });
+        let chosen = self.disagreeing.iter().filter(|(_, theirs)| fits(**theirs)).nth(at).map(|(id, _)| id.clone())?;
         self.disagreeing.remove(&chosen);
         Some(chosen)
     }
@@ -316,12 +332,22 @@ mod tests {
         }
         assert!(!news.is_little(64) && news.is_little(68));
         let (waited_for, other) = (NodeId::new("n1"), NodeId::new("n2"));
-        news.disagrees(&waited_for, 0);
+        assert!(news.disagrees(&other, 5) && news.disagrees(&waited_for, WAITED_FOR));
+        assert!(!news.disagrees(&waited_for, 6), "it says what it knows, and somebody waits all the same");
+        assert_eq!(news.next_disagreeing(1, |len| len - 1), Some(waited_for.clone()));
+        assert_eq!(news.next_disagreeing(1, |len| len - 1), Some(other.clone()));
         news.disagrees(&other, 5);
+        news.disagrees(&waited_for, WAITED_FOR);
         news.forget_disagreement();
-        assert_eq!(news.next_disagreeing(1, |_| 0), Some(waited_for.clone()));
+        assert_eq!(news.disagreeing_len(), 1);
         news.agrees(&waited_for);
         assert!(!news.has_disagreement());
+        for n in 0..DISAGREEING_MAX {
+            assert!(news.disagrees(&NodeId::new(&format!("m{n}")), 5));
+        }
+        assert!(!news.disagrees(&other, 5) && news.disagrees(&waited_for, WAITED_FOR));
+        assert_eq!(news.disagreeing_len(), DISAGREEING_MAX);
+        assert_eq!(news.next_disagreeing(1, |_| 0), Some(waited_for));
     }
 
     #[test]

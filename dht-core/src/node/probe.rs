@@ -124,7 +124,7 @@ impl Node {
         let mut suspects: Vec<&NodeRecord> = state.members.suspects().map(super::Known::record).collect();
         let (nodes, asked) = (state.members.others_len() + 1, suspects.len() * ASKED_BY);
         let drawn = usize::from(self.env.random_below(nodes) < asked % nodes);
-        // A client suspects alone.
+        // What a client suspects by itself nobody else asks.
         let share = if self.is_client() { SUSPECTS_MAX } else { asked / nodes + drawn };
         for _ in 0..share.min(SUSPECTS_MAX).min(suspects.len()) {
             wanted.push(suspects.swap_remove(self.env.random_below(suspects.len())));

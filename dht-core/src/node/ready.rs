@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::peers::Peer;
 use super::{Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::message::Request;
+use crate::wire::message::{Request, Response};
 
 /// Between two looks of `wait_ready` at what no event tells of.
 const READY_LOOK: Duration = Duration::from_millis(50);
@@ -68,10 +68,16 @@ impl Node {
             let until = deadline.min(self.deadline_for_maintenance());
             let call = self.calling(Request::Ping { boot: peer.boot, records: Vec::new() }, until, 0);
             match self.transport.call(&peer.address, call, until).await {
-                Ok(reply) if reply.head.view == self.view().fingerprint() => {}
-                Ok(_) => {
-                    self.disagrees(&peer.node_id);
-                    return false;
+                Ok(reply) => {
+                    let theirs = reply.head.view;
+                    if let Ok(Response::Pong { records }) = self.accept_reply(&peer, reply) {
+                        // It will not tell these again.
+                        self.learn_from(peer.boot, &records);
+                    }
+                    if theirs != self.view().fingerprint() {
+                        self.disagrees(&peer.node_id);
+                        return false;
+                    }
                 }
                 Err(_) => return false,
             }

@@ -96,7 +96,7 @@ impl Node {
         let Some(theirs) = reply.head.ring_id else { return };
         if Some(theirs) == self.ring().id {
             if let Response::Pong { records } = reply.body {
-                self.learn(&records);
+                self.learn_from(reply.head.sender, &records);
             }
             self.compare_view(reply.head.sender, reply.head.view);
             return;

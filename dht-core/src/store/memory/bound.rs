@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Records looked at for one eviction: with ten Redis measures nearly true LRU, each costs a look at its slot.
 pub(super) const SAMPLES: usize = 8;
-/// Of them in one slot: as many as are in a bucket, so that none of its places is preferred.
+/// Of them in one slot: as many as are in a bucket, so that its first places are hardly preferred.
 pub(super) const SAMPLES_PER_SLOT: usize = 3;
 /// Buckets looked at in one slot for them, before another slot is tried.
 pub(super) const BUCKETS_MAX: usize = 21;
@@ -137,7 +137,7 @@ impl Uses {
 }
 
 /// What an allocation of `len` bytes takes from the heap: glibc's pieces are multiples of 16 bytes, eight of which are
-/// its own, and at least 32. Other allocators differ by an eighth at most.
+/// its own, and at least 32. Other allocators round up differently, by up to a quarter.
 pub(super) const fn heap(len: usize) -> u64 {
     let piece = (len + 8 + 15) & !15;
     if piece < 32 { 32 } else { piece as u64 }

@@ -393,9 +393,13 @@ mod tests {
             looked_at.set(looked_at.get() + 1);
             false
         };
+        // As if there were another of that hash, further on than a search may come.
+        let place = &mut entries.bucket_mut(5).hashes[0];
+        let present = std::mem::replace(place, tag(3 << 61));
         assert!(entries.find(3 << 61, counting).is_none());
         assert_eq!(looked_at.get(), 1);
         assert_eq!(entries.iter_hash(3 << 61).map(number).collect::<Vec<_>>(), [3]);
+        entries.bucket_mut(5).hashes[0] = present;
         assert_eq!(entries.iter_from(3, 2).map(number).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(entries.iter_from(7, 2).map(number).collect::<Vec<_>>(), [7, 0]);
         // Of one hash there are more than a bucket holds, and then of the next.

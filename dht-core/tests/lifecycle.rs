@@ -490,7 +490,7 @@ async fn a_ring_that_says_it_is_somewhere_else_is_not_joined() {
         }
     };
     founder.put("key", &1).await.unwrap();
-    let node = start(impatient("joiner")).await;
+    let node = start(named("joiner")).await;
     refused(node.join(&[there]).await, ErrorKind::Unreachable, &["founder", "advertise", &nowhere.endpoint()]);
     assert_eq!((node.view().1, founder.view().1), (1, 1));
     stop_all(&[node, founder]).await;

@@ -21,14 +21,16 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 
 /// Where bugs were seen that not many seeds show: tried first.
 const SEEN: &[(&str, &str, u64)] = &[
-    ("drop_silent_successor", "small_rings", 88),
+    ("drop_silent_successor", "small_rings", 18),
     ("forget_graveyard", "small_rings", 137),
-    ("no_exchange", "small_rings", 107),
+    ("no_exchange", "small_rings", 119),
     ("joiner_forgotten", "histories_full", 4),
-    ("ack_early", "histories_calm", 154),
+    ("ack_early", "histories_calm", 22),
     ("no_line", "histories_calm", 98),
     ("retry_forgotten", "histories_calm", 75),
     ("hand_over_blind", "histories_full", 1),
+    ("join_without_successor", "small_rings", 93),
+    ("former_owner_decides", "histories_calm", 61),
 ];
 
 fn main() -> ExitCode {

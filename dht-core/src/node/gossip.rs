@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
+use super::news::WAITED_FOR;
 use super::peers::Peer;
 use super::{Node, State};
 use crate::error::{Error, ErrorKind, Result};
@@ -160,7 +161,7 @@ impl Node {
     /// Remembers that `node_id` seems to know other nodes than this one, and that somebody waits until both know the same.
     pub(crate) fn disagrees(&self, node_id: &NodeId) {
         let mut state = self.state();
-        self.note_disagreement(&mut state, node_id, 0);
+        self.note_disagreement(&mut state, node_id, WAITED_FOR);
         self.exchange_urgent.notify_one();
     }
 
@@ -354,9 +355,8 @@ pub(crate) async fn exchange(node: Arc<Node>) {
         tokio::time::sleep(node.env.jittered(BREATH * (nodes / BREATH_NODES + 1))).await;
         if churns {
             let beats = node.config.heartbeat_interval * BEATS * (nodes / BEATS_NODES + 1);
-            let waited = tokio::time::timeout(node.env.jittered(beats), node.exchange_urgent.notified()).await;
-            // Either is as good: the time is over, or somebody waits.
-            drop(waited);
+            // Until the time is over, or somebody waits.
+            let _either = tokio::time::timeout(node.env.jittered(beats), node.exchange_urgent.notified()).await;
         }
     }
 }

@@ -19,7 +19,7 @@ const LOOKED_AT_MAX: usize = 4 * NEWS_MAX;
 const MUCH: usize = 4;
 const LITTLE_NODES_MIN: usize = 64;
 /// In place of a view's fingerprint: somebody waits until this node agrees.
-const WAITED_FOR: u64 = 0;
+pub(super) const WAITED_FOR: u64 = 0;
 /// Nodes remembered that seem to know something else; whoever does not fit disagrees again with its next message.
 pub(super) const DISAGREEING_MAX: usize = 256;
 /// Bytes per second that exchanges of node records may cost in the long run, and how many may be saved up: a ring that

@@ -101,7 +101,7 @@ fn memory_is_given_back() {
     };
     fill(0, 0);
     let full = heap(0);
-    assert!(full > 21_000 && heap(1) == 0, "a slot beside it costs nothing: {full}, {}", heap(1));
+    assert!(full >= 27_000 && heap(1) == 0, "a slot beside it costs nothing: {full}, {}", heap(1));
     assert!(store.remove_slot(Slot(0), store.fingerprint(Slot(0)).unwrap()).unwrap());
     assert_eq!((heap(0), store.usage()), (0, Usage::default()), "after remove_slot");
 

@@ -1,10 +1,12 @@
 //! The life of a node: start, join, wait_ready, leave, stop; founding, merging and keeping rings apart; clients.
 
 mod cluster;
+mod common;
 
 use std::time::Duration;
 
 use cluster::*;
+use common::until;
 use dht_core::{Config, Consistency, Dht, ErrorKind, GetOptions, NetworkProtocol, PutOptions};
 use tokio::task::JoinSet;
 
@@ -476,31 +478,56 @@ async fn a_node_whose_only_seed_is_itself_at_another_address_founds() {
     }
 }
 
-/// A founder that tells others an address at which it is not: whoever joins would take it for dead, and have an empty ring.
+/// A node that answers at `at`, and tells others that it is at `nowhere`.
+async fn somewhere_else(at: Reserved, nowhere: &Reserved) -> Result<Dht, dht_core::Error> {
+    Dht::start(Config { port: at.release(), advertise: nowhere.endpoint(), ..named("founder") }).await
+}
+
+/// A founder that tells others an address at which it is not: whoever joins would take it for dead, and have an empty ring. Nor is it
+/// looked for while the caller waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ring_that_says_it_is_somewhere_else_is_not_joined() {
     let nowhere = Reserved::new();
     let (founder, there) = loop {
         let at = Reserved::new();
         let there = at.endpoint();
-        let config = Config { port: at.release(), advertise: nowhere.endpoint(), ..named("founder") };
-        match Dht::start(config).await {
+        match somewhere_else(at, &nowhere).await {
             Ok(founder) => break (founder, there),
             Err(error) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
         }
     };
     founder.put("key", &1).await.unwrap();
-    let node = start(impatient("joiner")).await;
-    // On a busy machine it may not even get the founder's answer in time.
-    let mut joined = node.join(std::slice::from_ref(&there)).await;
-    for _ in 0..10 {
-        let late = joined.as_ref().is_err_and(|error| error.context().contains("no answer"));
-        if !late {
-            break;
-        }
-        joined = node.join(std::slice::from_ref(&there)).await;
-    }
+    // It looks at its seeds many times before it gives up.
+    let heartbeat_interval = Duration::from_millis(100);
+    let node = start(Config { heartbeat_interval, ..named("joiner") }).await;
+    let joined = node.join(std::slice::from_ref(&there)).await;
     refused(joined, ErrorKind::Unreachable, &["founder", "advertise", &nowhere.endpoint()]);
+    assert_eq!((node.view().1, founder.view().1), (1, 1));
+    assert!(node.seeds().is_empty());
+    stop_all(&[node, founder]).await;
+}
+
+/// The same where it is a seed, and came later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seed_that_says_it_is_somewhere_else_stays_apart() {
+    let nowhere = Reserved::new();
+    let (node, founder) = loop {
+        let (a, b) = (Reserved::new(), Reserved::new());
+        // The smaller one founds.
+        let (own, later) = if a.endpoint() < b.endpoint() { (a, b) } else { (b, a) };
+        let heartbeat_interval = Duration::from_millis(50);
+        let seeds = vec![own.endpoint(), later.endpoint()];
+        let node = Dht::start(Config { port: own.release(), seeds, heartbeat_interval, ..impatient("node") }).await;
+        let founder = somewhere_else(later, &nowhere).await;
+        match (node, founder) {
+            (Ok(node), Ok(founder)) => break (node, founder),
+            (Err(error), _) | (_, Err(error)) => assert_eq!(error.kind(), ErrorKind::Address, "{error:#}"),
+        }
+    };
+    node.wait_ready(SOON).await.expect("it founded");
+    let asked = || founder.statistics().unwrap().messages_received;
+    let before = asked();
+    until("the founder is asked again and again", || asked() >= before + 12).await;
     assert_eq!((node.view().1, founder.view().1), (1, 1));
     stop_all(&[node, founder]).await;
 }

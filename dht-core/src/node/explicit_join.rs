@@ -13,30 +13,6 @@ use super::welcome::Refusal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::Address;
 
-/// Seeds of a join that has not come to its end. A ring that this node was not let into, or whose join was given up, is not
-/// looked for behind the caller's back.
-struct AddedSeeds<'a> {
-    node: &'a Node,
-    seeds: Vec<String>,
-}
-
-impl AddedSeeds<'_> {
-    /// They stay if the node is in, or may be.
-    fn end_with(mut self, joined: &Result<()>) {
-        if joined.as_ref().map_or_else(Error::maybe_applied, |()| true) {
-            self.seeds.clear();
-        }
-    }
-}
-
-impl Drop for AddedSeeds<'_> {
-    fn drop(&mut self) {
-        if !self.seeds.is_empty() {
-            self.node.state().seeds.retain(|seed| !self.seeds.contains(seed));
-        }
-    }
-}
-
 impl Node {
     /// `join`: enters the ring of one of `endpoints`, with whatever this node holds.
     ///
@@ -52,28 +28,34 @@ impl Node {
     ) -> Result<()> {
         let (named, own) = join(self.resolve_all(endpoints, found_by), self.own_addresses(found_by)).await;
         let mut named = named?;
-        let mut added = self.add_seeds(endpoints);
-        let joined = self.join_at(&named.addresses, &own, &mut added, (found_by, deadline)).await;
-        added.end_with(&joined);
+        let joined = self.join_at(endpoints, &named.addresses, &own, (found_by, deadline)).await;
         joined.map_err(|error| named.why_not(error))
     }
 
-    fn add_seeds(&self, endpoints: &[String]) -> AddedSeeds<'_> {
+    /// From now on a ring there is looked for as at configured seeds, if this node is in it or may be: one that it was not let into is
+    /// not looked for behind the caller's back, nor while the caller waits.
+    fn keep_seeds(&self, endpoints: &[String], joined: &Result<()>) {
+        if joined.as_ref().is_err_and(|error| !error.maybe_applied()) {
+            return;
+        }
         let mut state = self.state();
-        let seeds: Vec<String> = endpoints.iter().filter(|e| !state.seeds.contains(e)).cloned().collect();
-        state.seeds.extend(seeds.iter().cloned());
-        drop(state);
-        AddedSeeds { node: self, seeds }
+        for seed in endpoints {
+            if !state.seeds.contains(seed) {
+                state.seeds.push(seed.clone());
+            }
+        }
     }
 
     async fn join_at(
         self: &Arc<Self>,
+        endpoints: &[String],
         addresses: &[Address],
         own: &[Address],
-        added: &mut AddedSeeds<'_>,
         (mut found_by, deadline): (Instant, Instant),
     ) -> Result<()> {
         let mut pause = RETRY_MIN;
+        // The other ring may have taken it up.
+        let mut maybe_united = false;
         loop {
             let error = match self.welcome(addresses, own, found_by).await {
                 // Where this node is when another join has ended decides what this one does.
@@ -84,6 +66,7 @@ impl Node {
                 }
                 Ok(welcome) if self.ring().id == Some(welcome.ring_id) => {
                     self.learn(&welcome.records);
+                    self.keep_seeds(endpoints, &Ok(()));
                     return Ok(());
                 }
                 Ok(welcome) if self.ring().id.is_some() && self.state().members.others().next().is_some() => {
@@ -92,21 +75,21 @@ impl Node {
                         let context = format!("the two rings have different settings: here {ours:?}, there {theirs:?}");
                         return Err(Error::new(ErrorKind::IncompatibleRing, context));
                     }
-                    match self.unite(welcome.ring_id, &welcome.records, &welcome.at, deadline).await {
-                        Ok(()) => return Ok(()),
-                        Err(error) => error,
-                    }
+                    let united = self.unite(welcome.ring_id, &welcome.records, &welcome.at, deadline).await;
+                    self.keep_seeds(endpoints, &united);
+                    let Err(error) = united else { return Ok(()) };
+                    maybe_united |= error.maybe_applied();
+                    error
                 }
                 Ok(welcome) => {
                     let Some(way_in) = self.way_in() else { continue };
                     let node = self.clone();
                     let (tell, told) = oneshot::channel();
                     // A task of the node's own: a caller who gives up leaves no half-joined node.
-                    let seeds = std::mem::take(&mut added.seeds);
+                    let seeds = endpoints.to_vec();
                     self.tasks.spawn(async move {
-                        let added = AddedSeeds { node: &node, seeds };
                         let joined = node.become_member(welcome).await;
-                        added.end_with(&joined);
+                        node.keep_seeds(&seeds, &joined);
                         drop(way_in);
                         let _ = tell.send(joined);
                     });
@@ -127,7 +110,7 @@ impl Node {
             let passing = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Overloaded);
             let retry = passing && self.env.now() + pause < found_by;
             if !retry {
-                return Err(error);
+                return Err(if maybe_united { error.unknown_outcome() } else { error });
             }
             tokio::time::sleep(self.env.jittered(pause)).await;
             pause = (pause * 2).min(RETRY_MAX);

@@ -132,8 +132,10 @@ impl Node {
             Ok(Reply { body: Response::Welcome { config, .. }, .. }) if config != self.ring().config => {
                 log!(self, warn, %seed, "another ring at a seed has other settings and stays apart");
             }
-            Ok(Reply { body: Response::Welcome { ring_id, records, .. }, .. }) => {
-                if let Err(error) = self.unite(ring_id, &records, seed, deadline).await {
+            Ok(Reply { head, body: Response::Welcome { ring_id, records, .. }, .. }) => {
+                if let Err(error) = self.check_reachable(seed, &records, head.sender, deadline).await {
+                    log!(self, warn, %seed, %error, "another ring at a seed stays apart");
+                } else if let Err(error) = self.unite(ring_id, &records, seed, deadline).await {
                     log!(self, debug, %seed, %error, "not united yet");
                 }
             }
@@ -145,7 +147,7 @@ impl Node {
     /// Makes one ring of this one and the one that `their_records` describe.
     ///
     /// # Errors
-    /// `Unreachable` if the other one did not take it up.
+    /// `Unreachable` if the other one did not say that it took it up; with an unknown outcome if it may have, or will hear of it.
     pub(crate) async fn unite(
         &self,
         theirs: RingId,
@@ -167,7 +169,10 @@ impl Node {
         let merge = Request::Merge { ring_id: ours.min(theirs), records };
         self.call_address(at, merge, deadline).await.map_err(|error| {
             let context = format!("the ring at {at} did not become one with this one: {error}");
-            Error::new(ErrorKind::Unreachable, context).with_source(error)
+            // Where ours went over, they hear of it from whoever speaks to them next.
+            let maybe = theirs < ours || error.maybe_applied();
+            let failed = Error::new(ErrorKind::Unreachable, context).with_source(error);
+            if maybe { failed.unknown_outcome() } else { failed }
         })?;
         self.learn(their_records);
         Ok(())

@@ -139,7 +139,7 @@ impl Node {
 
     /// Whoever lets this node in must be where its ring says that it is, seen from here: else nobody of the ring may be, and
     /// this node would take all of them for dead.
-    async fn check_reachable(
+    pub(super) async fn check_reachable(
         &self,
         asked: &Address,
         records: &[NodeRecord],

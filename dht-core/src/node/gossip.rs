@@ -18,6 +18,7 @@ use crate::ring::list::ListId;
 use crate::ring::members::Learnt;
 use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::ring::slot::Slot;
+use crate::transport::Reply;
 use crate::transport::misbehaviour::Misbehaviour;
 use crate::wire::limits::{RECORDS_MAX, SLOTS_MAX};
 use crate::wire::message::{Request, Response};
@@ -37,7 +38,15 @@ impl Node {
         self.learn_from(0, records);
     }
 
-    /// The same, told by the node of boot `teller`; 0 if it is not known.
+    /// Takes in what a node of this ring said when it was asked for no more than whether it lives: it will not tell these again.
+    pub(super) fn hear_pong(&self, reply: &Reply) {
+        let Response::Pong { records } = &reply.body else { return };
+        if reply.head.ring_id.is_some() && reply.head.ring_id == self.ring().id {
+            self.learn_from(reply.head.sender, records);
+        }
+    }
+
+    /// The same as [`Self::learn`], told by the node of boot `teller`; 0 if it is not known.
     pub(crate) fn learn_from(&self, teller: u64, records: &[NodeRecord]) {
         if records.is_empty() {
             return;

@@ -294,6 +294,9 @@ impl Node {
         let ping = Request::Ping { boot, records: Vec::new() };
         let call = self.calling(ping, deadline, 0);
         let answer = self.transport.call(address, call, deadline).await;
+        if let Ok(reply) = &answer {
+            self.hear_pong(reply);
+        }
         answered_by(&answer) == Some(boot)
     }
 }

@@ -75,6 +75,7 @@ impl Node {
             return;
         }
         let Some(reply) = self.greet(&peer.address).await else { return };
+        self.hear_pong(&reply);
         match reply.head.ring_id {
             // Whoever it is: a node that was restarted there may know a whole side of a split that nobody here has met.
             Some(theirs) if Some(theirs) == self.ring().id && reply.head.sender != 0 => {
@@ -95,9 +96,7 @@ impl Node {
         let Some(reply) = self.greet(seed).await.filter(|reply| reply.head.sender != self.boot) else { return };
         let Some(theirs) = reply.head.ring_id else { return };
         if Some(theirs) == self.ring().id {
-            if let Response::Pong { records } = reply.body {
-                self.learn_from(reply.head.sender, &records);
-            }
+            self.hear_pong(&reply);
             self.compare_view(reply.head.sender, reply.head.view);
             return;
         }

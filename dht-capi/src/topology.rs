@@ -11,7 +11,7 @@ use crate::registry::{self, dht_t};
 use crate::status::dht_status;
 
 /// This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
-/// dht_join of another node takes.
+/// dht_join of another node takes. After dht_leave, until dht_stop, it tells of a node that has left.
 ///
 /// Errors: DHT_NOT_STARTED, DHT_STOPPED.
 ///
@@ -24,7 +24,12 @@ pub unsafe extern "C" fn dht_node_info(
     err: *mut *mut dht_error_t,
 ) -> dht_status {
     // SAFETY: promised by the caller.
-    unsafe { call("dht_node_info", err, || show(d, json, |dht| json::shape(&dht.node_info()?))) }
+    unsafe {
+        call("dht_node_info", err, || {
+            let out = Out::needed("json", json)?;
+            out.set_text(json::shape(&registry::find(d)?.node_info()?)?).map(|()| true)
+        })
+    }
 }
 
 /// The first other node before this node's position 0, a NodeInfo; null alone.
@@ -59,7 +64,7 @@ pub unsafe extern "C" fn dht_successor_list(
     unsafe { call("dht_successor_list", err, || show(d, json, |dht| json::shape(&dht.successor_list()?))) }
 }
 
-/// The fingers of position 0 that are known, ascending: a list of {"index", "start", "node"}.
+/// The finger table of position 0, ascending: a list of {"index", "start", "node"}; finger k is the node that owns position 0 + 2^k.
 ///
 /// Errors: DHT_NOT_STARTED, DHT_STOPPED.
 ///

@@ -14,7 +14,8 @@ pub struct NodeInfo {
     pub address: String,
     /// joining, active, suspect, leaving, left or dead.
     pub state: String,
-    /// When it last answered this node, Unix seconds; of this node itself: now. 0 if it never did.
+    /// When it last answered this node, Unix seconds; until it first has, when this node heard that it is there; of this node itself: now. 0 of
+    /// one that never answered and is suspected or gone.
     pub last_seen: f64,
     /// Raised by the node itself whenever it has something new to say.
     pub incarnation: u64,

@@ -54,7 +54,6 @@ async fn everything_says_stopped(node: &Dht) {
     refused(node.wait_ready(SOON).await, ErrorKind::Stopped, &names);
     refused(node.locate("k"), ErrorKind::Stopped, &names);
     refused(node.lookup_trace("k").await, ErrorKind::Stopped, &names);
-    refused(node.node_info(), ErrorKind::Stopped, &names);
     refused(node.predecessor(), ErrorKind::Stopped, &names);
     refused(node.successor_list(), ErrorKind::Stopped, &names);
     refused(node.finger_table(), ErrorKind::Stopped, &names);
@@ -74,6 +73,7 @@ async fn stop_and_leave_are_final_and_idempotent() {
     stopped.stop().await;
     assert!(now() - begun < Duration::from_secs(1), "stop took {:?}", now() - begun);
     everything_says_stopped(&stopped).await;
+    refused(stopped.node_info(), ErrorKind::Stopped, &["stopped or has left"]);
     stopped.stop().await;
     stopped.leave(SOON).await.unwrap();
     assert!(stopped.ended().await.is_none(), "it was told to");
@@ -84,6 +84,7 @@ async fn stop_and_leave_are_final_and_idempotent() {
     left.leave(SOON).await.unwrap();
     assert!(now() - begun < Duration::from_secs(1), "nobody to hand over to, yet it took {:?}", now() - begun);
     everything_says_stopped(&left).await;
+    assert_eq!(left.node_info().unwrap().state, "left");
     left.leave(SOON).await.unwrap();
     left.stop().await;
 

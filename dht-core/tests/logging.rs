@@ -1,9 +1,16 @@
 //! `enable_logging` is all or nothing: without it connections, files and certificates are silent as well.
 
-use std::sync::{Arc, Mutex};
+mod common;
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::until;
 use dht_core::{Config, Dht, Secret};
 use tracing_subscriber::fmt::MakeWriter;
+
+/// What belongs to no node is told while any of the process has logging enabled: one test at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Lines that were written.
 #[derive(Clone, Default)]
@@ -30,6 +37,7 @@ impl<'a> MakeWriter<'a> for Lines {
 
 #[tokio::test]
 async fn a_node_without_logging_tells_nothing_to_a_subscriber_of_everything() {
+    let _alone = ALONE.lock().await;
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(lines.clone()).finish();
@@ -50,4 +58,29 @@ async fn a_node_without_logging_tells_nothing_to_a_subscriber_of_everything() {
             assert!(told.is_empty(), "{told:?}");
         }
     }
+}
+
+/// Who comes, leaves and is given up is told by those who stay.
+#[tokio::test]
+async fn the_log_tells_who_is_in_the_ring() {
+    let _alone = ALONE.lock().await;
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let heartbeat_interval = Duration::from_millis(100);
+    let config = |node_id: &str| Config { node_id: node_id.into(), heartbeat_interval, ..Config::default() };
+    let stays = Dht::start(Config { enable_logging: true, ..config("stays") }).await.expect("it founds a ring");
+    let others = |node_id: &str| Dht::start(Config { seeds: vec![stays.address()], ..config(node_id) });
+    let (leaves, dies) = (others("leaves").await.expect("it joins"), others("dies").await.expect("it joins"));
+    leaves.leave(Duration::from_secs(10)).await.expect("it hands over");
+    dies.stop().await;
+    until("all is told", || {
+        let told = lines.0.lock().expect("no panic").concat();
+        let tells = |what: &str, peer: &str| told.lines().any(|line| line.contains(what) && line.contains(peer));
+        let came = tells("is in the ring", "peer=leaves") && tells("is in the ring", "peer=dies");
+        came && tells("leaves the ring", "peer=leaves") && tells("is given up", "peer=dies")
+    })
+    .await;
+    stays.leave(Duration::from_secs(10)).await.expect("it is alone");
+    assert!(lines.0.lock().expect("no panic").concat().contains("has left the ring"));
 }

@@ -42,7 +42,8 @@ async fn alone() {
     let node = start(Config { node_id: "solo".into(), ..model() }).await;
     assert_eq!(node.predecessor().unwrap(), None);
     assert_eq!(node.successor_list().unwrap(), []);
-    assert_eq!(node.finger_table().unwrap(), []);
+    let fingers = node.finger_table().unwrap();
+    assert_eq!((fingers.len(), ids(&[fingers[63].node.clone()])), (64, vec!["solo"]), "all is its own");
     assert_eq!(ids(&node.members().unwrap()), ["solo"]);
     assert_eq!(ids(&node.locate("k").unwrap()), ["solo"]);
     let ring = node.ring().unwrap();
@@ -64,7 +65,10 @@ async fn five_nodes_describe_the_ring_alike_and_right() {
         assert_eq!((info.vnodes, info.zone.as_str()), (16, ""));
         assert!((info.last_seen - wall()).abs() < 5.0, "Unix seconds: {}", info.last_seen);
         ring_is_right(node, &nodes[0], &names);
-        chord_pointers_become_right(node).await;
+        for other in node.members().unwrap() {
+            assert!((other.last_seen - wall()).abs() < 60.0, "{} was seen at {}", other.id, other.last_seen);
+        }
+        neighbours_are_right(node).await;
         owners_are_successors(node);
     }
     stop_all(&nodes).await;
@@ -85,7 +89,8 @@ fn ring_is_right(node: &Dht, other: &Dht, names: &[&str]) {
     }
 }
 
-async fn chord_pointers_become_right(node: &Dht) {
+/// As soon as the ring is one.
+async fn neighbours_are_right(node: &Dht) {
     let all = positions(node);
     let (base, me) = (base(node), node.node_id());
     let mut expected: Vec<&str> = Vec::new();
@@ -95,28 +100,22 @@ async fn chord_pointers_become_right(node: &Dht) {
         }
     }
     let before = clockwise(&all, base).rev().find(|other| *other != me).expect("there are others");
+    assert_eq!(ids(&node.successor_list().unwrap()), expected);
+    assert_eq!(node.predecessor().unwrap().map(|p| p.id).as_deref(), Some(before));
     // Fingers are looked up a few every two seconds, and looked up again when a neighbour's pointers were not right yet.
-    eventually(SOON * 3, &format!("right pointers of {node:?}"), async || {
-        let successors = node.successor_list().map_err(text)?;
-        seen(ids(&successors) == expected, || format!("successors {:?}, not {expected:?}", ids(&successors)))?;
-        let predecessor = node.predecessor().map_err(text)?.map(|p| p.id);
-        seen(predecessor.as_deref() == Some(before), || format!("predecessor {predecessor:?}, not {before}"))?;
-        fingers_are_right(node, &all, base)
-    })
-    .await;
+    eventually(SOON * 3, &format!("right fingers of {node:?}"), async || fingers_are_right(node, &all, base)).await;
 }
 
-/// Finger k names the node that owns position 0 + 2^k; the node's own are left out.
+/// Finger k names the node that owns position 0 + 2^k.
 fn fingers_are_right(node: &Dht, all: &[(u64, String)], base: u64) -> Seen {
     let fingers = node.finger_table().map_err(text)?;
     let found: Vec<(u16, String, String)> = fingers.into_iter().map(|f| (f.index, f.start, f.node.id)).collect();
     let finger = |k: u16| {
         let start = base.wrapping_add(1 << k);
         let owner = clockwise(all, start).next().expect("the ring is not empty");
-        (owner != node.node_id()).then(|| (k, format!("{start:016x}"), owner.to_owned()))
+        (k, format!("{start:016x}"), owner.to_owned())
     };
-    let expected: Vec<(u16, String, String)> = (0..64).filter_map(finger).collect();
-    assert!(!expected.is_empty(), "a ring of five has fingers");
+    let expected: Vec<(u16, String, String)> = (0..64).map(finger).collect();
     seen(found == expected, || format!("fingers {found:?}, not {expected:?}"))
 }
 

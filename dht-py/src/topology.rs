@@ -109,7 +109,8 @@ impl Node {
     /// ...     node.node_info().id, node.node_info().state
     /// ('me', 'active')
     fn node_info(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        shape(py, "NodeInfo", &self.dht(py, Dht::node_info)?)
+        let node = self.handle(py)?.node_info().map_err(|error| raised(py, &error))?;
+        shape(py, "NodeInfo", &node)
     }
 
     /// The first other node before this node's position 0, as a `NodeInfo`; None alone.
@@ -125,7 +126,7 @@ impl Node {
         shapes(py, "NodeInfo", &self.dht(py, Dht::successor_list)?)
     }
 
-    /// The fingers of position 0 that are known, ascending, as a list of `Finger`.
+    /// The finger table of position 0, ascending, as a list of `Finger`: finger k is the node that owns position 0 + 2^k.
     fn finger_table(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         shapes(py, "Finger", &self.dht(py, Dht::finger_table)?)
     }

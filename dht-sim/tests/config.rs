@@ -68,8 +68,7 @@ fn fix_finger_interval_is_the_period_of_fix_fingers() {
                 ring(&world, &Config { fix_finger_interval: interval, virtual_nodes: Some(1), ..idle() }, 3).await;
             pass(5 * SECOND).await;
             let updates = nodes[0].statistics().expect("it runs").finger_table_updates;
-            let fingers = nodes[0].finger_table().expect("it runs");
-            assert_eq!((updates > 0, !fingers.is_empty()), (fixed, fixed), "every {interval:?}, after 5 s");
+            assert_eq!(updates > 0, fixed, "every {interval:?}, after 5 s");
         });
     }
 }

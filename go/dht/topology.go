@@ -125,7 +125,7 @@ func (n *Node) SuccessorList() ([]NodeInfo, error) {
 	return list, err
 }
 
-// FingerTable is the fingers of position 0 that are known, ascending.
+// FingerTable is the finger table of position 0, ascending: finger k is the node that owns position 0 + 2^k.
 func (n *Node) FingerTable() ([]Finger, error) {
 	var fingers []Finger
 	err := n.tell(&fingers, func(out **C.char, err **C.dht_error_t) C.dht_status {

@@ -404,7 +404,7 @@ class AsyncDHT:
         return self._node.successor_list()
 
     async def finger_table(self) -> list[Finger]:
-        """The fingers of position 0 that are known, ascending."""
+        """The finger table of position 0, ascending: finger k is the node that owns position 0 + 2^k."""
         return self._node.finger_table()
 
     async def ring(self) -> RingInfo:

@@ -121,7 +121,7 @@ class NodeInfo:
     state: str
     """joining, active, suspect, leaving, left or dead."""
     last_seen: float
-    """When it last answered, Unix seconds; 0 if it never did."""
+    """When it last answered, Unix seconds; until it first has, when this node heard of it. 0 of one that never answered and is suspected or gone."""
     incarnation: int
     """Raised by the node itself whenever it has something new to say."""
     vnodes: int

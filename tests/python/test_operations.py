@@ -201,10 +201,19 @@ def test_join_and_leave(make: Callable[..., dht.DHT]) -> None:
     third.join(f"{first.address}, {second.address}")
     third.join(first.address)
     third.wait_ready(20)
+    for node in (first, second, third):
+        assert len(node.successor_list()) == 2 and len(node.finger_table()) == 160
+        assert all(abs(known.last_seen - time.time()) < 60 for known in node.members())
     assert first.get("early") == "kept"
     third.put("late", 1)
     third.leave()
     assert first.get("late") == 1
+    assert third.node_info().state == "left"
+    with pytest.raises(dht.NodeStopped):
+        third.get("late")
+    third.stop()
+    with pytest.raises(dht.NodeStopped):
+        third.node_info()
 
 
 def test_waits_of_nothing(make: Callable[..., dht.DHT]) -> None:

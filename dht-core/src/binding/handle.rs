@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::hash::KeyHasher;
 use crate::ring::id::IdSpace;
 use crate::ring::params::RingParams;
+use crate::shapes::NodeInfo;
 
 /// `stop` answers within this.
 const STOP: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ pub struct NodeHandle {
     home: Home,
     stage: watch::Sender<Stage>,
     running: ArcSwapOption<Running>,
+    /// What it was when it had left, until it is stopped.
+    left: ArcSwapOption<NodeInfo>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,7 +113,15 @@ impl NodeHandle {
         let (ids, _) = params.spaces().ok_or_else(out_of_range)?;
         let stage = watch::Sender::new(Stage::New);
         let hasher = params.hasher(ids);
-        Ok(Self { config, ids, hasher, home: Home::here(), stage, running: ArcSwapOption::empty() })
+        Ok(Self {
+            config,
+            ids,
+            hasher,
+            home: Home::here(),
+            stage,
+            running: ArcSwapOption::empty(),
+            left: ArcSwapOption::empty(),
+        })
     }
 
     /// What it was made from.
@@ -144,6 +155,17 @@ impl NodeHandle {
         match self.running.load_full() {
             Some(running) => Ok(running),
             None => Err(self.absent()),
+        }
+    }
+
+    /// This node; after `leave`, until it is stopped, as it was when it had left.
+    ///
+    /// # Errors
+    /// `Forked`, `NotStarted`, `Stopped`.
+    pub fn node_info(&self) -> Result<NodeInfo> {
+        match (self.running(), self.left.load_full()) {
+            (Err(_), Some(left)) if self.home.is_here() => Ok(NodeInfo::clone(&left)),
+            (running, _) => running?.dht.node_info(),
         }
     }
 
@@ -218,6 +240,7 @@ impl NodeHandle {
         if self.end() == Stage::New {
             return Err(not_started());
         }
+        self.left.store(None);
         if let Some(running) = self.running.swap(None) {
             // Late tasks end with the runtime or by themselves.
             let _ = tokio::time::timeout(STOP, running.dht.stop()).await;
@@ -238,6 +261,7 @@ impl NodeHandle {
             if self.end() == Stage::New {
                 return Err(not_started());
             }
+            self.left.store(None);
             // A start under way ends at once by itself, unless it came to its end between the two looks.
             if self.running.load().is_none() {
                 return Ok(());
@@ -256,6 +280,8 @@ impl NodeHandle {
             running => running?,
         };
         let left = running.dht.leave(timeout).await;
+        // Fails if it was stopped meanwhile.
+        self.left.store(running.dht.node_info().ok().map(Arc::new));
         self.end();
         self.running.store(None);
         left

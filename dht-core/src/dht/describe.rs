@@ -45,11 +45,14 @@ impl Dht {
         node.lookup_trace(key.as_ref(), node.env.now() + node.config.request_timeout).await
     }
 
-    /// This node.
+    /// This node; after [`Dht::leave`], unless it was stopped before, a node that has left.
     ///
     /// # Errors
     /// `Stopped`.
     pub fn node_info(&self) -> Result<NodeInfo> {
+        if self.0.node.has_left() {
+            return Ok(self.0.node.node_info());
+        }
         Ok(self.node()?.node_info())
     }
 
@@ -69,7 +72,8 @@ impl Dht {
         Ok(self.node()?.successor_list())
     }
 
-    /// The fingers of position 0 that are known, ascending.
+    /// The finger table of position 0: `hash_bits` fingers, ascending by index; finger k is the node that owns position 0 + 2^k, which
+    /// may be this one. Found by lookups every `fix_finger_interval`, and until then what the view says.
     ///
     /// # Errors
     /// `Stopped`.

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::{Known, Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::prometheus::{self, Totals};
-use crate::ring::id::Id;
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::vnode::Pointer;
 use crate::shapes::{Finger, Health, NodeInfo, RingInfo, RingNode, Statistics};
@@ -41,7 +40,9 @@ impl Node {
             let last_seen = self.env.wall_ms() as f64 / 1000.0;
             return NodeInfo { state: state.to_owned(), last_seen, ..self.bare_info(own) };
         }
-        state.members.get(&own.node_id).map(|known| self.info(known)).unwrap_or_else(|| self.bare_info(own))
+        let info = state.members.get(&own.node_id).map(|known| self.info(known)).unwrap_or_else(|| self.bare_info(own));
+        // Who is alone tells nobody that it leaves.
+        if self.has_left() { NodeInfo { state: "left".to_owned(), ..info } } else { info }
     }
 
     /// All nodes ever heard of and not forgotten, gone ones included, ascending by id.
@@ -79,47 +80,38 @@ impl Node {
         list.iter().filter_map(info).collect()
     }
 
-    /// The first other node before this node's position 0.
+    /// The first other node before this node's position 0. As this and the next two are told from the view, they are right as soon as
+    /// that is; Chord's own pointers follow it within some periods.
     pub(crate) fn predecessor(&self) -> Option<NodeInfo> {
         let view = self.view();
-        let pointed = self.state().vnodes.first().and_then(|v| v.predecessor.clone());
-        if let Some(pointer) = pointed {
-            return self.pointed(&pointer);
-        }
-        // Chord's pointer needs a notify first; until then the view knows.
-        let me = view.member_index(&self.node_id)?;
-        let id = self.first_position()?;
-        let before = view.distinct_before(id, me)?;
         let state = self.state();
+        let me = view.member_index(&self.node_id)?;
+        let before = view.distinct_before(state.vnodes.first()?.id, me)?;
         state.members.get(&view.member(before.member).node_id).map(|known| self.info(known))
     }
 
     /// The next distinct others clockwise from position 0, at most `successor_list_size`.
     pub(crate) fn successor_list(&self) -> Vec<NodeInfo> {
-        let pointers = self.state().vnodes.first().map(|v| v.successors.clone()).unwrap_or_default();
-        if !pointers.is_empty() {
-            return pointers.iter().filter_map(|p| self.pointed(p)).collect();
-        }
         let view = self.view();
-        let Some(id) = self.first_position() else { return Vec::new() };
-        let after = view.distinct_after(id, view.member_index(&self.node_id), self.config.successor_list_size);
         let state = self.state();
+        let Some(id) = state.vnodes.first().map(|v| v.id) else { return Vec::new() };
+        let after = view.distinct_after(id, view.member_index(&self.node_id), self.config.successor_list_size);
         let info = |p: &crate::ring::view::Position| state.members.get(&view.member(p.member).node_id);
         after.iter().filter_map(info).map(|known| self.info(known)).collect()
     }
 
+    /// Every finger of position 0: the node that was found for it, or until one is, the owner that the view names.
     pub(crate) fn finger_table(&self) -> Vec<Finger> {
-        let (base, entries): (Option<Id>, Vec<(u16, Pointer)>) = {
-            let state = self.state();
-            let entries = state.fingers.entries().map(|(k, p)| (k, p.clone())).collect();
-            (state.vnodes.first().map(|v| v.id), entries)
+        let view = self.view();
+        let state = self.state();
+        let Some(base) = state.vnodes.first().map(|v| v.id) else { return Vec::new() };
+        let finger = |index: u16| {
+            let start = self.ids.add_power_of_two(base, index);
+            let owner = || view.successor(start).map(|position| &view.member(position.member).node_id);
+            let node_id = state.fingers.found(index).map(|pointer| &pointer.node_id).or_else(owner)?;
+            Some(Finger { index, start: self.ids.hex(start), node: self.info(state.members.get(node_id)?) })
         };
-        let Some(base) = base else { return Vec::new() };
-        let finger = |(index, pointer): (u16, Pointer)| {
-            let start = self.ids.hex(self.ids.add_power_of_two(base, index));
-            Some(Finger { index, start, node: self.pointed(&pointer)? })
-        };
-        entries.into_iter().filter_map(finger).collect()
+        (0..self.ids.bits()).filter_map(finger).collect()
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -209,10 +201,6 @@ impl Node {
         prometheus::text(&self.statistics(), &self.health(), &members, Some(totals))
     }
 
-    fn first_position(&self) -> Option<Id> {
-        self.state().vnodes.first().map(|v| v.id)
-    }
-
     pub(super) fn pointed(&self, pointer: &Pointer) -> Option<NodeInfo> {
         let state = self.state();
         state.members.get(&pointer.node_id).map(|known| self.info(known))
@@ -225,6 +213,10 @@ impl Node {
         let ago = match known.heard {
             Some(heard) => (self.env.now() - heard).as_secs_f64(),
             None if record.node_id == self.node_id => 0.0,
+            // Whoever let it in has heard of it.
+            None if record.present() && record.verdict == Verdict::Alive => {
+                (self.env.now() - known.since).as_secs_f64()
+            }
             None => return info,
         };
         info.last_seen = wall - ago;

@@ -40,6 +40,11 @@ impl Node {
         self.life.phase().ended()
     }
 
+    /// It has left and was not stopped before.
+    pub(crate) fn has_left(&self) -> bool {
+        self.life.phase() == Phase::Left
+    }
+
     /// Waits for the node's end; why, if nobody told it to end.
     pub(crate) async fn has_ended(&self) -> Option<Error> {
         self.life.wait_for(Phase::ended).await;

@@ -62,6 +62,11 @@ impl Fingers {
         self.entries.iter().enumerate().filter_map(|(k, p)| Some((k as u16, p.as_ref()?)))
     }
 
+    /// Of position 0.
+    pub(crate) fn found(&self, k: u16) -> Option<&Pointer> {
+        self.get(0, usize::from(k))
+    }
+
     fn get(&self, index: usize, k: usize) -> Option<&Pointer> {
         match index {
             0 => self.entries.get(k)?.as_ref(),

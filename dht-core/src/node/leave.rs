@@ -27,6 +27,7 @@ impl Node {
         }
         let deadline = self.env.after(timeout);
         self.life.enter(Phase::Leaving);
+        log!(self, info, "leaves the ring");
         let mut handed_over = true;
         if !self.is_client() && self.state().members.others().next().is_some() {
             // What this node has not caught up with, nobody can take over from it: a leave on top of its own unfinished
@@ -57,6 +58,7 @@ impl Node {
         if !phase.ended() {
             // Another call that leaves tells its caller the same.
             self.handed_over.store(handed_over, Relaxed);
+            log!(self, info, handed_over, "has left the ring");
             self.shut_down(Phase::Left).await;
         }
         if handed_over || phase == Phase::Left && self.handed_over.load(Relaxed) {
@@ -66,7 +68,7 @@ impl Node {
             return Err(Error::new(ErrorKind::Stopped, "this node was stopped while it handed over"));
         }
         let context = format!("left after {timeout:?} without having handed over everything");
-        Err(Error::new(ErrorKind::Timeout, context))
+        Err(Error::new(ErrorKind::Timeout, context).unknown_outcome())
     }
 
     fn declare(&self, next: NodeState) -> NodeRecord {

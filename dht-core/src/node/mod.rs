@@ -65,6 +65,7 @@ mod stabilize;
 mod state;
 mod tasks;
 mod trace;
+mod turnover;
 mod unwind;
 mod welcome;
 
@@ -392,6 +393,7 @@ impl Node {
             self.stabilize_wanted.notify_one();
         }
         if moved {
+            self.tell_of_turnover(state, &before, &after);
             let State { vnodes, members, fingers, .. } = state;
             let keeps = |pointer: &Pointer| members.has_position(pointer) || planted!("keep_gone");
             for vnode in vnodes.iter_mut() {

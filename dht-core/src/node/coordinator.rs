@@ -20,7 +20,7 @@ use super::{Node, Phase, shown};
 use crate::config::Consistency;
 use crate::data::record::{KeyDigest, OpId, Record, Version};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::list::Agreement;
+use crate::ring::list::{Agreement, Waits};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::wire::message::{Action, OpResult, Operation, PutOutcome};
@@ -60,13 +60,19 @@ impl Node {
             }
         }
         let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
-        self.former_owners_have_ended(mine.iter().map(|&i| slots[i]), deadline).await;
+        // Others may have carried out a first try that came while this node stood still.
+        let retry = attempt > 0 || self.stood_still();
+        let waits = |i: usize| match retry || operations[i].action.depends() {
+            true => Waits::ToDecide,
+            false => Waits::ToStamp,
+        };
+        self.former_owners_have_ended(mine.iter().map(|&i| (slots[i], waits(i))), deadline).await;
         let (mut pending, mut again) = (mine, false);
         let mut seen: BTreeMap<OpId, Seen> = BTreeMap::new();
         loop {
-            let looks = |i: &usize| again || attempt > 0 || operations[*i].action.depends();
+            let looks = |i: &usize| again || retry || operations[*i].action.depends();
             let looked: Vec<usize> = pending.iter().copied().filter(looks).collect();
-            let retries = attempt > 0 && !again;
+            let retries = retry && !again;
             for (index, error) in self.look_first(&operations, &looked, retries, &mut seen, deadline).await {
                 let error = if again { error.unknown_outcome() } else { error };
                 results[index] = Some(OpResult::Failed(error));
@@ -82,6 +88,7 @@ impl Node {
                 which: &pending,
                 again,
                 attempt,
+                retry,
                 seen: &seen,
                 view: &now,
             };
@@ -112,7 +119,7 @@ impl Node {
     /// decided once more, on what that one wrote.
     async fn carry_out(
         self: &Arc<Self>,
-        ToDo { operations, slots, which, again, attempt, seen, view }: ToDo<'_>,
+        ToDo { operations, slots, which, again, attempt, retry, seen, view }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
@@ -125,7 +132,7 @@ impl Node {
                 results[index] = Some(self.misrouted(operation));
                 continue;
             }
-            match self.prepare(operation, slot, again, attempt > 0, seen.get(&operation.id)) {
+            match self.prepare(operation, slot, again, retry, seen.get(&operation.id)) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     let noted = replayed.unwrap_or(record.version);
                     self.recent.applied(operation.id, noted, &effect);
@@ -374,6 +381,8 @@ struct ToDo<'a> {
     again: bool,
     /// Of the caller.
     attempt: u32,
+    /// An earlier try may have been carried out.
+    retry: bool,
     seen: &'a BTreeMap<OpId, Seen>,
     /// In which this node owned all of them.
     view: &'a Arc<RingView>,

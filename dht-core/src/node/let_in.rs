@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::Node;
+use super::probe::ANSWER_MAX;
 use super::repair::forgot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingParams;
@@ -57,7 +58,7 @@ impl Node {
         for _ in 0..DIAL_BACKS {
             // The refusal has to be heard: to who waits in vain this ring would seem not to be there.
             let until = self.env.now() + deadline.saturating_duration_since(self.env.now()) / 4;
-            if self.answers_at(&record.address, record.boot, until).await {
+            if self.answers_at(&record.address, record.boot, until).await? {
                 return Ok(());
             }
         }
@@ -74,12 +75,9 @@ impl Node {
         let known = self.state().members.get(&record.node_id).map(|k| k.record().clone());
         let Some(known) = known.filter(|k| k.boot != record.boot && k.present()) else { return Ok(()) };
         let mine = known.boot == self.boot;
-        let alive = mine
-            || known.address != record.address
-                && matches!(
-                    self.serve_ping_for(known.address.clone(), known.boot).await,
-                    Response::Probed { alive: true }
-                );
+        let until = self.env.now() + ANSWER_MAX;
+        let alive =
+            mine || known.address != record.address && self.answers_at(&known.address, known.boot, until).await?;
         if alive {
             let context = format!("node_id {:?} is alive at {}", record.node_id.as_str(), known.address);
             return Err(Error::new(ErrorKind::NodeIdInUse, context));

@@ -62,6 +62,7 @@ mod serve;
 mod sight;
 mod snapshot;
 mod stabilize;
+mod stall;
 mod state;
 mod tasks;
 mod trace;
@@ -169,6 +170,7 @@ pub(crate) struct Node {
     outbox: outbox::Outbox,
     snapshots: snapshot::Snapshots,
     round_trips: peers::RoundTrips,
+    stall: stall::Stall,
     retries: retries::Retries,
     cut_off: cut_off::CutOff,
     pace: repair::Pace,
@@ -284,6 +286,7 @@ impl Node {
             tails: tasks::Tails::new(config.buffer_size),
             outbox: outbox::Outbox::default(),
             round_trips: peers::RoundTrips::default(),
+            stall: stall::Stall::default(),
             snapshots: snapshot::Snapshots::default(),
             config,
         });
@@ -293,6 +296,7 @@ impl Node {
 
     /// Starts what runs for the life of the node.
     pub(crate) fn run(self: &Arc<Self>) {
+        self.tasks.spawn(stall::watch(self.clone()));
         self.tasks.spawn(probe::heartbeats(self.clone()));
         self.tasks.spawn(gossip::exchange(self.clone()));
         self.tasks.spawn(seeds::search(self.clone()));

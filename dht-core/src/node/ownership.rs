@@ -7,6 +7,7 @@ use super::Node;
 use super::coordinator::undecided;
 use super::owners::first_live;
 use crate::error::{Error, ErrorKind};
+use crate::ring::list::Waits;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::wire::message::{OpResult, Operation};
@@ -19,14 +20,19 @@ impl Node {
     }
 
     /// Who has just become the owner of a slot leaves it to the owner before to stamp what is written, until that one goes by the
-    /// present list and has told its clock: so everything stamped here is above what was stamped there.
-    pub(super) async fn former_owners_have_ended(&self, slots: impl Iterator<Item = Slot> + Clone, deadline: Instant) {
+    /// present list and has told its clock: so everything stamped here is above what was stamped there. With what depends on what is
+    /// there it waits until it has what was stamped there last, which a quorum need not have yet.
+    pub(super) async fn former_owners_have_ended(
+        &self,
+        slots: impl Iterator<Item = (Slot, Waits)> + Clone,
+        deadline: Instant,
+    ) {
         // Who has caught up has heard of them.
-        while !slots.clone().all(|slot| self.readable.get(slot)) {
+        while !slots.clone().all(|(slot, _)| self.readable.get(slot)) {
             let seen = self.progress.seen();
             let until = {
                 let state = self.state();
-                slots.clone().filter_map(|slot| state.table.stamps_at(slot)).max()
+                slots.clone().filter_map(|(slot, what)| state.table.waits_until(slot, what)).max()
             };
             let Some(until) = until.map(|until| until.min(deadline)).filter(|until| self.env.now() < *until) else {
                 return;

@@ -145,6 +145,14 @@ impl Node {
     }
 
     pub(super) fn accept_reply(&self, peer: &Peer, reply: Reply) -> Result<Response> {
+        // What it said it has, and where it was in the lists, is of another life, or node.
+        if reply.head.sender != peer.boot {
+            let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
+            let context =
+                format!("at {} there is another node than {}, or it was started anew", peer.address, peer.node_id);
+            let error = Error::new(ErrorKind::Unreachable, context);
+            return Err(if refused { error } else { error.unknown_outcome() });
+        }
         let ours = self.ring().id;
         if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
             self.meet_in_another_ring(reply.head.sender);

@@ -191,6 +191,12 @@ fn overwritten(operation: &Operation, version: Version, present: &Record) -> Res
     if operation.action.depends() {
         return Err(applied_before("what was there"));
     }
+    // A record names its last few operations: one that names fewer, and not this one, was written past it, perhaps on what was
+    // there before.
+    let bypassed = present.operations.len() < OPERATIONS_MAX && !present.operations.contains(&operation.id);
+    if bypassed {
+        return Err(applied_before("whether others have built on it"));
+    }
     // The present record on the replicas is as good as this operation on them.
     Ok(Prepared::Write { record: present.clone(), effect: Effect::default(), replayed: Some(version) })
 }

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::peers::Peer;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
 use crate::transport::{Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
-const ANSWER_MAX: Duration = Duration::from_millis(500);
+pub(super) const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// Others asked to try, before a silent node is suspected.
 const INDIRECT: usize = 3;
 /// How often what is known of the clocks of others is forgotten a little.
@@ -75,6 +75,8 @@ enum Pinged {
     Silent,
     /// Its machine, or another node, answers at its address.
     Refused,
+    /// This machine got no message out.
+    Untried,
 }
 
 /// What came of asking others to try.
@@ -188,7 +190,7 @@ impl Node {
             }
             return;
         }
-        if self.confirm_death(peer) {
+        if pinged != Pinged::Untried && self.confirm_death(peer) {
             return;
         }
         let refused = pinged == Pinged::Refused;
@@ -198,7 +200,10 @@ impl Node {
             self.state().local_health.worse();
         }
         if !alive {
-            self.suspect(peer, refused);
+            // What this machine could not even send says nothing of the peer.
+            if pinged != Pinged::Untried || answered > 0 {
+                self.suspect(peer, refused);
+            }
         } else {
             log!(self, debug, peer = %peer.node_id, refused, "answers others, and not this node");
             self.cut_off.note(peer.boot, self.env.now());
@@ -250,6 +255,7 @@ impl Node {
             // Somebody else listens there now: the node we mean does not.
             Ok(_) | Err(TransportError::Refused(_)) => return Pinged::Refused,
             Err(TransportError::Busy { boot, .. }) => boot == peer.boot,
+            Err(error) if never_left(&error) => return Pinged::Untried,
             Err(_) => false,
         };
         if !alive {
@@ -285,11 +291,17 @@ impl Node {
     /// Answers `PingFor`: tries the address on somebody's behalf.
     pub(crate) async fn serve_ping_for(&self, address: Address, boot: u64) -> Response {
         let until = self.env.now() + ANSWER_MAX;
-        Response::Probed { alive: self.answers_at(&address, boot, until).await }
+        match self.answers_at(&address, boot, until).await {
+            Ok(alive) => Response::Probed { alive },
+            Err(error) => Response::Failure(error),
+        }
     }
 
     /// Whether that life of a node answers there; asked for a moment, and until `until` at most.
-    pub(super) async fn answers_at(&self, address: &Address, boot: u64, until: Instant) -> bool {
+    ///
+    /// # Errors
+    /// `Overloaded`: this machine got no message out, and knows nothing.
+    pub(super) async fn answers_at(&self, address: &Address, boot: u64, until: Instant) -> Result<bool> {
         let deadline = until.min(self.env.now() + ANSWER_MAX.min(self.config.heartbeat_interval));
         let ping = Request::Ping { boot, records: Vec::new() };
         let call = self.calling(ping, deadline, 0);
@@ -297,8 +309,19 @@ impl Node {
         if let Ok(reply) = &answer {
             self.hear_pong(reply);
         }
-        answered_by(&answer) == Some(boot)
+        match &answer {
+            Err(error) if never_left(error) => {
+                let context = format!("{} cannot ask anybody at {address} now: {error}", self.node_id);
+                Err(Error::new(ErrorKind::Overloaded, context))
+            }
+            answer => Ok(answered_by(answer) == Some(boot)),
+        }
     }
+}
+
+/// This machine did not get as far as the peer, of which that says nothing.
+fn never_left(error: &TransportError) -> bool {
+    matches!(error, TransportError::Unreached { local: true, .. } | TransportError::Overloaded(_))
 }
 
 /// The boot that answered, if only to say that it has no room for another connection.

@@ -54,7 +54,7 @@ pub(crate) struct Write {
     decided: Option<Result<()>>,
     /// It depends on the present value, and is only for the owner to write.
     depends: bool,
-    /// It was sent while this node had not caught up with the slot: a higher version may have come here since.
+    /// It was sent while this node had not caught up with the slot, or before: a higher version may have come here since.
     unread: bool,
     /// Who has a higher version, which it was not decided upon.
     superseded: Option<Superseded>,
@@ -191,6 +191,8 @@ impl Node {
                 return;
             }
             self.progress.since(seen, (now + self.env.jittered(pause)).min(deadline)).await;
+            // A higher version may have come here meanwhile, and what this node has of it must not be acknowledged for the lower one.
+            writes.iter_mut().for_each(|write| write.unread = true);
             let waits = writes.iter().filter(|w| w.decided.is_none()).all(|write| write.uncounted);
             pause = if waits { (pause * 2).min(PAUSE_MAX) } else { PAUSE };
         }

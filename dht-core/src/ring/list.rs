@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::catch_up::CatchUp;
 use self::change::{Arcs, Between};
+pub(crate) use self::former_owners::Waits;
 use super::record::{Member, NodeId};
 use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};

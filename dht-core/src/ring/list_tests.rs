@@ -3,6 +3,7 @@ use super::*;
 use crate::env::Env;
 use crate::ring::id::{Id, IdSpace};
 use crate::ring::record::{NodeRecord, NodeState, Verdict, test_record};
+use std::time::Duration;
 
 #[path = "list_model_tests.rs"]
 mod model;
@@ -98,7 +99,7 @@ impl Seat {
     /// It goes by the present list, of course.
     fn merged_from(&mut self, name: &str) -> bool {
         let list = self.list();
-        self.table.adopted_by(SLOT, &source(name));
+        self.table.adopted_by(SLOT, &source(name), true, now());
         self.table.merged_from(SLOT, list, &source(name))
     }
 }
@@ -279,18 +280,37 @@ fn a_new_owner_hears_the_owner_before() {
     let mut seat = Seat::outside(&[&a, &b, &c], 3);
     // It comes in front of all others: a owned the slot, and is in its list still.
     assert_eq!(seat.see(&[&node("me", 5), &a, &b, &c]), Some(Standing::Newcomer));
-    assert!(seat.table.stamps_at(SLOT).is_some());
+    let waits =
+        |seat: &Seat| [Waits::ToStamp, Waits::ToDecide].map(|what| seat.table.waits_until(SLOT, what).is_some());
+    assert_eq!(waits(&seat), [true, true]);
     let members = list(&seat);
     for name in ["b", "c"] {
         assert!(!seat.table.merged_from(SLOT, members, &source(name)), "a may stamp still");
     }
-    assert!(!seat.table.adopted_by(SLOT, &(NodeId::new("a"), 2)), "another life of it");
-    assert!(seat.table.adopted_by(SLOT, &source("a")) && seat.table.stamps_at(SLOT).is_none());
-    assert!(seat.table.merged_from(SLOT, members, &source("b")), "then two of three are enough");
+    let now = now();
+    assert!(!seat.table.adopted_by(SLOT, &(NodeId::new("a"), 2), true, now), "another life of it");
+    assert!(seat.table.adopted_by(SLOT, &source("a"), true, now));
+    assert_eq!(waits(&seat), [false, true], "what it stamped last may be with it alone");
+    assert!(!seat.table.merged_from(SLOT, members, &source("b")), "two of three, and not of a");
+    assert!(seat.table.merged_from(SLOT, members, &source("a")));
+    assert_eq!(waits(&seat), [false, false]);
+    // An owner that holds nothing has nothing to be merged from; one that is silent then is waited for no longer than before.
+    for keeps in [false, true] {
+        let mut seat = Seat::outside(&[&a, &b, &c], 3);
+        seat.see(&[&node("me", 5), &a, &b, &c]);
+        seat.table.adopted_by(SLOT, &source("a"), keeps, now);
+        assert_eq!(waits(&seat), [false, keeps]);
+        seat.table.stop_waiting_for_owners(now + Duration::from_secs(1));
+        assert_eq!(waits(&seat), [false, false]);
+        let members = list(&seat);
+        assert!(
+            !seat.table.merged_from(SLOT, members, &source("b")) && seat.table.merged_from(SLOT, members, &source("c"))
+        );
+    }
     // Who comes in behind the owner has nothing to stamp.
     let mut seat = Seat::outside(&[&a, &b, &c], 3);
     assert_eq!(seat.see(&[&a, &node("me", 11), &b, &c]), Some(Standing::Newcomer));
-    assert!(seat.table.stamps_at(SLOT).is_none());
+    assert_eq!(waits(&seat), [false, false]);
 }
 
 #[test]

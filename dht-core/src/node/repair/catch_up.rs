@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bring::Offers;
 use super::reconcile::Compared;
+use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
 use crate::node::{Node, Phase, State};
 use crate::ring::list::{Incarnate, ListId, SlotState, Standing};
@@ -140,7 +141,7 @@ impl Node {
                 // It holds no part of the slot and knows no list of it.
                 needs.pushed_out.remove(&peer.boot);
                 let mut state = self.state();
-                self.note_adoption(&mut state, slot, needs, peer);
+                self.note_adoption(&mut state, slot, needs, peer, theirs.fingerprint != Fingerprint::EMPTY);
                 // But it may have kept what it held of it in the last life of the ring.
                 needs.returning |= theirs.standing == Standing::Returned;
                 if theirs.standing != Standing::Returned || !state.table.wants_reunion_with(slot, &peer.node_id) {
@@ -162,7 +163,7 @@ impl Node {
                 needs.list.counter = theirs.list.counter;
             }
             needs.unheard.remove(&peer.boot);
-            self.note_adoption(&mut state, slot, needs, peer);
+            self.note_adoption(&mut state, slot, needs, peer, true);
             needs.returning |= theirs.standing == Standing::Returned;
             match theirs.standing {
                 Standing::CaughtUp => {
@@ -191,9 +192,9 @@ impl Node {
     }
 
     /// Notes that `peer` goes by the list that this pass began with, where that is still ours.
-    fn note_adoption(&self, state: &mut State, slot: Slot, needs: &Needs, peer: &Peer) {
-        if !self.switched_since(state, slot, needs) && state.table.adopted_by(slot, &(peer.node_id.clone(), peer.boot))
-        {
+    fn note_adoption(&self, state: &mut State, slot: Slot, needs: &Needs, peer: &Peer, keeps: bool) {
+        let node = (peer.node_id.clone(), peer.boot);
+        if !self.switched_since(state, slot, needs) && state.table.adopted_by(slot, &node, keeps, self.env.now()) {
             self.progress.step();
         }
     }

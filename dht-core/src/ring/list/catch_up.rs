@@ -7,6 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::former_owners::FormerOwner;
 use super::{Incarnate, ListId, SlotState, SlotTable, may_lack};
 use crate::ring::record::NodeId;
 use crate::ring::reunion::Reunion;
@@ -46,9 +47,8 @@ pub(crate) struct CatchUp {
     pub(crate) reunited: SmallVec<[NodeId; 2]>,
     /// The whole ring returns: who is not there yet may still come.
     pub(crate) returns: bool,
-    /// Owners before this node that have not said yet that they go by the present list: until then they may stamp writes of their
-    /// own.
-    pub(super) owners: SmallVec<[Incarnate; 1]>,
+    /// Owners before this node that have not said yet that they go by the present list, or that the slot was not merged from since.
+    pub(super) owners: SmallVec<[FormerOwner; 1]>,
     /// Until when they are waited for.
     pub(super) owners_until: Option<Instant>,
 }
@@ -160,6 +160,7 @@ impl SlotTable {
         if !catch_up.merged.contains(source) {
             catch_up.merged.push(source.clone());
         }
+        catch_up.hears_out(source);
         let merged = &catch_up.merged;
         let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
         let enough = (catch_up.sources.iter().any(met) || met(&catch_up.present)) && catch_up.owners.is_empty();
@@ -174,9 +175,11 @@ impl SlotTable {
     pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) {
         if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members)
             && let Some(catch_up) = &mut state.catch_up
-            && !catch_up.gathered.contains(source)
         {
-            catch_up.gathered.push(source.clone());
+            catch_up.hears_out(source);
+            if !catch_up.gathered.contains(source) {
+                catch_up.gathered.push(source.clone());
+            }
         }
     }
 

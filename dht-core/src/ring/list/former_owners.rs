@@ -1,5 +1,6 @@
-//! Owners before this node that it waits for: until they go by the present list, or have been silent for too long, they may stamp writes
-//! of their own, and this node stamps none.
+//! Owners before this node that it waits for. Until they go by the present list, they may stamp writes of their own, and this node stamps
+//! none; until the slot was merged from them after that, what they stamped last may be with them alone, and this node decides nothing that
+//! depends on what is there. Those that are silent for too long are waited for no more.
 
 use std::time::Duration;
 
@@ -9,19 +10,27 @@ use super::catch_up::SOURCES_MAX;
 use super::{CatchUp, Incarnate, SlotTable};
 use crate::ring::slot::Slot;
 
-/// An owner before that has not answered for so long is silent, and may be dead.
+/// An owner before that has not answered for so long, or from which the slot could not be merged for so long after it did, may be dead.
 const OWNER_MAX: Duration = Duration::from_secs(1);
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct FormerOwner {
+    node: Incarnate,
+    /// It goes by the present list.
+    adopted: bool,
+}
 
 impl CatchUp {
     /// This node owns the slot now, and `owner` did before, if anybody. Who does not live stamps nothing.
     pub(super) fn succeeds(&mut self, owner: Option<&Incarnate>, lives: impl Fn(&Incarnate) -> bool, now: Instant) {
-        self.owners.retain(|owner| lives(owner));
+        self.owners.retain(|owner| lives(&owner.node));
         let Some(owner) = owner.filter(|owner| lives(owner) && !planted!("owner_not_heard")) else { return };
-        self.owners.retain(|before| before != owner);
+        self.owners.retain(|before| before.node != *owner);
         if self.owners.len() == SOURCES_MAX {
             self.owners.remove(0);
         }
-        self.owners.push(owner.clone());
+        self.owners.push(FormerOwner { node: owner.clone(), adopted: false });
         self.owners_until = Some(now + OWNER_MAX);
     }
 
@@ -30,35 +39,53 @@ impl CatchUp {
         self.owners.clear();
     }
 
-    /// Until when this node leaves the stamping to the owners before it; `None`: it need not.
-    fn stamps_at(&self) -> Option<Instant> {
-        self.owners_until.filter(|_| !self.owners.is_empty())
+    /// The slot was merged from that one.
+    pub(super) fn hears_out(&mut self, node: &Incarnate) {
+        self.owners.retain(|owner| !owner.adopted || owner.node != *node);
+    }
+
+    /// Until when this node leaves the stamping to the owners before it, or what depends on what they stamped; `None`: it need not.
+    fn waits_until(&self, what: Waits) -> Option<Instant> {
+        self.owners_until.filter(|_| self.owners.iter().any(|owner| what == Waits::ToDecide || !owner.adopted))
     }
 }
 
+/// What a new owner waits with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waits {
+    /// Writes of any kind.
+    ToStamp,
+    /// Those that depend on what is there.
+    ToDecide,
+}
+
 impl SlotTable {
-    /// Notes that a node goes by the present list of the slot, or has no part in it any more, and has told its clock since. True
-    /// if that was waited for.
-    pub(crate) fn adopted_by(&mut self, slot: Slot, node: &Incarnate) -> bool {
-        let catch_up = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut());
-        catch_up.is_some_and(|catch_up| {
-            let waiting = catch_up.owners.len();
-            catch_up.owners.retain(|owner| owner != node);
-            catch_up.owners.len() < waiting
-        })
+    /// Notes that a node goes by the present list of the slot, or has no part in it any more, and has told its clock since; whether it
+    /// `keeps` something of the slot. True if that was waited for.
+    pub(crate) fn adopted_by(&mut self, slot: Slot, node: &Incarnate, keeps: bool, now: Instant) -> bool {
+        let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) else { return false };
+        let Some(owner) = catch_up.owners.iter_mut().find(|owner| owner.node == *node && !owner.adopted) else {
+            return false;
+        };
+        owner.adopted = true;
+        catch_up.owners_until = Some(now + OWNER_MAX);
+        if !keeps {
+            catch_up.hears_out(node);
+        }
+        true
     }
 
     /// Former owners that were waited for long enough may be dead, and hold up nothing any more.
     pub(crate) fn stop_waiting_for_owners(&mut self, now: Instant) {
         for catch_up in self.states.values_mut().filter_map(|state| state.catch_up.as_mut()) {
-            if catch_up.stamps_at().is_some_and(|until| now >= until) {
+            if catch_up.waits_until(Waits::ToDecide).is_some_and(|until| now >= until) {
                 catch_up.owners.clear();
             }
         }
     }
 
-    /// Until when this node leaves it to the former owner to stamp what is written in the slot; `None`: it need not.
-    pub(crate) fn stamps_at(&self, slot: Slot) -> Option<Instant> {
-        self.states.get(&slot)?.catch_up.as_ref()?.stamps_at()
+    /// Until when this node waits for the owners before it with what is written in the slot; `None`: it need not.
+    pub(crate) fn waits_until(&self, slot: Slot, what: Waits) -> Option<Instant> {
+        self.states.get(&slot)?.catch_up.as_ref()?.waits_until(what)
     }
 }

@@ -14,10 +14,12 @@ use crate::env::Env;
 ///
 /// # Errors
 /// `TimedOut` if one was silent, else `ConnectionRefused` if one refused, else the last failure: the less it says of the
-/// peer, the sooner it is told.
+/// peer, the sooner it is told. A name service that is silent says nothing of it: `Other`.
 pub(super) async fn dial_any(to: &str, within: Duration, env: &Env) -> io::Result<TcpStream> {
     let until = env.after(within);
-    let found: Vec<SocketAddr> = timeout_at(until, lookup_host(to)).await??.collect();
+    let looked_up = timeout_at(until, lookup_host(to)).await;
+    let found: Vec<SocketAddr> =
+        looked_up.map_err(|_| io::Error::other("the name service has not answered yet"))??.collect();
     dial_each(&found, until, env).await
 }
 

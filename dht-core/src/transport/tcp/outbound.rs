@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use super::super::load::Load;
+use super::super::load::{BEGUN_FACTOR, Load};
 use super::channel::{Sink, Written};
 use super::counters::Counters;
 use crate::wire::class::Class;
@@ -68,6 +68,8 @@ struct Queue {
 pub(super) enum Weight {
     /// A request: the first to be refused.
     Ordinary,
+    /// A request that others wait for, of those that were taken on.
+    Begun,
     /// An answer or a control frame, or a request that keeps the ring together.
     Priority,
 }
@@ -78,15 +80,21 @@ impl Weight {
     }
 
     pub(super) fn of_class(class: Class) -> Self {
-        if class == Class::Upkeep { Self::Priority } else { Self::Ordinary }
+        match class {
+            Class::Upkeep => Self::Priority,
+            Class::Begun => Self::Begun,
+            Class::Foreground | Class::Background => Self::Ordinary,
+        }
     }
 
-    /// How much of what it may have, where an ordinary frame may have `ordinary`.
+    /// How much there may be of it and all others together, where of ordinary ones there may be `ordinary`.
     pub(super) fn room(self, ordinary: usize) -> usize {
-        match self {
-            Self::Ordinary => ordinary,
-            Self::Priority => ordinary.saturating_mul(PRIORITY_FACTOR),
-        }
+        let factor = match self {
+            Self::Ordinary => 1,
+            Self::Begun => BEGUN_FACTOR,
+            Self::Priority => PRIORITY_FACTOR,
+        };
+        ordinary.saturating_mul(factor)
     }
 }
 

@@ -94,6 +94,11 @@ macro_rules! contract {
 
 contract::each_check!(contract);
 
+#[tokio::test]
+async fn what_was_begun_gets_through_between_full_nodes() {
+    contract::what_was_begun_gets_through_between_full_nodes(&pair).await;
+}
+
 pub(super) struct Echo;
 
 impl Service for Echo {

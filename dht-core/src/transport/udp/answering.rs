@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-use super::super::load::SLICE;
+use super::super::load::{SLICE, room};
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Call, Reply, Service};
@@ -223,11 +223,8 @@ impl Shared {
         let arrival = self.sessions().arrived(from.address, &header, came.now);
         let again = |kind, payload: &[u8]| self.transmit(&from, &header.answered(kind), payload, false);
         match arrival {
-            Arrival::Fresh => self.carry_out(from, header, payload, service, came),
-            Arrival::Crowded => {
-                self.counters.message_received();
-                Ticket::new(self, from, header)
-                    .refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
+            Arrival::Fresh { under_way } => {
+                self.carry_out(Ticket::new(self, from, header), payload, service, under_way, came)
             }
             Arrival::Working => again(PacketKind::Working, &[]),
             Arrival::Answered(Answered::Small(payload)) => again(PacketKind::Reply, &payload),
@@ -240,15 +237,14 @@ impl Shared {
 
     fn carry_out(
         self: &Arc<Self>,
-        from: Link,
-        header: Header,
+        mut ticket: Ticket,
         payload: &[u8],
         service: Arc<dyn Service>,
+        under_way: usize,
         Came { since, now }: Came,
     ) {
         self.counters.message_received();
-        let source = from.address;
-        let mut ticket = Ticket::new(self, from, header);
+        let source = ticket.from.address;
         let mut call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,
             Err(WireError::UnknownKind { tag, head }) => {
@@ -263,12 +259,15 @@ impl Shared {
             }
         };
         ticket.head = call.head;
-        let left_ms = header.left_ms.min(DEADLINE_MS_MAX);
+        let left_ms = ticket.header.left_ms.min(DEADLINE_MS_MAX);
         // The request may have left long after it was written.
         if call.head.deadline_ms == 0 || left_ms < call.head.deadline_ms {
             call.head.deadline_ms = left_ms;
         }
         let turn = Turn { arrived: now, deadline_ms: left_ms, class: call.body.class(), len: payload.len() };
+        if under_way >= room(turn.class, self.sessions().slots_max().into()) {
+            return ticket.refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
+        }
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
             return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
         }

@@ -111,15 +111,11 @@ fn run(increments: usize, seed: u64) -> World {
                 world.at(wait, Event::Again(increment));
             }
             Event::Asks(header, increment) => match sessions.arrived(source, &header, now) {
-                Arrival::Fresh => {
+                Arrival::Fresh { .. } => {
                     world.applied[increment] += 1;
                     let takes = if world.chance(20) { 200_000 } else { 500 };
                     let takes = Duration::from_micros(world.env.random_below(takes) as u64);
                     world.at(takes, Event::Done(header));
-                }
-                Arrival::Crowded => {
-                    sessions.answered(&header, Answered::Small(vec![0; 20].into()), now);
-                    world.pass(|| Event::Answers(header.answered(PacketKind::Reply)));
                 }
                 Arrival::Working => world.pass(|| Event::Answers(header.answered(PacketKind::Working))),
                 Arrival::Answered(_) => world.pass(|| Event::Answers(header.answered(PacketKind::Reply))),

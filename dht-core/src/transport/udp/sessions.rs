@@ -81,7 +81,7 @@ struct Session {
     slots: FixedMap<u16, Slot>,
     one_ways: Window<ONE_WAY_WORDS>,
     /// Requests being carried out, also those that nobody waits for any more.
-    serving: u16,
+    serving: usize,
     used: Instant,
 }
 
@@ -121,10 +121,9 @@ pub(super) enum Answered {
 /// What to do with a request.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// It is new: carry it out, then say [`Sessions::answered`] or [`Sessions::given_up`].
-    Fresh,
-    /// New, but too many of this peer's are under way: answer so, and say `answered`.
-    Crowded,
+    /// It is new: carry it out, or refuse it if so many of this peer's that were under way before are too many; then say
+    /// [`Sessions::answered`] or [`Sessions::given_up`].
+    Fresh { under_way: usize },
     /// It is being carried out.
     Working,
     /// Again this answer.
@@ -185,10 +184,10 @@ impl Sessions {
             };
         }
         let before = std::mem::replace(slot, Slot { sequence: header.sequence, standing: Standing::Working });
-        let crowded = session.serving >= slots_max;
-        session.serving = session.serving.saturating_add(1);
+        let under_way = session.serving;
+        session.serving = under_way.saturating_add(1);
         self.release(&before);
-        if crowded { Arrival::Crowded } else { Arrival::Fresh }
+        Arrival::Fresh { under_way }
     }
 
     /// A one-way message came from `source`: whether to carry it out. `None`: no such session, offer one.
@@ -197,7 +196,7 @@ impl Sessions {
         Some(header.sequence > 0 && session.one_ways.first(header.sequence))
     }
 
-    /// A request that was `Fresh` or `Crowded` has that answer, which is kept for when it is repeated.
+    /// A request that was `Fresh` has that answer, which is kept for when it is repeated.
     pub(super) fn answered(&mut self, header: &Header, answer: Answered, now: Instant) {
         self.stamps += 1;
         let stamp = self.stamps;

@@ -30,7 +30,7 @@ fn large(len: usize) -> Answered {
 
 fn fresh(sessions: &mut Sessions, header: &Header, at: Instant) {
     let arrival = sessions.arrived(source(1), header, at);
-    assert!(matches!(arrival, Arrival::Fresh), "{arrival:?}");
+    assert!(matches!(arrival, Arrival::Fresh { .. }), "{arrival:?}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn unused_sessions_end_for_good_unless_something_is_under_way() {
     let (mut sessions, start) = (Sessions::new([7; 32], LIMITS), now());
     let (first, second) = (sessions.offer(source(1)), sessions.offer(source(2)));
     fresh(&mut sessions, &header(first, 0, 1), start);
-    assert!(matches!(sessions.arrived(source(2), &header(second, 0, 1), start), Arrival::Fresh));
+    assert!(matches!(sessions.arrived(source(2), &header(second, 0, 1), start), Arrival::Fresh { .. }));
     sessions.answered(&header(second, 0, 1), small(10), start);
     sessions.sweep(start + UNUSED_MAX);
     assert_eq!(sessions.sizes().0, 1, "the one that is busy is left");
@@ -120,7 +120,7 @@ fn who_begins_sessions_again_and_again_keeps_nobody_else_from_it() {
     let far = sessions.offer(source(2));
     let near: Vec<SessionId> = (0..1_000).map(|_| begin(&mut sessions, start)).collect();
     let arrival = sessions.arrived(source(2), &header(far, 0, 1), start + Duration::from_secs(1));
-    assert!(matches!(arrival, Arrival::Fresh), "{arrival:?}");
+    assert!(matches!(arrival, Arrival::Fresh { .. }), "{arrival:?}");
     for id in &near[..999] {
         let arrival = sessions.arrived(source(1), &header(*id, 0, 2), start);
         assert!(matches!(arrival, Arrival::Unknown), "it has ended: {arrival:?}");
@@ -143,21 +143,23 @@ fn who_begins_sessions_again_and_again_keeps_nobody_else_from_it() {
 }
 
 #[test]
-fn more_than_the_window_is_crowded_until_something_ends() {
+fn all_that_goes_on_counts_until_it_ends() {
     let (mut sessions, at) = (Sessions::new([7; 32], LIMITS), now());
     let session = sessions.offer(source(1));
     // One slot, given up by its caller and used again and again, while all the work goes on.
     for sequence in 1..=8 {
         fresh(&mut sessions, &header(session, 0, sequence), at);
     }
-    let crowded = header(session, 0, 9);
-    assert!(matches!(sessions.arrived(source(1), &crowded, at), Arrival::Crowded));
-    sessions.answered(&crowded, small(5), at);
-    assert!(matches!(sessions.arrived(source(1), &header(session, 0, 10), at), Arrival::Crowded));
-    sessions.answered(&header(session, 0, 10), small(5), at);
+    for sequence in [9, 10] {
+        let more = header(session, 0, sequence);
+        let arrival = sessions.arrived(source(1), &more, at);
+        assert!(matches!(arrival, Arrival::Fresh { under_way: 8 }), "{arrival:?}");
+        sessions.answered(&more, small(5), at);
+    }
     // Late, but it makes room.
     sessions.answered(&header(session, 0, 1), small(5), at);
-    fresh(&mut sessions, &header(session, 0, 11), at);
+    let arrival = sessions.arrived(source(1), &header(session, 0, 11), at);
+    assert!(matches!(arrival, Arrival::Fresh { under_way: 7 }), "{arrival:?}");
     assert!(matches!(sessions.arrived(source(1), &header(session, 8, 1), at), Arrival::Late), "no such slot");
 }
 
@@ -205,13 +207,9 @@ proptest! {
                 Step::Introduce => ids.push(sessions.offer(source(1))),
                 Step::Arrives { slot, sequence } => {
                     let header = header(*index.get(&ids), slot, sequence);
-                    match sessions.arrived(source(1), &header, at) {
-                        Arrival::Fresh => {
-                            prop_assert!(done.insert((header.session.number, slot, sequence)), "twice: {header:?}");
-                            working.push(header);
-                        }
-                        Arrival::Crowded => sessions.answered(&header, small(1), at),
-                        _ => {}
+                    if let Arrival::Fresh { .. } = sessions.arrived(source(1), &header, at) {
+                        prop_assert!(done.insert((header.session.number, slot, sequence)), "twice: {header:?}");
+                        working.push(header);
                     }
                 }
                 Step::Answer { len } if !working.is_empty() => {

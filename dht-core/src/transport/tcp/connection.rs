@@ -153,9 +153,9 @@ impl Connection {
     }
 
     /// Sends a frame that nobody waits for; it is lost if there is no room.
-    pub(super) fn send(&self, frame: Bytes) -> Result<(), TransportError> {
+    pub(super) fn send(&self, frame: Bytes, weight: Weight) -> Result<(), TransportError> {
         self.touch();
-        match self.outbound.push(frame, Weight::Ordinary) {
+        match self.outbound.push(frame, weight) {
             Ok(()) => {
                 // The lock is let go first: a write that fails ends the connection, which takes it again.
                 let alone = self.lock().table.is_empty();
@@ -173,11 +173,12 @@ impl Connection {
         &self,
         id: u64,
         frame: &mut Bytes,
+        weight: Weight,
         events: mpsc::Sender<StreamEvent>,
     ) -> Result<(), Option<TransportError>> {
         self.touch();
-        self.enter(id, Weight::Ordinary, Waiter::Stream(events))?;
-        match self.outbound.push(std::mem::take(frame), Weight::Ordinary) {
+        self.enter(id, weight, Waiter::Stream(events))?;
+        match self.outbound.push(std::mem::take(frame), weight) {
             Ok(()) => {
                 self.flush(true);
                 Ok(())

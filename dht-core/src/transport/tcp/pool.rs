@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::super::TransportError;
 use super::by_source::BySource;
 use super::connection::Connection;
+use super::outbound::Weight;
 use crate::data::FixedMap;
 use crate::ring::record::Address;
 
@@ -77,7 +78,7 @@ enum Route {
 pub(super) enum DialWaiter {
     Caller(oneshot::Sender<Result<Arc<Connection>, TransportError>>),
     /// A one-way frame: sent if the dial works out.
-    Frame(Bytes),
+    Frame(Bytes, Weight),
 }
 
 /// How a caller gets to its peer.
@@ -99,8 +100,16 @@ impl Pool {
         Self { inner: Mutex::default(), connections_max, share_max, waiters_max }
     }
 
-    /// The way to `to`. `waiter` is made only if there is something to wait for.
-    pub(super) fn way(&self, to: &Address, lane: Lane, now: Instant, waiter: impl FnOnce() -> DialWaiter) -> Way {
+    /// The way to `to`, for something of that weight. `waiter` is made only if there is something to wait for.
+    pub(super) fn way(
+        &self,
+        to: &Address,
+        lane: Lane,
+        weight: Weight,
+        now: Instant,
+        waiter: impl FnOnce() -> DialWaiter,
+    ) -> Way {
+        let waiters_max = weight.room(self.waiters_max);
         let mut inner = self.lock();
         if inner.closed {
             return Way::Blocked(TransportError::Closed);
@@ -110,10 +119,10 @@ impl Pool {
             Some(Route::Failed { until, error }) if now < *until => return Way::Blocked(error.clone()),
             Some(Route::Dialling(waiters)) => {
                 // Callers that gave up make room for those who did not.
-                if waiters.len() >= self.waiters_max {
+                if waiters.len() >= waiters_max {
                     waiters.retain(|w| !matches!(w, DialWaiter::Caller(tell) if tell.is_closed()));
                 }
-                if waiters.len() >= self.waiters_max {
+                if waiters.len() >= waiters_max {
                     return Way::Blocked(TransportError::Overloaded(to.clone()));
                 }
                 waiters.push(waiter());
@@ -315,12 +324,12 @@ pub(super) fn tell_all(waiters: Vec<DialWaiter>, outcome: &Result<Arc<Connection
         match (waiter, outcome) {
             // A caller that is gone needs no answer.
             (DialWaiter::Caller(tell), _) => drop(tell.send(outcome.clone())),
-            (DialWaiter::Frame(frame), Ok(connection)) => {
-                if let Err(error) = connection.send(frame) {
+            (DialWaiter::Frame(frame, weight), Ok(connection)) => {
+                if let Err(error) = connection.send(frame, weight) {
                     event!(trace, %error, "a one-way message is lost");
                 }
             }
-            (DialWaiter::Frame(_), Err(error)) => event!(trace, %error, "a one-way message is lost"),
+            (DialWaiter::Frame(..), Err(error)) => event!(trace, %error, "a one-way message is lost"),
         }
     }
 }

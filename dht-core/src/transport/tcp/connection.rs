@@ -278,14 +278,7 @@ impl Connection {
             waiting.ended = Some(why.clone());
             std::mem::take(&mut waiting.table)
         };
-        // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
-        if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
-            event!(trace, peer = %self.peer, %error, "not flushed");
-        }
-        self.outbound.close();
-        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
-            event!(trace, peer = %self.peer, %error, "was not connected any more");
-        }
+        self.shut();
         for waiter in told.into_values() {
             match waiter {
                 // A caller that is gone needs no answer.
@@ -293,6 +286,29 @@ impl Connection {
                 // The stream sees that its sender is gone and asks `ended` why.
                 Waiter::Stream(_) => {}
             }
+        }
+    }
+
+    /// Ends the connection, but for the system calls, which are left to `shut`, if nobody waits for anything in either
+    /// direction. Whoever comes later finds it ended before anything was sent, and takes another one.
+    pub(super) fn end_if_quiet(&self) -> bool {
+        let mut waiting = self.lock();
+        let quiet = waiting.ended.is_none() && waiting.table.is_empty() && self.serving() == 0;
+        if quiet {
+            waiting.ended = Some(TransportError::Broken(self.peer.clone()));
+        }
+        quiet
+    }
+
+    /// What is left to do for a connection that has ended.
+    pub(super) fn shut(&self) {
+        // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
+        if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
+            event!(trace, peer = %self.peer, %error, "not flushed");
+        }
+        self.outbound.close();
+        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
+            event!(trace, peer = %self.peer, %error, "was not connected any more");
         }
     }
 

@@ -218,6 +218,31 @@ async fn one_way_pings_find_room_in_a_full_queue() {
     assert_eq!(received.last(), Some(&frame(&ping(), FrameKind::OneWay).to_vec()));
 }
 
+#[tokio::test]
+async fn who_comes_to_a_connection_that_is_closed_for_being_idle_has_sent_nothing() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    let to = b.local_address();
+    asked(&a, &b, "hello").await.expect("answered");
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, Weight::Ordinary, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    let hours_later_ms = a.shared.env.uptime_ms() + 10_000_000;
+    // In use it stays.
+    let busy = connection.serve();
+    assert!(a.shared.pool.sweep(a.shared.env.now(), hours_later_ms).is_empty());
+    assert!(a.shared.pool.end_idlest().is_none());
+    drop(busy);
+    let idle = a.shared.pool.sweep(a.shared.env.now(), hours_later_ms);
+    assert_eq!(idle.len(), 1);
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, 9, 1 << 20).expect("short");
+    let mut late = Box::pin(connection.call(9, frame, Weight::Ordinary, soon()));
+    let called = poll_immediate(&mut late).await;
+    idle[0].shut();
+    assert!(matches!(called, Some(Called::Unsent(_))), "nothing was sent");
+    asked(&a, &b, "hello").await.expect("dialled anew");
+}
+
 /// Says its part of the handshake to the next dialler, and then nothing.
 async fn greets(listener: &TcpListener) -> TcpStream {
     let (mut socket, _) = listener.accept().await.expect("dialled");

@@ -144,7 +144,7 @@ impl Pool {
 
     /// A place for a connection of `source` from or to `peer`; if there is none, the idlest one goes, of the same source if
     /// that has its share. `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be
-    /// ended outside the lock.
+    /// shut outside the lock.
     pub(super) fn reserve(
         &self,
         source: Option<IpAddr>,
@@ -157,10 +157,8 @@ impl Pool {
         let mut pushed_out = None;
         let has_share = source.is_some_and(|source| inner.by_source.count(source) >= self.share_max);
         if has_share || inner.open.len() + inner.reserved >= self.connections_max {
-            let idlest = inner.idlest(|c| !has_share || c.source() == source);
-            let Some(idlest) = idlest else { return Err(TransportError::Overloaded(peer.clone())) };
-            inner.forget(&idlest);
-            pushed_out = Some(idlest);
+            let idlest = inner.end_idlest(|c| !has_share || c.source() == source);
+            pushed_out = Some(idlest.ok_or_else(|| TransportError::Overloaded(peer.clone()))?);
         }
         inner.reserved += 1;
         if let Some(source) = source {
@@ -182,12 +180,9 @@ impl Pool {
         Ok(())
     }
 
-    /// The quiet connection on which nothing whole went either way for longest, forgotten: to be ended outside the lock.
-    pub(super) fn take_idlest(&self) -> Option<Arc<Connection>> {
-        let mut inner = self.lock();
-        let idlest = inner.idlest(|_| true)?;
-        inner.forget(&idlest);
-        Some(idlest)
+    /// The quiet connection on which nothing whole went either way for longest, ended: to be shut outside the lock.
+    pub(super) fn end_idlest(&self) -> Option<Arc<Connection>> {
+        self.lock().end_idlest(|_| true)
     }
 
     /// Ends a dial: from now on `route` is how to get there. The frames and callers that waited are given back.
@@ -217,7 +212,7 @@ impl Pool {
         self.lock().forget(connection);
     }
 
-    /// Forgets old refusals and ways that have ended; gives back what has been idle for too long, to be ended outside the lock.
+    /// Forgets old refusals and ways that have ended; ends what has been idle for too long, to be shut outside the lock.
     pub(super) fn sweep(&self, now: Instant, uptime_ms: u64) -> Vec<Arc<Connection>> {
         let mut inner = self.lock();
         for routes in &mut inner.routes {
@@ -232,7 +227,7 @@ impl Pool {
             let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
             let since = |ms: u64| Duration::from_millis(uptime_ms.saturating_sub(ms));
             let idle = since(connection.moved_ms()) >= max || since(connection.used_ms()) >= TRICKLE_MAX;
-            idle && connection.quiet()
+            idle && connection.end_if_quiet()
         };
         let idle: Vec<_> = inner.open.values().filter(|c| idle(c)).cloned().collect();
         for connection in &idle {
@@ -285,10 +280,20 @@ impl Pool {
 }
 
 impl Inner {
-    /// The quiet connection among those that `may_go` on which nothing whole went either way for longest.
-    fn idlest(&self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
-        let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
-        quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()
+    /// The quiet connection among those that `may_go` on which nothing whole went either way for longest, ended and forgotten.
+    fn end_idlest(&mut self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
+        loop {
+            let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
+            let idlest = quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()?;
+            let ended = idlest.end_if_quiet();
+            if ended || idlest.ended().is_some() {
+                self.forget(&idlest);
+            }
+            // Else somebody has just begun to use it, and another one goes.
+            if ended {
+                return Some(idlest);
+            }
+        }
     }
 
     fn forget(&mut self, connection: &Arc<Connection>) {

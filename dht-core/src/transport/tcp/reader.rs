@@ -82,7 +82,7 @@ pub(super) async fn read(
             frames.fill(&mut source).await
         };
         match read.await {
-            Ok(0) if connection.quiet() => connection.end(TransportError::Broken(connection.peer.clone())),
+            Ok(0) if connection.end_if_quiet() => connection.shut(),
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));

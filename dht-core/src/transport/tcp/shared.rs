@@ -108,10 +108,10 @@ impl Shared {
     /// when it tries again.
     pub(super) fn relieve(&self, error: &io::Error) {
         if out_of_files(error)
-            && let Some(idlest) = self.pool.take_idlest()
+            && let Some(idlest) = self.pool.end_idlest()
         {
             event!(debug, peer = %idlest.peer, "a connection is closed for its file descriptor");
-            idlest.end(TransportError::Broken(idlest.peer.clone()));
+            idlest.shut();
         }
     }
 
@@ -217,7 +217,7 @@ impl Shared {
     fn make_room(&self, source: Option<IpAddr>, peer: &Address) -> Result<Reserved<'_>, TransportError> {
         let (place, pushed_out) = self.pool.reserve(source, peer)?;
         if let Some(idlest) = pushed_out {
-            idlest.end(TransportError::Broken(idlest.peer.clone()));
+            idlest.shut();
         }
         Ok(place)
     }

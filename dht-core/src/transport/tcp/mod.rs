@@ -90,7 +90,7 @@ pub struct TcpOptions {
     /// Open connections, both directions; beyond it the idlest is closed. At least 1. Fewer where the process may open few
     /// files: three quarters of them (on Linux, where that can be read).
     pub max_connections: usize,
-    /// Longest message in bytes, the frame's header apart; alike on all nodes.
+    /// Longest message in bytes, the frame's header apart; raised to what the ring that is joined allows.
     pub frame_max: usize,
     /// How long a peer may take to accept a connection, the name service included.
     pub connect_timeout: Duration,
@@ -237,6 +237,10 @@ impl Transport for TcpTransport {
         self.address.clone()
     }
 
+    fn admit_frames(&self, len_max: usize) {
+        self.shared.admit_frames(len_max);
+    }
+
     fn traffic(&self) -> Traffic {
         self.shared.counters.snapshot(self.shared.pool.count())
     }
@@ -262,7 +266,7 @@ impl Drop for TcpTransport {
 
 impl Shared {
     fn frame(&self, call: &Call, kind: FrameKind, id: u64) -> Result<(Bytes, Lane), TransportError> {
-        match encode_call_framed(call, kind, id, self.frame_max) {
+        match encode_call_framed(call, kind, id, self.frame_max()) {
             Ok(frame) if frame.len() >= BULK_LEN_MIN => Ok((frame, Lane::Bulk)),
             Ok(frame) => Ok((frame, Lane::Calls)),
             Err(WireError::TooLong { len, max, .. }) => Err(TransportError::TooLarge { len, bound: max }),

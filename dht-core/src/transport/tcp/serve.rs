@@ -87,7 +87,7 @@ impl Requests {
                 view: 0,
                 clock: 0,
             },
-            len_max: self.shared.frame_max,
+            len_max: self.shared.frame_max(),
         };
         let len = payload.len();
         let call = match decode_call(payload) {

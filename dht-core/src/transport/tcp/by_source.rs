@@ -26,9 +26,9 @@ impl BySource {
         self.0.get(&source).copied().unwrap_or(0)
     }
 
-    /// Who has most; of several the highest address.
-    pub(super) fn greediest(&self) -> Option<IpAddr> {
-        self.0.iter().max_by_key(|(source, count)| (**count, **source)).map(|(source, _)| *source)
+    /// As many as those have that have most.
+    pub(in crate::transport) fn most(&self) -> usize {
+        self.0.values().copied().max().unwrap_or(0)
     }
 
     #[cfg(test)]

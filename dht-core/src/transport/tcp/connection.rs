@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
+use super::by_source::counted;
 use super::channel::Sink;
 use super::counters::Counters;
 use super::outbound::{Flushed, Outbound, Unqueued, Weight};
@@ -503,11 +504,6 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.serving.fetch_sub(1, Relaxed);
     }
-}
-
-/// A source that has a share of the connections: those of this machine have none.
-pub(super) fn counted(source: IpAddr) -> Option<IpAddr> {
-    (!source.is_loopback()).then_some(source)
 }
 
 fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crate::wire::error::WireError> {

@@ -10,7 +10,7 @@
 //! dialled, answers come back on the same one; either side of a connection could serve requests, so that one
 //! connection for both directions needs only a rule for which of two to keep.
 
-mod by_source;
+pub(super) mod by_source;
 mod channel;
 mod connection;
 pub(super) mod counters;

@@ -199,8 +199,8 @@ impl Shared {
         self.counters.misdeeds.note(kind, &source_of(from.ip()).to_string());
     }
 
-    /// Gives whoever is at that address a session, unless it wants too many. Never longer than what it answers: see
-    /// `ASKING_LEN_MIN`.
+    /// Gives whoever is at that address a session, unless it wants too many or there is no room: it goes over to TCP then. Never
+    /// longer than what it answers: see `ASKING_LEN_MIN`.
     fn offer(&self, link: &Link, header: &Header, now: Instant) {
         let may = {
             // A bucket is valid in every state, so a poisoned lock loses nothing.
@@ -214,6 +214,7 @@ impl Shared {
             let mut sessions = self.sessions();
             (sessions.offer(link.address), sessions.slots_max())
         };
+        let Some(session) = session else { return };
         let header = Header { slot, ..header.answered(PacketKind::Offer) };
         self.transmit(link, &header, &session.encode(), false);
     }

@@ -87,7 +87,7 @@ fn run(increments: usize, seed: u64) -> World {
                 }
                 Way::Introduce(nonce) => {
                     let offer = Header { slot: 64, ..Header::introduction(nonce, 0).answered(PacketKind::Offer) };
-                    let session = sessions.offer(source);
+                    let session = sessions.offer(source).expect("room");
                     assert!(peer.offered(Link { address: source, seal: None }, &offer, session, world.now));
                 }
                 Way::Wait(_) | Way::Tcp | Way::Blocked(_) => panic!("the callee always answers in time"),
@@ -136,7 +136,7 @@ fn run(increments: usize, seed: u64) -> World {
                 }
             }
             Event::Answers(header) if header.kind == PacketKind::Offer => {
-                let session = sessions.offer(source);
+                let session = sessions.offer(source).expect("room");
                 peer.offered(Link { address: source, seal: None }, &header, session, now);
             }
             Event::Answers(header) => drop(peer.answered(&header, b"", now)),

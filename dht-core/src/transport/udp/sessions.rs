@@ -20,12 +20,17 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::super::Reply;
+use super::super::misbehaviour::source_of;
+use super::super::tcp::by_source::{BySource, counted};
 use super::packet::{Header, SessionId};
 use super::window::Window;
 use crate::data::FixedMap;
 
 /// Peers that ask, at most: about 300 bytes each, and 100 for each slot that they use.
 const SESSIONS_MAX: usize = 65_536;
+
+/// Of them, those of one source: half, so that whoever takes all that it gets leaves room for everybody else.
+const SHARE_MAX: usize = SESSIONS_MAX / 2;
 
 /// A session unused for so long ends; the other side does not use it beyond [`super::peer::UNUSED_MAX`].
 const UNUSED_MAX: Duration = Duration::from_secs(90);
@@ -68,6 +73,8 @@ pub(super) struct Sessions {
     aged: u64,
     table: FixedMap<u64, Session>,
     by_source: FixedMap<SocketAddr, u64>,
+    /// How many each source has that has a share.
+    shares: BySource,
     /// Kept answers, oldest first.
     order: BTreeMap<u64, Kept>,
     stamps: u64,
@@ -148,16 +155,22 @@ impl Sessions {
             aged: 0,
             table: FixedMap::default(),
             by_source: FixedMap::default(),
+            shares: BySource::default(),
             order: BTreeMap::new(),
             stamps: 0,
             bytes: 0,
         }
     }
 
-    /// A session for `source`, if it proves that it got this; remembered only then.
-    pub(super) fn offer(&mut self, source: SocketAddr) -> SessionId {
+    /// A session for `source`, if it proves that it got this; remembered only then. `None` while there is no room for it: an
+    /// offer that could not be taken up would keep its asker from going over to TCP.
+    pub(super) fn offer(&mut self, source: SocketAddr) -> Option<SessionId> {
+        // Its next session takes the place of the one that it has.
+        if !self.by_source.contains_key(&source) && !self.has_room(source) {
+            return None;
+        }
         self.offered += 1;
-        SessionId { number: self.offered, cookie: self.cookie(self.offered, source) }
+        Some(SessionId { number: self.offered, cookie: self.cookie(self.offered, source) })
     }
 
     /// How many slots a session has.
@@ -289,8 +302,11 @@ impl Sessions {
                     return None;
                 }
             }
-            if self.table.len() >= SESSIONS_MAX {
+            if !self.has_room(source) {
                 return None;
+            }
+            if let Some(ip) = share_of(source) {
+                self.shares.add(ip);
             }
             self.by_source.insert(source, id.number);
             let slots = FixedMap::default();
@@ -305,11 +321,20 @@ impl Sessions {
         Some(session)
     }
 
+    /// Whether one more session may begin.
+    fn has_room(&self, source: SocketAddr) -> bool {
+        let share = share_of(source).map_or(0, |ip| self.shares.count(ip));
+        self.table.len() < SESSIONS_MAX && share < SHARE_MAX
+    }
+
     /// Ends a session for good.
     fn end(&mut self, number: u64) {
         let Some(session) = self.table.remove(&number) else { return };
         for slot in session.slots.values() {
             self.release(slot);
+        }
+        if let Some(ip) = share_of(session.source) {
+            self.shares.remove(ip);
         }
         if self.by_source.get(&session.source) == Some(&number) {
             self.by_source.remove(&session.source);
@@ -369,6 +394,11 @@ impl Sessions {
         let digest: [u8; 32] = hash.finalize().into();
         digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
+}
+
+/// Whose share a session from there counts in, if it has one.
+fn share_of(source: SocketAddr) -> Option<IpAddr> {
+    counted(source_of(source.ip()))
 }
 
 #[cfg(test)]

@@ -15,9 +15,11 @@ use super::welcome::Welcome;
 use super::{Node, Phase, Ring};
 use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ring::params::RingConfig;
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
+use crate::transport::frame_max_of;
 use crate::wire::message::{Request, Response};
 
 /// Tries to find successors before this node is a member; each lasts as long as a call that nobody answers, at most.
@@ -47,6 +49,7 @@ impl Node {
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }
+        self.admit_frames_of(&welcome.config);
         {
             let mut state = self.state();
             self.readable.clear();
@@ -79,6 +82,11 @@ impl Node {
         self.stabilize_wanted.notify_one();
         self.repair_wanted.notify_one();
         Ok(())
+    }
+
+    /// The ring may allow larger values than this node's own configuration does; connections must carry them.
+    pub(super) fn admit_frames_of(&self, ring: &RingConfig) {
+        self.transport.admit_frames(frame_max_of(ring.max_key_size, ring.max_value_size));
     }
 
     /// There is something here that was written since then: this node served without the ring, and may have the only copy. A clock

@@ -68,7 +68,10 @@ impl Node {
     /// The ring in which this node was alone in its last life.
     pub(super) fn former_solitude(&self) -> Option<Ring> {
         let former = self.former.as_ref().filter(|_| self.former_company().is_none())?;
-        former.ring.map(|(id, config)| Ring { id: Some(id), config })
+        let (id, config) = former.ring?;
+        // It is founded again with what it was.
+        self.admit_frames_of(&config);
+        Some(Ring { id: Some(id), config })
     }
 
     /// One try to get back: into the ring if somebody of it, or a seed, is in one; else it may be formed again.
@@ -204,6 +207,7 @@ impl Node {
     /// do not come.
     fn form_again(&self, former: &Facts) {
         let Some((id, config)) = former.ring else { return };
+        self.admit_frames_of(&config);
         {
             let now = self.env.now();
             let mut state = self.state();

@@ -1,14 +1,17 @@
 //! What a member answers to a node that wants in: what the ring is, or why not.
 
+use std::cmp::Reverse;
+
 use tokio::time::Instant;
 
-use super::Node;
 use super::probe::ANSWER_MAX;
 use super::repair::forgot;
+use super::{Known, Node};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingParams;
-use crate::ring::record::{NodeRecord, Verdict};
+use crate::ring::record::{NodeId, NodeRecord, Verdict};
 use crate::transport::misbehaviour::Misbehaviour;
+use crate::wire::limits::RECORDS_MAX;
 use crate::wire::message::Response;
 
 /// Tries to reach a node that wants in at its address; messages get lost.
@@ -45,7 +48,8 @@ impl Node {
         let config = self.ring().config;
         let (records, reunites) = {
             let state = self.state();
-            let records = state.members.iter().map(|k| k.record().clone()).filter(|r| r.vnodes > 0).collect();
+            let placed = state.members.iter().filter(|k| k.record().vnodes > 0);
+            let records = told(&self.node_id, placed, RECORDS_MAX);
             (records, state.table.reunites())
         };
         let given_up_ms = forgotten.map_or(0, |given_up| u64::try_from(given_up.as_millis()).unwrap_or(u64::MAX));
@@ -92,5 +96,53 @@ impl Node {
             self.spread(dead);
         }
         Ok(())
+    }
+}
+
+/// Of what is known of a ring's nodes as many records as one message holds: of this node, of those that are present, and of those
+/// that went last. The rest is told when records are exchanged.
+pub(super) fn told<'a>(own: &NodeId, known: impl Iterator<Item = &'a Known>, max: usize) -> Vec<NodeRecord> {
+    let mut known: Vec<&Known> = known.collect();
+    if known.len() > max {
+        let gone = |known: &Known| (!known.record().present()).then_some(Reverse(known.since));
+        known.sort_by_key(|known| (known.record().node_id != *own, gone(known)));
+        known.truncate(max);
+    }
+    known.into_iter().map(|known| known.record().clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::env::Env;
+    use crate::placement::record;
+    use crate::ring::record::Member;
+
+    #[test]
+    fn what_exceeds_a_message_is_left_out_beginning_with_those_that_went_first() {
+        let now = Env::system().now();
+        let known = |name: &str, verdict, since_s| {
+            let record = NodeRecord { verdict, ..record(name, 1, 1) };
+            let member = Arc::new(Member { record, positions: Arc::default() });
+            Known { member, since: now + Duration::from_secs(since_s), heard: None, refused: false }
+        };
+        let all = [
+            known("first to go", Verdict::Dead, 1),
+            known("last to go", Verdict::Dead, 3),
+            known("between", Verdict::Dead, 2),
+            known("suspect", Verdict::Suspect, 9),
+            known("there", Verdict::Alive, 0),
+            known("zz own", Verdict::Alive, 0),
+        ];
+        let names = |max| {
+            let told = told(&NodeId::new("zz own"), all.iter(), max);
+            told.iter().map(|record| record.node_id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(6).len(), 6);
+        assert_eq!(names(5), ["zz own", "suspect", "there", "last to go", "between"]);
+        assert_eq!(names(1), ["zz own"]);
     }
 }

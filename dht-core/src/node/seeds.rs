@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::Instant;
 
 use super::gossip::PUSH_MAX;
+use super::let_in::told;
 use super::peers::Peer;
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeRecord, NodeState, RingId, Verdict};
 use crate::transport::Reply;
+use crate::wire::limits::RECORDS_MAX;
 use crate::wire::message::{Request, Response};
 
 /// Heartbeat intervals between two looks; an isolated node looks at every one.
@@ -160,7 +162,7 @@ impl Node {
             self.learn(their_records);
             return Ok(());
         }
-        let records: Vec<NodeRecord> = self.state().members.iter().map(|k| k.record().clone()).collect();
+        let records = told(&self.node_id, self.state().members.iter(), RECORDS_MAX);
         if theirs < ours {
             self.serve_merge(theirs, their_records);
         }
@@ -201,14 +203,17 @@ impl Node {
             log!(self, info, "this ring merges into another");
             let (ours, mut others) = {
                 let state = self.state();
-                let ours: Vec<NodeRecord> = state.members.iter().map(|k| k.record().clone()).collect();
+                let ours = told(&self.node_id, state.members.iter(), RECORDS_MAX);
                 // Those that are joining too, whom no view has yet.
                 (ours, state.members.others().map(|k| k.record().address.clone()).collect::<Vec<_>>())
             };
             while others.len() > PUSH_MAX {
                 others.swap_remove(self.env.random_below(others.len()));
             }
-            let all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
+            let mut all: Vec<NodeRecord> = ours.into_iter().chain(records.iter().cloned()).collect();
+            // Those that are gone are looked for in vain; they are heard of when records are exchanged.
+            all.sort_by_key(|record| !record.present());
+            all.truncate(RECORDS_MAX);
             for address in others {
                 self.tell(&address, Request::Merge { ring_id, records: all.clone() });
             }

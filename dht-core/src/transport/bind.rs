@@ -150,9 +150,14 @@ pub(super) fn for_socket(address: SocketAddr, ipv4: bool) -> Option<SocketAddr> 
 /// What precedes the record that fills a message, and what is around all: answers to reads are cut behind a megabyte.
 const FRAME_ROOM: usize = 2 << 20;
 
-/// The largest frame of this node's ring: the largest record behind as many smaller ones as go into one message.
+/// The largest frame of a ring of nodes configured like this one: see [`frame_max_of`].
 pub(crate) fn frame_max(config: &Config) -> usize {
-    (config.max_value_size + config.max_key_size + FRAME_ROOM).max(8 << 20)
+    frame_max_of(config.max_key_size, config.max_value_size)
+}
+
+/// The largest frame of a ring: the largest record behind as many smaller ones as go into one message.
+pub(crate) fn frame_max_of(max_key_size: usize, max_value_size: usize) -> usize {
+    max_value_size.saturating_add(max_key_size).saturating_add(FRAME_ROOM).max(8 << 20)
 }
 
 #[cfg(test)]

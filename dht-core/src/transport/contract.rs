@@ -6,6 +6,8 @@
 
 #![doc(hidden)]
 
+#[cfg(test)]
+mod begun;
 mod calls;
 mod limits;
 mod streams;
@@ -17,6 +19,8 @@ use bytes::Bytes;
 use futures_util::future::pending;
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub(crate) use self::begun::what_was_begun_gets_through_between_full_nodes;
 pub use self::calls::*;
 pub use self::limits::*;
 pub use self::streams::*;

@@ -20,8 +20,12 @@ const PEERS: usize = 16;
 /// Bytes under way for each request that may be: small ones are some hundred bytes.
 const REQUEST_LEN: usize = 16 << 10;
 
-/// What keeps the ring together may be this many times as much.
-pub(super) const UPKEEP_FACTOR: usize = 2;
+/// What a coordinator has begun may be this many times as much as what callers ask: two nodes whose callers' writes for each
+/// other take all the room they may would refuse each other what those wait for, until all of them time out.
+pub(super) const BEGUN_FACTOR: usize = 2;
+
+/// And what keeps the ring together this many times, so that what was begun leaves it room.
+const UPKEEP_FACTOR: usize = 3;
 
 /// Bytes that wait for peers to take them, of all connections together, beyond which those that have many of them get
 /// nothing new to wait for: as much as a single connection may have, and what a small machine can spare.
@@ -97,8 +101,7 @@ impl Load {
         let waits = class == Class::Foreground;
         self.waiting.fetch_add(usize::from(waits), Relaxed);
         let taken = Taken { load: self.clone(), len, waits };
-        let factor = if class == Class::Upkeep { UPKEEP_FACTOR } else { 1 };
-        let room = others < self.requests_max.saturating_mul(factor) && bytes <= self.bytes_max.saturating_mul(factor);
+        let room = others < room(class, self.requests_max) && bytes <= room(class, self.bytes_max);
         (room || others == 0).then_some(taken)
     }
 
@@ -187,6 +190,16 @@ impl Load {
     }
 }
 
+/// How much there may be of that class and all others together, where of what callers ask there may be `ordinary`.
+pub(super) fn room(class: Class, ordinary: usize) -> usize {
+    let factor = match class {
+        Class::Upkeep => UPKEEP_FACTOR,
+        Class::Begun => BEGUN_FACTOR,
+        Class::Foreground | Class::Background => 1,
+    };
+    ordinary.saturating_mul(factor)
+}
+
 impl Taken {
     /// Its turn has come.
     pub(super) fn begin(&mut self) {
@@ -214,16 +227,21 @@ mod tests {
         let taken: Vec<_> = (0..32).map(|_| load.take(Class::Foreground, 10).expect("room")).collect();
         assert!(load.take(Class::Foreground, 10).is_none(), "32 are under way");
         assert_eq!(load.under_way(), (32, 320), "what was refused does not count");
-        let upkeep: Vec<_> = (0..32).map(|_| load.take(Class::Upkeep, 10).expect("room of its own")).collect();
+        let own = |class| (0..32).map(|_| load.take(class, 10).expect("room of its own")).collect::<Vec<_>>();
+        let begun = own(Class::Begun);
+        assert!(load.take(Class::Begun, 10).is_none());
+        let upkeep = own(Class::Upkeep);
         assert!(load.take(Class::Upkeep, 10).is_none());
-        drop((taken, upkeep));
+        drop((taken, begun, upkeep));
         assert_eq!(load.under_way(), (0, 0));
         let large = load.take(Class::Begun, usize::MAX / 4).expect("alone it is always taken");
         assert!(load.take(Class::Begun, 1).is_none(), "beyond the bytes");
         drop(large);
-        let _half = load.take(Class::Begun, 256 << 10).expect("room");
-        assert!(load.take(Class::Begun, (256 << 10) + 1).is_none());
-        assert!(load.take(Class::Begun, 256 << 10).is_some());
+        let _half = load.take(Class::Foreground, 256 << 10).expect("room");
+        assert!(load.take(Class::Foreground, (256 << 10) + 1).is_none());
+        assert!(load.take(Class::Foreground, 256 << 10).is_some());
+        assert!(load.take(Class::Begun, 768 << 10).is_some(), "its bytes have room of their own");
+        assert!(load.take(Class::Begun, (768 << 10) + 1).is_none());
     }
 
     /// With so many under way.

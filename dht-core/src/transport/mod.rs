@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-pub(crate) use bind::{advertised, frame_max, resolve_bind};
+pub(crate) use bind::{advertised, frame_max, frame_max_of, resolve_bind};
 pub use misbehaviour::MisdeedCounts;
 pub use security::Security;
 pub use tcp::{TcpOptions, TcpTransport};
@@ -238,6 +238,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Where this transport listens.
     fn local_address(&self) -> Address;
+
+    /// From now on messages may have as many bytes in either direction, if that is more than before: the ring that was joined
+    /// allows it. Nothing to do where messages have no bound.
+    fn admit_frames(&self, len_max: usize) {
+        let _ = len_max;
+    }
 
     /// What was counted.
     fn traffic(&self) -> Traffic;

@@ -6,14 +6,14 @@ use crate::data::FixedMap;
 
 /// Sources without any are not remembered.
 #[derive(Default)]
-pub(super) struct BySource(FixedMap<IpAddr, usize>);
+pub(in crate::transport) struct BySource(FixedMap<IpAddr, usize>);
 
 impl BySource {
-    pub(super) fn add(&mut self, source: IpAddr) {
+    pub(in crate::transport) fn add(&mut self, source: IpAddr) {
         *self.0.entry(source).or_default() += 1;
     }
 
-    pub(super) fn remove(&mut self, source: IpAddr) {
+    pub(in crate::transport) fn remove(&mut self, source: IpAddr) {
         if let Some(count) = self.0.get_mut(&source) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -22,17 +22,22 @@ impl BySource {
         }
     }
 
-    pub(super) fn count(&self, source: IpAddr) -> usize {
+    pub(in crate::transport) fn count(&self, source: IpAddr) -> usize {
         self.0.get(&source).copied().unwrap_or(0)
     }
 
-    /// Who has most; of several the highest address.
-    pub(super) fn greediest(&self) -> Option<IpAddr> {
-        self.0.iter().max_by_key(|(source, count)| (**count, **source)).map(|(source, _)| *source)
+    /// As many as those have that have most.
+    pub(in crate::transport) fn most(&self) -> usize {
+        self.0.values().copied().max().unwrap_or(0)
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::transport) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A source that has a share of what there is room for: those of this machine have none.
+pub(in crate::transport) fn counted(source: IpAddr) -> Option<IpAddr> {
+    (!source.is_loopback()).then_some(source)
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
+use super::by_source::counted;
 use super::channel::Sink;
 use super::counters::Counters;
 use super::outbound::{Flushed, Outbound, Unqueued, Weight};
@@ -153,9 +154,9 @@ impl Connection {
     }
 
     /// Sends a frame that nobody waits for; it is lost if there is no room.
-    pub(super) fn send(&self, frame: Bytes) -> Result<(), TransportError> {
+    pub(super) fn send(&self, frame: Bytes, weight: Weight) -> Result<(), TransportError> {
         self.touch();
-        match self.outbound.push(frame, Weight::Ordinary) {
+        match self.outbound.push(frame, weight) {
             Ok(()) => {
                 // The lock is let go first: a write that fails ends the connection, which takes it again.
                 let alone = self.lock().table.is_empty();
@@ -173,11 +174,12 @@ impl Connection {
         &self,
         id: u64,
         frame: &mut Bytes,
+        weight: Weight,
         events: mpsc::Sender<StreamEvent>,
     ) -> Result<(), Option<TransportError>> {
         self.touch();
-        self.enter(id, Weight::Ordinary, Waiter::Stream(events))?;
-        match self.outbound.push(std::mem::take(frame), Weight::Ordinary) {
+        self.enter(id, weight, Waiter::Stream(events))?;
+        match self.outbound.push(std::mem::take(frame), weight) {
             Ok(()) => {
                 self.flush(true);
                 Ok(())
@@ -277,14 +279,7 @@ impl Connection {
             waiting.ended = Some(why.clone());
             std::mem::take(&mut waiting.table)
         };
-        // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
-        if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
-            event!(trace, peer = %self.peer, %error, "not flushed");
-        }
-        self.outbound.close();
-        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
-            event!(trace, peer = %self.peer, %error, "was not connected any more");
-        }
+        self.shut();
         for waiter in told.into_values() {
             match waiter {
                 // A caller that is gone needs no answer.
@@ -292,6 +287,29 @@ impl Connection {
                 // The stream sees that its sender is gone and asks `ended` why.
                 Waiter::Stream(_) => {}
             }
+        }
+    }
+
+    /// Ends the connection, but for the system calls, which are left to `shut`, if nobody waits for anything in either
+    /// direction. Whoever comes later finds it ended before anything was sent, and takes another one.
+    pub(super) fn end_if_quiet(&self) -> bool {
+        let mut waiting = self.lock();
+        let quiet = waiting.ended.is_none() && waiting.table.is_empty() && self.serving() == 0;
+        if quiet {
+            waiting.ended = Some(TransportError::Broken(self.peer.clone()));
+        }
+        quiet
+    }
+
+    /// What is left to do for a connection that has ended.
+    pub(super) fn shut(&self) {
+        // A last answer may still be queued; what the socket does not take now is lost, as in a crash.
+        if let Err(error) = self.outbound.flush(&self.sink, OWN_ROUNDS, &self.counters) {
+            event!(trace, peer = %self.peer, %error, "not flushed");
+        }
+        self.outbound.close();
+        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
+            event!(trace, peer = %self.peer, %error, "was not connected any more");
         }
     }
 
@@ -486,11 +504,6 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.serving.fetch_sub(1, Relaxed);
     }
-}
-
-/// A source that has a share of the connections: those of this machine have none.
-pub(super) fn counted(source: IpAddr) -> Option<IpAddr> {
-    (!source.is_loopback()).then_some(source)
 }
 
 fn control_frame(kind: FrameKind, id: u64, payload: &[u8]) -> Result<Bytes, crate::wire::error::WireError> {

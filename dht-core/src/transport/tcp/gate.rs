@@ -1,7 +1,7 @@
 //! Who may shake hands: connections whose hello is awaited. Pure: the listener brings time and sockets.
 //!
 //! Whoever opens a connection and says nothing must not keep others out. So there are always places: when all are
-//! taken, the newcomer gets that of the connection that has waited longest, among those of the source that has most of
+//! taken, the newcomer gets that of the connection that has waited longest, among those of the sources that have most of
 //! them. An honest handshake takes a round trip; to push it out within that, its own source has to open more
 //! connections in a round trip than there are places.
 
@@ -86,8 +86,10 @@ impl Gate {
 
 impl Inner {
     fn evict(&mut self) -> Option<IpAddr> {
-        let greediest = self.by_source.greediest()?;
-        let oldest = self.waiting.iter().find(|(_, place)| place.source == greediest).map(|(serial, _)| *serial)?;
+        // Where several have as many, nothing but the time says who is slow: addresses are no reason.
+        let most = self.by_source.most();
+        let greedy = |place: &Place| self.by_source.count(place.source) == most;
+        let oldest = self.waiting.iter().find(|(_, place)| greedy(place)).map(|(serial, _)| *serial)?;
         self.remove(oldest)
     }
 
@@ -121,6 +123,16 @@ mod tests {
         }
         for waits in [&mut honest, &mut newcomer] {
             assert!(waits.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        }
+    }
+
+    #[test]
+    fn of_several_that_have_as_many_the_oldest_goes_whatever_its_address() {
+        let gate = Gate::new();
+        let each = |n: usize| ip(if n == 0 { 100 } else { n as u8 });
+        let _places: Vec<_> = (0..WAITING_MAX).map(|n| gate.enter(each(n))).collect();
+        for n in 0..3 {
+            assert_eq!(gate.enter(ip(200 + n as u8)).2, Some(each(n)));
         }
     }
 

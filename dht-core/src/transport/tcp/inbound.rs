@@ -56,7 +56,7 @@ impl FrameReader {
         Self { buffer: BytesMut::new(), size: BUFFER_LEN_MIN, quiet_reads: 0, large: None, len_max }
     }
 
-    /// Changes the bound, once the peer is known.
+    /// Changes the bound: once the peer is known, and when the ring allows more.
     pub(super) fn set_len_max(&mut self, len_max: usize) {
         self.len_max = len_max;
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::super::TransportError;
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::shared::Shared;
 
@@ -72,7 +71,7 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
         let uptime_ms = shared.env.uptime_ms();
         for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
-            idle.end(TransportError::Broken(idle.peer.clone()));
+            idle.shut();
         }
         for stuck in shared.pool.stuck(uptime_ms) {
             stuck.unstick();

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::tests::{Echo, ask, asked, connections, greeted, options, soon, transport};
+use super::tests::{Echo, ask, asked, connections, greeted, options, read_hello, soon, transport};
 use super::*;
 use crate::data::record::{Format, OpId, Value};
 use crate::transport::{Answer, Service};
@@ -166,6 +166,81 @@ async fn a_peer_that_stands_still_holds_up_no_calls_to_others() {
     let refused = poll_immediate(a.call(&still, ask("one more"), soon())).await;
     assert!(matches!(refused, Some(Err(TransportError::Overloaded(_)))), "{refused:?}");
     join_all((0..8).map(|_| asked(&a, &b, "hello"))).await.into_iter().for_each(|answer| answer.expect("answered"));
+}
+
+#[tokio::test]
+async fn while_a_dial_is_waited_for_pings_have_room_of_their_own() {
+    let a = transport(TcpOptions { buffer_size: 2, ..options("a") }).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let to = Address::new(&listener.local_addr().expect("bound").to_string());
+    let mut waiting: Vec<_> = (0..2).map(|_| a.call(&to, ask("hello"), soon())).collect();
+    for call in &mut waiting {
+        assert!(poll_immediate(call).await.is_none());
+    }
+    let refused = poll_immediate(a.call(&to, ask("hello"), soon())).await;
+    assert!(matches!(refused, Some(Err(TransportError::Overloaded(_)))), "{refused:?}");
+    assert!(poll_immediate(a.call(&to, ping(), soon())).await.is_none(), "it waits");
+}
+
+#[tokio::test]
+async fn one_way_pings_find_room_in_a_full_queue() {
+    let a = transport(TcpOptions { buffer_size: 2, ..options("a") }).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let to = Address::new(&listener.local_addr().expect("bound").to_string());
+    a.send(&to, ask("the first dials"));
+    let mut socket = greets(&listener).await;
+    connections(&a, 1).await;
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, Weight::Ordinary, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    // More than the sockets take, so that frames are left in the queue.
+    let frame = |call: &Call, kind| encode_call_framed(call, kind, 0, 1 << 20).expect("short");
+    let mut sent = 1;
+    while connection.send(frame(&ask(&"x".repeat(100_000)), FrameKind::OneWay), Weight::Ordinary).is_ok() {
+        sent += 1;
+    }
+    a.send(&to, ask("lost"));
+    a.send(&to, ping());
+    let hello = frame(&ask("the first dials"), FrameKind::OneWay);
+    let mut received = Vec::new();
+    let read = async {
+        read_hello(&mut socket).await;
+        for _ in 0..=sent {
+            let mut front = [0; HEADER_LEN];
+            socket.read_exact(&mut front).await.expect("a frame");
+            let mut payload = vec![0; Header::decode(&front, 1 << 20).expect("a header").payload_len as usize];
+            socket.read_exact(&mut payload).await.expect("the rest of it");
+            received.push([&front[..], &payload].concat());
+        }
+    };
+    tokio::time::timeout(HANGS, read).await.expect("the ping comes last");
+    assert_eq!(received.first(), Some(&hello.to_vec()));
+    assert_eq!(received.last(), Some(&frame(&ping(), FrameKind::OneWay).to_vec()));
+}
+
+#[tokio::test]
+async fn who_comes_to_a_connection_that_is_closed_for_being_idle_has_sent_nothing() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    b.accept(Arc::new(Echo));
+    let to = b.local_address();
+    asked(&a, &b, "hello").await.expect("answered");
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, Weight::Ordinary, || unreachable!("it is open")) else {
+        panic!("it is not open");
+    };
+    let hours_later_ms = a.shared.env.uptime_ms() + 10_000_000;
+    // In use it stays.
+    let busy = connection.serve();
+    assert!(a.shared.pool.sweep(a.shared.env.now(), hours_later_ms).is_empty());
+    assert!(a.shared.pool.end_idlest().is_none());
+    drop(busy);
+    let idle = a.shared.pool.sweep(a.shared.env.now(), hours_later_ms);
+    assert_eq!(idle.len(), 1);
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, 9, 1 << 20).expect("short");
+    let mut late = Box::pin(connection.call(9, frame, Weight::Ordinary, soon()));
+    let called = poll_immediate(&mut late).await;
+    idle[0].shut();
+    assert!(matches!(called, Some(Called::Unsent(_))), "nothing was sent");
+    asked(&a, &b, "hello").await.expect("dialled anew");
 }
 
 /// Says its part of the handshake to the next dialler, and then nothing.

@@ -10,7 +10,7 @@
 //! dialled, answers come back on the same one; either side of a connection could serve requests, so that one
 //! connection for both directions needs only a rule for which of two to keep.
 
-mod by_source;
+pub(super) mod by_source;
 mod channel;
 mod connection;
 pub(super) mod counters;
@@ -90,7 +90,7 @@ pub struct TcpOptions {
     /// Open connections, both directions; beyond it the idlest is closed. At least 1. Fewer where the process may open few
     /// files: three quarters of them (on Linux, where that can be read).
     pub max_connections: usize,
-    /// Longest message in bytes, the frame's header apart; alike on all nodes.
+    /// Longest message in bytes, the frame's header apart; raised to what the ring that is joined allows.
     pub frame_max: usize,
     /// How long a peer may take to accept a connection, the name service included.
     pub connect_timeout: Duration,
@@ -125,7 +125,7 @@ impl TcpTransport {
     /// Whether somebody accepts connections at `to`: an open one counts, else one is opened.
     pub(super) fn reachable(&self, to: &Address, deadline: Instant) -> BoxFuture<'static, Result<(), TransportError>> {
         let (shared, to) = (self.shared.clone(), to.clone());
-        Box::pin(async move { shared.reach(&to, Lane::Calls, deadline).await.map(drop) })
+        Box::pin(async move { shared.reach(&to, Lane::Calls, Weight::Priority, deadline).await.map(drop) })
     }
 
     /// What this node has under way for its peers.
@@ -149,9 +149,9 @@ impl Transport for TcpTransport {
             let weight = Weight::of(&call.body);
             drop(call);
             for attempt in 1..=TRIES {
-                let connection = match shared.reach(&to, lane, deadline).await {
+                let connection = match shared.reach(&to, lane, weight, deadline).await {
                     // Nothing was sent, and somebody's call there is over soon; whether it lives a ping has learnt by this.
-                    Err(busy @ TransportError::Busy { .. }) if weight == Weight::Ordinary && attempt < TRIES => {
+                    Err(busy @ TransportError::Busy { .. }) if weight != Weight::Priority && attempt < TRIES => {
                         let again = shared.env.now() + shared.env.jittered(REDIAL_PAUSE);
                         if again >= deadline {
                             return Err(busy);
@@ -181,11 +181,12 @@ impl Transport for TcpTransport {
             let deadline = shared.env.now() + idle_max;
             let id = shared.request_id();
             let (mut frame, _) = shared.frame(&call, FrameKind::Open, id)?;
+            let weight = Weight::of(&call.body);
             drop(call);
             for _ in 0..TRIES {
-                let connection = shared.reach(&to, Lane::Bulk, deadline).await?;
+                let connection = shared.reach(&to, Lane::Bulk, weight, deadline).await?;
                 let (tell, events) = stream_channel();
-                match connection.open(id, &mut frame, tell) {
+                match connection.open(id, &mut frame, weight, tell) {
                     Ok(()) => {
                         let responses = TcpResponses::new(connection, id, events, idle_max);
                         return Ok(Box::new(responses) as Box<dyn Responses>);
@@ -199,11 +200,12 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: &Address, call: Call) {
+        let weight = Weight::of(&call.body);
         let sent = self.shared.frame(&call, FrameKind::OneWay, 0).and_then(|(frame, lane)| {
             // Cheap: the bytes are shared.
             let waiter = frame.clone();
-            match self.shared.way(to, lane, || DialWaiter::Frame(waiter)) {
-                Way::Open(connection) => connection.send(frame),
+            match self.shared.way(to, lane, weight, || DialWaiter::Frame(waiter, weight)) {
+                Way::Open(connection) => connection.send(frame, weight),
                 Way::Wait | Way::Dial => Ok(()),
                 Way::Blocked(error) => Err(error),
             }
@@ -235,6 +237,10 @@ impl Transport for TcpTransport {
         self.address.clone()
     }
 
+    fn admit_frames(&self, len_max: usize) {
+        self.shared.admit_frames(len_max);
+    }
+
     fn traffic(&self) -> Traffic {
         self.shared.counters.snapshot(self.shared.pool.count())
     }
@@ -260,7 +266,7 @@ impl Drop for TcpTransport {
 
 impl Shared {
     fn frame(&self, call: &Call, kind: FrameKind, id: u64) -> Result<(Bytes, Lane), TransportError> {
-        match encode_call_framed(call, kind, id, self.frame_max) {
+        match encode_call_framed(call, kind, id, self.frame_max()) {
             Ok(frame) if frame.len() >= BULK_LEN_MIN => Ok((frame, Lane::Bulk)),
             Ok(frame) => Ok((frame, Lane::Calls)),
             Err(WireError::TooLong { len, max, .. }) => Err(TransportError::TooLarge { len, bound: max }),
@@ -269,8 +275,8 @@ impl Shared {
     }
 
     /// The way to `to`, with a dial under way if it takes one.
-    fn way(self: &Arc<Self>, to: &Address, lane: Lane, waiter: impl FnOnce() -> DialWaiter) -> Way {
-        let way = self.pool.way(to, lane, self.env.now(), waiter);
+    fn way(self: &Arc<Self>, to: &Address, lane: Lane, weight: Weight, waiter: impl FnOnce() -> DialWaiter) -> Way {
+        let way = self.pool.way(to, lane, weight, self.env.now(), waiter);
         if matches!(way, Way::Dial) && !self.tasks.spawn_helper(self.clone().dial(to.clone(), lane)) {
             return Way::Blocked(TransportError::Closed);
         }
@@ -281,10 +287,11 @@ impl Shared {
         self: &Arc<Self>,
         to: &Address,
         lane: Lane,
+        weight: Weight,
         deadline: Instant,
     ) -> Result<Arc<Connection>, TransportError> {
         let mut told = None;
-        let way = self.way(to, lane, || {
+        let way = self.way(to, lane, weight, || {
             let (tell, outcome) = oneshot::channel();
             told = Some(outcome);
             DialWaiter::Caller(tell)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use super::super::load::Load;
+use super::super::load::{BEGUN_FACTOR, Load};
 use super::channel::{Sink, Written};
 use super::counters::Counters;
 use crate::wire::class::Class;
@@ -38,8 +38,10 @@ pub(super) struct Outbound {
     queue: Mutex<Queue>,
     /// Wakes the writer task.
     ready: Notify,
-    /// Wakes streams that wait for room.
+    /// Wakes the stream that waits for room.
     room: Notify,
+    /// Streams wait one behind the other, so that small items do not for ever take the room that a large one waits for.
+    turn: tokio::sync::Mutex<()>,
     len_max: usize,
     /// Knows what waits in all.
     load: Arc<Load>,
@@ -68,6 +70,8 @@ struct Queue {
 pub(super) enum Weight {
     /// A request: the first to be refused.
     Ordinary,
+    /// A request that others wait for, of those that were taken on.
+    Begun,
     /// An answer or a control frame, or a request that keeps the ring together.
     Priority,
 }
@@ -78,15 +82,21 @@ impl Weight {
     }
 
     pub(super) fn of_class(class: Class) -> Self {
-        if class == Class::Upkeep { Self::Priority } else { Self::Ordinary }
+        match class {
+            Class::Upkeep => Self::Priority,
+            Class::Begun => Self::Begun,
+            Class::Foreground | Class::Background => Self::Ordinary,
+        }
     }
 
-    /// How much of what it may have, where an ordinary frame may have `ordinary`.
+    /// How much there may be of it and all others together, where of ordinary ones there may be `ordinary`.
     pub(super) fn room(self, ordinary: usize) -> usize {
-        match self {
-            Self::Ordinary => ordinary,
-            Self::Priority => ordinary.saturating_mul(PRIORITY_FACTOR),
-        }
+        let factor = match self {
+            Self::Ordinary => 1,
+            Self::Begun => BEGUN_FACTOR,
+            Self::Priority => PRIORITY_FACTOR,
+        };
+        ordinary.saturating_mul(factor)
     }
 }
 
@@ -115,7 +125,8 @@ pub(super) enum Flushed {
 impl Outbound {
     /// At most `len_max` ordinary frames wait; their bytes count in `load`.
     pub(super) fn new(len_max: usize, load: Arc<Load>) -> Self {
-        Self { queue: Mutex::default(), ready: Notify::new(), room: Notify::new(), len_max, load }
+        let (ready, room, turn) = (Notify::new(), Notify::new(), tokio::sync::Mutex::default());
+        Self { queue: Mutex::default(), ready, room, turn, len_max, load }
     }
 
     /// Ordinary frames that may wait.
@@ -137,8 +148,10 @@ impl Outbound {
         Ok(())
     }
 
-    /// Queues a stream item as soon as there is room. False if the connection has ended.
+    /// Queues a stream item as soon as there is room and those that came before it have got theirs. False if the connection
+    /// has ended.
     pub(super) async fn push_when_room(&self, frame: Bytes) -> bool {
+        let _turn = self.turn.lock().await;
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -316,6 +329,8 @@ pub(super) fn consume(batch: &mut VecDeque<Bytes>, mut bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::poll_immediate;
+
     use super::*;
 
     fn outbound(load: &Arc<Load>) -> Outbound {
@@ -370,6 +385,34 @@ mod tests {
         push(&others, QUEUED_BYTES_MAX * 3);
         assert!(load.backlogged());
         assert_eq!(congested(&little), (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_large_item_gets_room_before_small_ones_that_came_later() {
+        let load = Load::new(64);
+        let outbound = outbound(&load);
+        let taken_but = |len| {
+            outbound.lock().drain(&load);
+            push(&outbound, len);
+            outbound.room.notify_waiters();
+        };
+        push(&outbound, STREAM_BYTES_MAX);
+        let items = [2 * STREAM_BYTES_MAX, 1, 1].map(|len| Box::pin(outbound.push_when_room(vec![0; len].into())));
+        let [mut large, mut small, mut last] = items;
+        for waits in [&mut large, &mut small, &mut last] {
+            assert_eq!(poll_immediate(waits).await, None);
+        }
+        taken_but(1_000);
+        assert_eq!(poll_immediate(&mut large).await, None, "it goes alone");
+        assert_eq!(poll_immediate(&mut small).await, None, "its turn is later");
+        outbound.lock().drain(&load);
+        outbound.room.notify_waiters();
+        assert_eq!(poll_immediate(&mut large).await, Some(true));
+        assert_eq!(poll_immediate(&mut small).await, None, "there is no room");
+        taken_but(1);
+        assert_eq!(poll_immediate(&mut small).await, Some(true));
+        outbound.close();
+        assert_eq!(poll_immediate(&mut last).await, Some(false), "the connection has ended");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::super::TransportError;
 use super::by_source::BySource;
 use super::connection::Connection;
+use super::outbound::Weight;
 use crate::data::FixedMap;
 use crate::ring::record::Address;
 
@@ -77,7 +78,7 @@ enum Route {
 pub(super) enum DialWaiter {
     Caller(oneshot::Sender<Result<Arc<Connection>, TransportError>>),
     /// A one-way frame: sent if the dial works out.
-    Frame(Bytes),
+    Frame(Bytes, Weight),
 }
 
 /// How a caller gets to its peer.
@@ -99,8 +100,16 @@ impl Pool {
         Self { inner: Mutex::default(), connections_max, share_max, waiters_max }
     }
 
-    /// The way to `to`. `waiter` is made only if there is something to wait for.
-    pub(super) fn way(&self, to: &Address, lane: Lane, now: Instant, waiter: impl FnOnce() -> DialWaiter) -> Way {
+    /// The way to `to`, for something of that weight. `waiter` is made only if there is something to wait for.
+    pub(super) fn way(
+        &self,
+        to: &Address,
+        lane: Lane,
+        weight: Weight,
+        now: Instant,
+        waiter: impl FnOnce() -> DialWaiter,
+    ) -> Way {
+        let waiters_max = weight.room(self.waiters_max);
         let mut inner = self.lock();
         if inner.closed {
             return Way::Blocked(TransportError::Closed);
@@ -110,10 +119,10 @@ impl Pool {
             Some(Route::Failed { until, error }) if now < *until => return Way::Blocked(error.clone()),
             Some(Route::Dialling(waiters)) => {
                 // Callers that gave up make room for those who did not.
-                if waiters.len() >= self.waiters_max {
+                if waiters.len() >= waiters_max {
                     waiters.retain(|w| !matches!(w, DialWaiter::Caller(tell) if tell.is_closed()));
                 }
-                if waiters.len() >= self.waiters_max {
+                if waiters.len() >= waiters_max {
                     return Way::Blocked(TransportError::Overloaded(to.clone()));
                 }
                 waiters.push(waiter());
@@ -135,7 +144,7 @@ impl Pool {
 
     /// A place for a connection of `source` from or to `peer`; if there is none, the idlest one goes, of the same source if
     /// that has its share. `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be
-    /// ended outside the lock.
+    /// shut outside the lock.
     pub(super) fn reserve(
         &self,
         source: Option<IpAddr>,
@@ -148,10 +157,8 @@ impl Pool {
         let mut pushed_out = None;
         let has_share = source.is_some_and(|source| inner.by_source.count(source) >= self.share_max);
         if has_share || inner.open.len() + inner.reserved >= self.connections_max {
-            let idlest = inner.idlest(|c| !has_share || c.source() == source);
-            let Some(idlest) = idlest else { return Err(TransportError::Overloaded(peer.clone())) };
-            inner.forget(&idlest);
-            pushed_out = Some(idlest);
+            let idlest = inner.end_idlest(|c| !has_share || c.source() == source);
+            pushed_out = Some(idlest.ok_or_else(|| TransportError::Overloaded(peer.clone()))?);
         }
         inner.reserved += 1;
         if let Some(source) = source {
@@ -173,12 +180,9 @@ impl Pool {
         Ok(())
     }
 
-    /// The quiet connection on which nothing whole went either way for longest, forgotten: to be ended outside the lock.
-    pub(super) fn take_idlest(&self) -> Option<Arc<Connection>> {
-        let mut inner = self.lock();
-        let idlest = inner.idlest(|_| true)?;
-        inner.forget(&idlest);
-        Some(idlest)
+    /// The quiet connection on which nothing whole went either way for longest, ended: to be shut outside the lock.
+    pub(super) fn end_idlest(&self) -> Option<Arc<Connection>> {
+        self.lock().end_idlest(|_| true)
     }
 
     /// Ends a dial: from now on `route` is how to get there. The frames and callers that waited are given back.
@@ -208,7 +212,7 @@ impl Pool {
         self.lock().forget(connection);
     }
 
-    /// Forgets old refusals and ways that have ended; gives back what has been idle for too long, to be ended outside the lock.
+    /// Forgets old refusals and ways that have ended; ends what has been idle for too long, to be shut outside the lock.
     pub(super) fn sweep(&self, now: Instant, uptime_ms: u64) -> Vec<Arc<Connection>> {
         let mut inner = self.lock();
         for routes in &mut inner.routes {
@@ -223,7 +227,7 @@ impl Pool {
             let max = if connection.dialled { IDLE_MAX } else { IDLE_ACCEPTED_MAX };
             let since = |ms: u64| Duration::from_millis(uptime_ms.saturating_sub(ms));
             let idle = since(connection.moved_ms()) >= max || since(connection.used_ms()) >= TRICKLE_MAX;
-            idle && connection.quiet()
+            idle && connection.end_if_quiet()
         };
         let idle: Vec<_> = inner.open.values().filter(|c| idle(c)).cloned().collect();
         for connection in &idle {
@@ -276,10 +280,20 @@ impl Pool {
 }
 
 impl Inner {
-    /// The quiet connection among those that `may_go` on which nothing whole went either way for longest.
-    fn idlest(&self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
-        let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
-        quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()
+    /// The quiet connection among those that `may_go` on which nothing whole went either way for longest, ended and forgotten.
+    fn end_idlest(&mut self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
+        loop {
+            let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
+            let idlest = quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()?;
+            let ended = idlest.end_if_quiet();
+            if ended || idlest.ended().is_some() {
+                self.forget(&idlest);
+            }
+            // Else somebody has just begun to use it, and another one goes.
+            if ended {
+                return Some(idlest);
+            }
+        }
     }
 
     fn forget(&mut self, connection: &Arc<Connection>) {
@@ -315,12 +329,12 @@ pub(super) fn tell_all(waiters: Vec<DialWaiter>, outcome: &Result<Arc<Connection
         match (waiter, outcome) {
             // A caller that is gone needs no answer.
             (DialWaiter::Caller(tell), _) => drop(tell.send(outcome.clone())),
-            (DialWaiter::Frame(frame), Ok(connection)) => {
-                if let Err(error) = connection.send(frame) {
+            (DialWaiter::Frame(frame, weight), Ok(connection)) => {
+                if let Err(error) = connection.send(frame, weight) {
                     event!(trace, %error, "a one-way message is lost");
                 }
             }
-            (DialWaiter::Frame(_), Err(error)) => event!(trace, %error, "a one-way message is lost"),
+            (DialWaiter::Frame(..), Err(error)) => event!(trace, %error, "a one-way message is lost"),
         }
     }
 }

@@ -63,6 +63,8 @@ pub(super) async fn read(
     let mut requests = Requests::new(shared.clone(), connection.clone());
     let (mut heard, mut quiet) = (shared.env.now(), true);
     loop {
+        // The ring that this node has joined may allow more.
+        frames.set_len_max(shared.frame_max());
         if let Err(violation) = take_in(&connection, &mut requests, &mut frames) {
             shared.counters.misdeeds.note(violation.kind(), &connection.culprit());
             connection.broke(&violation);
@@ -82,7 +84,7 @@ pub(super) async fn read(
             frames.fill(&mut source).await
         };
         match read.await {
-            Ok(0) if connection.quiet() => connection.end(TransportError::Broken(connection.peer.clone())),
+            Ok(0) if connection.end_if_quiet() => connection.shut(),
             Ok(0) => connection.broke(&"closed by the peer"),
             Ok(read) => {
                 shared.counters.bytes_received(source.received(read));

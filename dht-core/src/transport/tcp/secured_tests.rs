@@ -110,7 +110,9 @@ async fn after_something_large_a_connection_gives_its_room_back() {
     let config = with_key("a secret");
     let (a, b) = (node("a", &config).await, node("b", &config).await);
     asked(&a, &b, "hello").await.expect("answered");
-    let Way::Open(connection) = a.shared.way(&b.local_address(), Lane::Calls, || unreachable!("it is open")) else {
+    let Way::Open(connection) =
+        a.shared.way(&b.local_address(), Lane::Calls, Weight::Ordinary, || unreachable!("it is open"))
+    else {
         panic!("it is not open");
     };
     assert!(connection.sealed_room() <= SEALED_KEPT);

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
-use super::super::load::UPKEEP_FACTOR;
+use super::super::load::room;
 use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Reply};
 use super::connection::Connection;
@@ -87,7 +87,7 @@ impl Requests {
                 view: 0,
                 clock: 0,
             },
-            len_max: self.shared.frame_max,
+            len_max: self.shared.frame_max(),
         };
         let len = payload.len();
         let call = match decode_call(payload) {
@@ -217,9 +217,7 @@ impl Requests {
 
     /// No more of this peer's requests, which may have too many, or not take its answers.
     fn full(&self, class: Class) -> bool {
-        let upkeep = class == Class::Upkeep;
-        let tasks_max = self.shared.buffer_size.saturating_mul(if upkeep { UPKEEP_FACTOR } else { 1 });
-        self.tasks.len() >= tasks_max || self.connection.congested(class)
+        self.tasks.len() >= room(class, self.shared.buffer_size) || self.connection.congested(class)
     }
 
     /// A request that a task carries out when its turn comes.

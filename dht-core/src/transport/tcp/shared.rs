@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::{Security, Service, TransportError};
-use super::connection::{Connection, counted};
+use super::by_source::counted;
+use super::connection::Connection;
 use super::counters::Counters;
 use super::dialling::dial_any;
 use super::files::{connections_max, out_of_files};
@@ -36,7 +37,7 @@ pub(super) struct Shared {
     pub(super) hello: Hello,
     security: Option<Arc<Security>>,
     pub(super) buffer_size: usize,
-    pub(super) frame_max: usize,
+    frame_max: AtomicUsize,
     pub(super) connect_timeout: std::time::Duration,
     pub(super) env: Env,
     pub(super) counters: Arc<Counters>,
@@ -62,7 +63,7 @@ impl Shared {
             hello: options.hello.clone(),
             security: options.security.clone(),
             buffer_size: options.buffer_size,
-            frame_max: options.frame_max,
+            frame_max: AtomicUsize::new(options.frame_max),
             connect_timeout: options.connect_timeout,
             env,
             counters: Arc::default(),
@@ -77,6 +78,16 @@ impl Shared {
             request_ids: AtomicU64::new(1),
             serials: AtomicU64::new(0),
         }
+    }
+
+    /// The longest message, in either direction.
+    pub(super) fn frame_max(&self) -> usize {
+        self.frame_max.load(Relaxed)
+    }
+
+    /// From now on messages may be as long, also on connections that are open.
+    pub(super) fn admit_frames(&self, len_max: usize) {
+        self.frame_max.fetch_max(len_max, Relaxed);
     }
 
     /// Unique on this transport, so also on whatever connection the request will take.
@@ -108,10 +119,10 @@ impl Shared {
     /// when it tries again.
     pub(super) fn relieve(&self, error: &io::Error) {
         if out_of_files(error)
-            && let Some(idlest) = self.pool.take_idlest()
+            && let Some(idlest) = self.pool.end_idlest()
         {
             event!(debug, peer = %idlest.peer, "a connection is closed for its file descriptor");
-            idlest.end(TransportError::Broken(idlest.peer.clone()));
+            idlest.shut();
         }
     }
 
@@ -217,7 +228,7 @@ impl Shared {
     fn make_room(&self, source: Option<IpAddr>, peer: &Address) -> Result<Reserved<'_>, TransportError> {
         let (place, pushed_out) = self.pool.reserve(source, peer)?;
         if let Some(idlest) = pushed_out {
-            idlest.end(TransportError::Broken(idlest.peer.clone()));
+            idlest.shut();
         }
         Ok(place)
     }
@@ -234,8 +245,7 @@ impl Shared {
         dialled: bool,
         place: Reserved<'_>,
     ) -> Result<Arc<Connection>, TransportError> {
-        let Greeted { source, sink, mut frames } = greeted;
-        frames.set_len_max(self.frame_max);
+        let Greeted { source, sink, frames } = greeted;
         let connection = Arc::new(Connection::new(
             self.serials.fetch_add(1, Relaxed),
             peer.clone(),

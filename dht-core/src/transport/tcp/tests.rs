@@ -94,6 +94,11 @@ macro_rules! contract {
 
 contract::each_check!(contract);
 
+#[tokio::test]
+async fn what_was_begun_gets_through_between_full_nodes() {
+    contract::what_was_begun_gets_through_between_full_nodes(&pair).await;
+}
+
 pub(super) struct Echo;
 
 impl Service for Echo {
@@ -188,7 +193,7 @@ pub(super) async fn greeted(to: &TcpTransport) -> TcpStream {
     socket
 }
 
-async fn read_hello(socket: &mut TcpStream) -> Hello {
+pub(super) async fn read_hello(socket: &mut TcpStream) -> Hello {
     let mut front = [0; HEADER_LEN];
     socket.read_exact(&mut front).await.expect("an answer");
     let header = Header::decode(&front, HELLO_LEN_MAX).expect("a header");
@@ -388,7 +393,7 @@ async fn a_connection_that_ended_before_its_dial_was_settled_leaves_no_route() {
     b.accept(Arc::new(Echo));
     asked(&a, &b, "hello").await.expect("answered");
     let to = b.local_address();
-    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, || unreachable!("it is open")) else {
+    let Way::Open(connection) = a.shared.way(&to, Lane::Calls, Weight::Ordinary, || unreachable!("it is open")) else {
         panic!("it is not open");
     };
     b.close().await;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-use super::super::load::SLICE;
+use super::super::load::{SLICE, room};
 use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Call, Reply, Service};
@@ -199,8 +199,8 @@ impl Shared {
         self.counters.misdeeds.note(kind, &source_of(from.ip()).to_string());
     }
 
-    /// Gives whoever is at that address a session, unless it wants too many. Never longer than what it answers: see
-    /// `ASKING_LEN_MIN`.
+    /// Gives whoever is at that address a session, unless it wants too many or there is no room: it goes over to TCP then. Never
+    /// longer than what it answers: see `ASKING_LEN_MIN`.
     fn offer(&self, link: &Link, header: &Header, now: Instant) {
         let may = {
             // A bucket is valid in every state, so a poisoned lock loses nothing.
@@ -214,6 +214,7 @@ impl Shared {
             let mut sessions = self.sessions();
             (sessions.offer(link.address), sessions.slots_max())
         };
+        let Some(session) = session else { return };
         let header = Header { slot, ..header.answered(PacketKind::Offer) };
         self.transmit(link, &header, &session.encode(), false);
     }
@@ -223,11 +224,8 @@ impl Shared {
         let arrival = self.sessions().arrived(from.address, &header, came.now);
         let again = |kind, payload: &[u8]| self.transmit(&from, &header.answered(kind), payload, false);
         match arrival {
-            Arrival::Fresh => self.carry_out(from, header, payload, service, came),
-            Arrival::Crowded => {
-                self.counters.message_received();
-                Ticket::new(self, from, header)
-                    .refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
+            Arrival::Fresh { under_way } => {
+                self.carry_out(Ticket::new(self, from, header), payload, service, under_way, came)
             }
             Arrival::Working => again(PacketKind::Working, &[]),
             Arrival::Answered(Answered::Small(payload)) => again(PacketKind::Reply, &payload),
@@ -240,15 +238,14 @@ impl Shared {
 
     fn carry_out(
         self: &Arc<Self>,
-        from: Link,
-        header: Header,
+        mut ticket: Ticket,
         payload: &[u8],
         service: Arc<dyn Service>,
+        under_way: usize,
         Came { since, now }: Came,
     ) {
         self.counters.message_received();
-        let source = from.address;
-        let mut ticket = Ticket::new(self, from, header);
+        let source = ticket.from.address;
         let mut call = match decode_call(Bytes::copy_from_slice(payload)) {
             Ok(call) => call,
             Err(WireError::UnknownKind { tag, head }) => {
@@ -263,12 +260,15 @@ impl Shared {
             }
         };
         ticket.head = call.head;
-        let left_ms = header.left_ms.min(DEADLINE_MS_MAX);
+        let left_ms = ticket.header.left_ms.min(DEADLINE_MS_MAX);
         // The request may have left long after it was written.
         if call.head.deadline_ms == 0 || left_ms < call.head.deadline_ms {
             call.head.deadline_ms = left_ms;
         }
         let turn = Turn { arrived: now, deadline_ms: left_ms, class: call.body.class(), len: payload.len() };
+        if under_way >= room(turn.class, self.sessions().slots_max().into()) {
+            return ticket.refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
+        }
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
             return ticket.refuse(ErrorKind::Overloaded, TOO_LATE);
         }

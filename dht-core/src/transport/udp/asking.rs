@@ -41,8 +41,8 @@ impl Shared {
             Err(error) => return Err(TransportError::Rejected(error.to_string())),
         };
         let place = match self.place(&to, deadline).await {
-            // What keeps the ring together has room of its own there.
-            Err(TransportError::Overloaded(_)) if call.body.class() == Class::Upkeep => None,
+            // What keeps the ring together, and what was begun, has room of its own there.
+            Err(TransportError::Overloaded(_)) if matches!(call.body.class(), Class::Upkeep | Class::Begun) => None,
             place => place?,
         };
         match place {

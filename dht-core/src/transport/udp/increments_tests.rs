@@ -87,7 +87,7 @@ fn run(increments: usize, seed: u64) -> World {
                 }
                 Way::Introduce(nonce) => {
                     let offer = Header { slot: 64, ..Header::introduction(nonce, 0).answered(PacketKind::Offer) };
-                    let session = sessions.offer(source);
+                    let session = sessions.offer(source).expect("room");
                     assert!(peer.offered(Link { address: source, seal: None }, &offer, session, world.now));
                 }
                 Way::Wait(_) | Way::Tcp | Way::Blocked(_) => panic!("the callee always answers in time"),
@@ -111,15 +111,11 @@ fn run(increments: usize, seed: u64) -> World {
                 world.at(wait, Event::Again(increment));
             }
             Event::Asks(header, increment) => match sessions.arrived(source, &header, now) {
-                Arrival::Fresh => {
+                Arrival::Fresh { .. } => {
                     world.applied[increment] += 1;
                     let takes = if world.chance(20) { 200_000 } else { 500 };
                     let takes = Duration::from_micros(world.env.random_below(takes) as u64);
                     world.at(takes, Event::Done(header));
-                }
-                Arrival::Crowded => {
-                    sessions.answered(&header, Answered::Small(vec![0; 20].into()), now);
-                    world.pass(|| Event::Answers(header.answered(PacketKind::Reply)));
                 }
                 Arrival::Working => world.pass(|| Event::Answers(header.answered(PacketKind::Working))),
                 Arrival::Answered(_) => world.pass(|| Event::Answers(header.answered(PacketKind::Reply))),
@@ -140,7 +136,7 @@ fn run(increments: usize, seed: u64) -> World {
                 }
             }
             Event::Answers(header) if header.kind == PacketKind::Offer => {
-                let session = sessions.offer(source);
+                let session = sessions.offer(source).expect("room");
                 peer.offered(Link { address: source, seal: None }, &header, session, now);
             }
             Event::Answers(header) => drop(peer.answered(&header, b"", now)),

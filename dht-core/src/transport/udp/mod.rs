@@ -135,6 +135,10 @@ impl Transport for UdpTransport {
         self.shared.tcp.local_address()
     }
 
+    fn admit_frames(&self, len_max: usize) {
+        self.shared.tcp.admit_frames(len_max);
+    }
+
     fn traffic(&self) -> Traffic {
         let tcp = self.shared.tcp.traffic();
         let (sessions, ..) = self.shared.sessions().sizes();

@@ -96,6 +96,8 @@ struct Slot {
     sequence: u64,
     tell: Option<oneshot::Sender<Told>>,
     attempts: u16,
+    /// The peer has said that it works on it: its reply takes as long as the work does.
+    worked_on: bool,
     sent: [Option<Instant>; ATTEMPTS_TIMED],
 }
 
@@ -331,7 +333,10 @@ impl Peer {
             let sent = slot.sent.get(usize::from(header.attempt) % ATTEMPTS_TIMED).copied().flatten();
             let recent = usize::from(slot.attempts - header.attempt) <= ATTEMPTS_TIMED;
             let tell = if header.kind == PacketKind::Working { None } else { slot.tell.take() };
-            if let Some(sent) = sent.filter(|_| recent) {
+            // That it works on it is said at once, so that is a round trip; what comes of it then is none.
+            let prompt = header.kind == PacketKind::Working || !slot.worked_on;
+            slot.worked_on |= header.kind == PacketKind::Working;
+            if let Some(sent) = sent.filter(|_| recent && prompt) {
                 state.round_trip.sample(now.saturating_duration_since(sent));
             }
             state.heard = now;
@@ -511,3 +516,7 @@ fn tell_all(broken: Vec<oneshot::Sender<Told>>) {
         drop(tell.send(Told::Broken));
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

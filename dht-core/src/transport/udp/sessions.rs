@@ -20,12 +20,17 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::super::Reply;
+use super::super::misbehaviour::source_of;
+use super::super::tcp::by_source::{BySource, counted};
 use super::packet::{Header, SessionId};
 use super::window::Window;
 use crate::data::FixedMap;
 
 /// Peers that ask, at most: about 300 bytes each, and 100 for each slot that they use.
 const SESSIONS_MAX: usize = 65_536;
+
+/// Of them, those of one source: half, so that whoever takes all that it gets leaves room for everybody else.
+const SHARE_MAX: usize = SESSIONS_MAX / 2;
 
 /// A session unused for so long ends; the other side does not use it beyond [`super::peer::UNUSED_MAX`].
 const UNUSED_MAX: Duration = Duration::from_secs(90);
@@ -68,6 +73,8 @@ pub(super) struct Sessions {
     aged: u64,
     table: FixedMap<u64, Session>,
     by_source: FixedMap<SocketAddr, u64>,
+    /// How many each source has that has a share.
+    shares: BySource,
     /// Kept answers, oldest first.
     order: BTreeMap<u64, Kept>,
     stamps: u64,
@@ -81,7 +88,7 @@ struct Session {
     slots: FixedMap<u16, Slot>,
     one_ways: Window<ONE_WAY_WORDS>,
     /// Requests being carried out, also those that nobody waits for any more.
-    serving: u16,
+    serving: usize,
     used: Instant,
 }
 
@@ -121,10 +128,9 @@ pub(super) enum Answered {
 /// What to do with a request.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// It is new: carry it out, then say [`Sessions::answered`] or [`Sessions::given_up`].
-    Fresh,
-    /// New, but too many of this peer's are under way: answer so, and say `answered`.
-    Crowded,
+    /// It is new: carry it out, or refuse it if so many of this peer's that were under way before are too many; then say
+    /// [`Sessions::answered`] or [`Sessions::given_up`].
+    Fresh { under_way: usize },
     /// It is being carried out.
     Working,
     /// Again this answer.
@@ -149,16 +155,22 @@ impl Sessions {
             aged: 0,
             table: FixedMap::default(),
             by_source: FixedMap::default(),
+            shares: BySource::default(),
             order: BTreeMap::new(),
             stamps: 0,
             bytes: 0,
         }
     }
 
-    /// A session for `source`, if it proves that it got this; remembered only then.
-    pub(super) fn offer(&mut self, source: SocketAddr) -> SessionId {
+    /// A session for `source`, if it proves that it got this; remembered only then. `None` while there is no room for it: an
+    /// offer that could not be taken up would keep its asker from going over to TCP.
+    pub(super) fn offer(&mut self, source: SocketAddr) -> Option<SessionId> {
+        // Its next session takes the place of the one that it has.
+        if !self.by_source.contains_key(&source) && !self.has_room(source) {
+            return None;
+        }
         self.offered += 1;
-        SessionId { number: self.offered, cookie: self.cookie(self.offered, source) }
+        Some(SessionId { number: self.offered, cookie: self.cookie(self.offered, source) })
     }
 
     /// How many slots a session has.
@@ -185,10 +197,10 @@ impl Sessions {
             };
         }
         let before = std::mem::replace(slot, Slot { sequence: header.sequence, standing: Standing::Working });
-        let crowded = session.serving >= slots_max;
-        session.serving = session.serving.saturating_add(1);
+        let under_way = session.serving;
+        session.serving = under_way.saturating_add(1);
         self.release(&before);
-        if crowded { Arrival::Crowded } else { Arrival::Fresh }
+        Arrival::Fresh { under_way }
     }
 
     /// A one-way message came from `source`: whether to carry it out. `None`: no such session, offer one.
@@ -197,7 +209,7 @@ impl Sessions {
         Some(header.sequence > 0 && session.one_ways.first(header.sequence))
     }
 
-    /// A request that was `Fresh` or `Crowded` has that answer, which is kept for when it is repeated.
+    /// A request that was `Fresh` has that answer, which is kept for when it is repeated.
     pub(super) fn answered(&mut self, header: &Header, answer: Answered, now: Instant) {
         self.stamps += 1;
         let stamp = self.stamps;
@@ -290,8 +302,11 @@ impl Sessions {
                     return None;
                 }
             }
-            if self.table.len() >= SESSIONS_MAX {
+            if !self.has_room(source) {
                 return None;
+            }
+            if let Some(ip) = share_of(source) {
+                self.shares.add(ip);
             }
             self.by_source.insert(source, id.number);
             let slots = FixedMap::default();
@@ -306,11 +321,20 @@ impl Sessions {
         Some(session)
     }
 
+    /// Whether one more session may begin.
+    fn has_room(&self, source: SocketAddr) -> bool {
+        let share = share_of(source).map_or(0, |ip| self.shares.count(ip));
+        self.table.len() < SESSIONS_MAX && share < SHARE_MAX
+    }
+
     /// Ends a session for good.
     fn end(&mut self, number: u64) {
         let Some(session) = self.table.remove(&number) else { return };
         for slot in session.slots.values() {
             self.release(slot);
+        }
+        if let Some(ip) = share_of(session.source) {
+            self.shares.remove(ip);
         }
         if self.by_source.get(&session.source) == Some(&number) {
             self.by_source.remove(&session.source);
@@ -370,6 +394,11 @@ impl Sessions {
         let digest: [u8; 32] = hash.finalize().into();
         digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
+}
+
+/// Whose share a session from there counts in, if it has one.
+fn share_of(source: SocketAddr) -> Option<IpAddr> {
+    counted(source_of(source.ip()))
 }
 
 #[cfg(test)]

@@ -95,6 +95,12 @@ macro_rules! contract {
 
 contract::each_check!(contract);
 
+#[tokio::test]
+async fn what_was_begun_gets_through_between_full_nodes() {
+    contract::what_was_begun_gets_through_between_full_nodes(&pair).await;
+    contract::what_was_begun_gets_through_between_full_nodes(&mixed_pair).await;
+}
+
 /// Answers with the words of the request, repeated as often as they say, and counts.
 #[derive(Default)]
 pub(super) struct Echo(pub(super) AtomicUsize);

@@ -1,11 +1,11 @@
-//! A node that is alone: a put that a join overtakes, and a disk that does not answer.
+//! A node that is alone: a put that a join overtakes, a disk that does not answer, and a read that a write overtakes.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{KeyDigest, Record, Version};
+use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::dht::Foundation;
 use crate::error::{ErrorKind, Result};
 use crate::ring::record::NodeId;
@@ -26,6 +26,8 @@ enum Step {
 }
 
 const KEY: &[u8] = b"held";
+/// Whenever it is looked up another write has just come in, and is not on the disk yet.
+const OVERTAKEN: &[u8] = b"overtaken";
 
 /// Keeps everything at once but the first record of [`KEY`].
 struct Holding {
@@ -67,6 +69,13 @@ impl Store for Holding {
 
     fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>> {
         self.store.get(slot, map, key)
+    }
+
+    fn content(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Content>> {
+        if key == OVERTAKEN {
+            self.stalled.store(true, Relaxed);
+        }
+        self.store.content(slot, map, key)
     }
 
     fn fingerprint(&self, slot: Slot) -> Result<Fingerprint> {
@@ -184,4 +193,21 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
     assert_eq!(found.as_deref(), Some(&b"value"[..]), "as the newcomer has it");
     second.stop().await;
     first.stop().await;
+}
+
+/// With `always` nobody is told what a loss of power may take back.
+#[tokio::test]
+async fn what_was_written_as_a_read_looked_is_not_told_before_it_is_on_the_disk() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let store = Holding::new(&config, Step::May);
+    let dht = start_on(store.clone(), config).await;
+    for key in [&b"key"[..], OVERTAKEN] {
+        dht.put_bytes(key, &b"value"[..], PutOptions::default()).await.expect("it is served");
+    }
+    let node = dht.node().expect("it runs");
+    let found = node.read_here(b"key", Consistency::One).expect("from memory").expect("it can be read");
+    assert!(found.is_some());
+    assert!(node.read_here(OVERTAKEN, Consistency::One).is_none(), "it is asked for again, and waited for");
+    store.stalled.store(false, Relaxed);
+    dht.stop().await;
 }

@@ -1,4 +1,5 @@
-//! A node that is alone: a put that a join overtakes, a disk that does not answer, and a read that a write overtakes.
+//! A node that is alone: a put that a join overtakes, a disk that does not answer, a read that a write overtakes, and a snapshot
+//! while it leaves.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,6 +9,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::dht::Foundation;
 use crate::error::{ErrorKind, Result};
+use crate::node::Phase;
 use crate::ring::record::NodeId;
 use crate::ring::slot::Slot;
 use crate::store::{MemoryStore, Merged, Store, Ticket, Usage};
@@ -209,5 +211,19 @@ async fn what_was_written_as_a_read_looked_is_not_told_before_it_is_on_the_disk(
     assert!(found.is_some());
     assert!(node.read_here(OVERTAKEN, Consistency::One).is_none(), "it is asked for again, and waited for");
     store.stalled.store(false, Relaxed);
+    dht.stop().await;
+}
+
+/// It lets go of what it hands over, so the file would not have everything; a leave does not wait for it either.
+#[tokio::test]
+async fn no_snapshot_is_made_of_a_node_that_leaves() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let dht = start_on(Holding::new(&config, Step::May), config).await;
+    dht.put("key", &1).await.expect("it is served");
+    let path = std::env::temp_dir().join(format!("dht-leaves-{:x}", Env::system().random_u64()));
+    dht.node().expect("it runs").life.enter(Phase::Leaving);
+    let error = dht.snapshot(&path).await.expect_err("it would not have everything");
+    assert!(error.kind() == ErrorKind::Stopped && error.context().contains("leaves"), "{error}");
+    assert!(!path.exists(), "no file is left");
     dht.stop().await;
 }

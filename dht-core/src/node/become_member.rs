@@ -15,9 +15,11 @@ use super::welcome::Welcome;
 use super::{Node, Phase, Ring};
 use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ring::list::quorum;
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
+use crate::store::Ticket;
 use crate::wire::message::{Request, Response};
 
 /// Tries to find successors before this node is a member; each lasts as long as a call that nobody answers, at most.
@@ -40,10 +42,14 @@ impl Node {
         self.look_for_later_life(&welcome.records);
         let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
         let forgotten = ours && !welcome.reunites && welcome.forgotten.is_some_and(|ago| !self.wrote_within(ago));
-        if forgotten {
-            self.drop_records()?;
+        let outdated = ours && !welcome.reunites && self.is_outdated() && self.is_superseded(&welcome);
+        if forgotten || outdated {
+            let why =
+                if outdated { "data_dir is an older backup" } else { "was away for longer than deletions are kept" };
+            log!(self, warn, "{why}: returns empty");
+            self.drop_records().await?;
         }
-        let reunion = if ours && !forgotten { self.reunion() } else { None };
+        let reunion = if ours && !forgotten && !outdated { self.reunion() } else { None };
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }
@@ -88,19 +94,30 @@ impl Node {
         hlc::wall_ms(self.store.highest_stamp()) >= since_ms
     }
 
-    /// The ring lives, and was without this node for longer than it keeps deletions: what was deleted meanwhile would come
-    /// back with it.
+    /// What an older backup holds is of no use to the ring, and some of it may have been deleted so long ago that nobody remembers.
+    /// Not so with what was written within a grace: its deletion is remembered. Nor where so many are missing, this node's later
+    /// life among them, that the backup may have the last copy of something.
+    fn is_superseded(&self, welcome: &Welcome) -> bool {
+        let missing = |r: &&NodeRecord| {
+            r.node_id != self.node_id && r.verdict == Verdict::Dead && r.state != NodeState::Left && r.vnodes > 0
+        };
+        let missing = 1 + welcome.records.iter().filter(missing).count();
+        missing < quorum(usize::from(welcome.config.replication_factor))
+            && !self.wrote_within(welcome.config.tombstone_grace)
+    }
+
+    /// What is kept here is not to come back, also after a crash: others have what lives of it.
     ///
     /// # Errors
     /// `Storage`: some may be dropped.
-    fn drop_records(&self) -> Result<()> {
-        let slots = self.store.occupied()?;
-        log!(self, warn, slots = slots.len(), "was away for longer than deletions are kept: returns empty");
-        for slot in slots {
+    async fn drop_records(&self) -> Result<()> {
+        let mut gone = Ticket::ready();
+        for slot in self.store.occupied()? {
             let held = self.store.fingerprint(slot)?;
             self.store.remove_slot(slot, held)?;
+            gone = gone.and(self.store.durable(slot));
         }
-        Ok(())
+        gone.wait().await
     }
 
     async fn become_active_unless_told_to_leave(self: &Arc<Self>) -> Result<()> {

@@ -50,6 +50,10 @@ impl Node {
             self.drop_records().await?;
         }
         let reunion = if ours && !forgotten && !outdated { self.reunion() } else { None };
+        // Where the ring may still refuse this node, what it copies of that ring must be told apart from what it had before.
+        let crowded = self.ids.bits() <= CROWDED_BITS_MAX && !ours;
+        let blank = self.store.occupied()?.is_empty();
+        let copies_ahead = blank || !crowded;
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }
@@ -68,10 +72,10 @@ impl Node {
         // What is news among these is passed on by those who were there.
         self.state().news.leave_to_others(&welcome.records);
         if !self.is_client()
-            && let Err(error) = self.become_active_unless_told_to_leave().await
+            && let Err(error) = self.become_active_unless_told_to_leave(copies_ahead).await
         {
             if self.life.phase() == Phase::Joining {
-                self.withdraw(before).await;
+                self.withdraw(before, crowded && blank).await;
             } else if !self.state().admitted {
                 // The goodbye is said by who leaves. If it is in the lists by now, it holds up the next as any other.
                 self.release_admissions();
@@ -106,7 +110,7 @@ impl Node {
             && !self.wrote_within(welcome.config.tombstone_grace)
     }
 
-    /// What is kept here is not to come back, also after a crash: others have what lives of it.
+    /// What is kept here is not to come back, also after a crash: others have what lives of it, or it is theirs.
     ///
     /// # Errors
     /// `Storage`: some may be dropped.
@@ -120,16 +124,16 @@ impl Node {
         gone.wait().await
     }
 
-    async fn become_active_unless_told_to_leave(self: &Arc<Self>) -> Result<()> {
+    async fn become_active_unless_told_to_leave(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
         tokio::select! {
             biased;
-            result = self.become_active() => result,
+            result = self.become_active(copies_ahead) => result,
             _ = self.life.wait_for(|phase| phase != Phase::Joining) => Err(leaves()),
         }
     }
 
-    /// From knowing the ring to being in its lists.
-    async fn become_active(self: &Arc<Self>) -> Result<()> {
+    /// From knowing the ring to being in its lists. If it does not copy ahead, it catches up with everything after that.
+    async fn become_active(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
         if !self.keeps_positions() {
             self.choose_positions(&mut self.state());
         }
@@ -138,7 +142,7 @@ impl Node {
             self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
             // In a ring that comes back nobody has more than this node, and all wait for each other.
             let reunites = self.state().table.reunites();
-            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead().await };
+            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead(copies_ahead).await };
             self.wait_for_admission(&affected).await;
             self.hear_of_takers(&affected).await;
             self.find_successors().await;
@@ -187,12 +191,16 @@ impl Node {
         Ok(Some(active))
     }
 
-    /// Gives up a join that has been announced.
-    async fn withdraw(&self, before: Ring) {
+    /// Gives up a join that has been announced; `blank`: with all that was copied for it.
+    async fn withdraw(&self, before: Ring, blank: bool) {
         log!(self, warn, "withdraws from a ring that filled up while it joined");
         self.release_admissions();
         let left = self.state().members.declare(|me| me.state = NodeState::Left, self.env.now());
         self.announce(&left, &self.announced_to(&BTreeSet::new())).await;
+        // Before this node serves again in a ring of its own.
+        if blank && let Err(error) = self.drop_records().await {
+            log!(self, warn, %error, "keeps some of what it copied from the ring that it is not in");
+        }
         {
             let mut state = self.state();
             state.forget_others();
@@ -234,13 +242,14 @@ impl Node {
         futures_util::future::join_all(to.iter().cloned().map(tell)).await;
     }
 
-    /// Copies the slots that this node is going to hold from their owners. Returns all whose lists will change.
-    async fn copy_ahead(self: &Arc<Self>) -> BTreeSet<Peer> {
+    /// Copies the slots that this node is going to hold from their owners, if `wanted`. Returns all whose lists will change.
+    async fn copy_ahead(self: &Arc<Self>, wanted: bool) -> BTreeSet<Peer> {
         let (now, then) = {
             let state = self.state();
             (self.view(), state.members.prospective_view())
         };
         let (affected, sources) = self.plan_copy(&now, &then);
+        let sources = if wanted { sources } else { BTreeMap::new() };
         let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
             if let Err(error) = self.bring_over(&source, &slots, None).await {
                 // What is missing is caught up after the switch, from whoever is there then.

@@ -241,7 +241,7 @@ impl Dht {
         self.0.node.node_id.as_str().to_owned()
     }
 
-    fn node(&self) -> Result<&Arc<Node>> {
+    pub(crate) fn node(&self) -> Result<&Arc<Node>> {
         if self.0.node.ended() { Err(self.0.node.ended_error()) } else { Ok(&self.0.node) }
     }
 }

@@ -151,6 +151,11 @@ impl Nodes {
         self.disks.remove(&number);
     }
 
+    /// From its next start on node `number` has that disk, such as a backup of its own.
+    pub fn replace_disk(&mut self, number: usize, disk: Disk) {
+        self.disks.insert(number, disk);
+    }
+
     /// The disk of node `number`, if it has been started with one.
     pub fn disk(&self, number: usize) -> Option<&Disk> {
         self.disks.get(&number)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Dht, Durability, ErrorKind};
-use dht_sim::{Nodes, World};
+use dht_core::{Config, Consistency, Dht, Durability, ErrorKind, GetOptions};
+use dht_sim::{Crash, Nodes, World};
 
 mod common;
 mod held;
@@ -180,6 +180,52 @@ fn who_left_with_data_on_its_disk_brings_nothing_back() {
         for n in 0..KEYS {
             let found: Option<usize> = nodes.node(n % 5).get(format!("key-{n}")).await.expect("it serves");
             assert_eq!(found, None, "key-{n}");
+        }
+        nodes.stop().await;
+    });
+}
+
+/// Starts a node as a service manager does: its former self may not be known as dead yet.
+async fn start_again(nodes: &mut Nodes, number: usize) {
+    while nodes.start(number, &[0]).await.is_err() {
+        tokio::time::sleep(SECOND).await;
+    }
+    nodes.settled(120 * SECOND).await.expect("it has caught up");
+}
+
+/// A node is started on a copy of its disk that is older than its last life: in it is what has been deleted since, and nobody
+/// remembers the deletions.
+#[test]
+fn who_is_started_on_an_older_backup_brings_nothing_back() {
+    common::calm(|world| async move {
+        let config = Config { slot_bits: 6, tombstone_grace: GRACE, ..Config::default() };
+        let mut nodes = Nodes::new(world.clone(), config);
+        nodes.keep_on_disk(Durability::Interval);
+        nodes.start(0, &[]).await.expect("it founds");
+        nodes.start_together(1..4, &[0]).await.expect("they join");
+        nodes.settled(60 * SECOND).await.expect("it comes to rest");
+        for n in 0..KEYS {
+            nodes.node(0).put(format!("key-{n}"), &n).await.expect("it serves");
+        }
+        // All of it, and who is there, is on the disks.
+        tokio::time::sleep(3 * SECOND).await;
+        nodes.crash(3, Crash::Process).await;
+        let backup = nodes.disk(3).expect("it has one").backup().expect("it can be read");
+        start_again(&mut nodes, 3).await;
+        for n in (0..KEYS).step_by(2) {
+            assert!(nodes.node(0).delete(format!("key-{n}")).await.expect("it serves"));
+        }
+        // Those who came back are no reason any more to keep deletions longer.
+        tokio::time::sleep(60 * SECOND + 3 * GRACE).await;
+        nodes.crash(3, Crash::Process).await;
+        nodes.replace_disk(3, backup);
+        start_again(&mut nodes, 3).await;
+        for level in [Consistency::One, Consistency::Quorum, Consistency::All] {
+            for (n, number) in (0..KEYS).flat_map(|n| (0..4).map(move |number| (n, number))) {
+                let options = GetOptions { consistency: Some(level), timeout: None };
+                let found = nodes.node(number).get_bytes(format!("key-{n}"), options).await.expect("it serves");
+                assert_eq!(found.is_some(), n % 2 == 1, "key-{n} at node {number}, {level:?}");
+            }
         }
         nodes.stop().await;
     });

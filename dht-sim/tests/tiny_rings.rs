@@ -71,35 +71,42 @@ fn with_256_ids_twelve_nodes_of_16_positions_each_own_some() {
     }
 }
 
+/// Nor has it anything of the ring that it was copying from, whether or not it had something of its own.
 #[test]
 fn who_is_refused_at_the_last_moment_keeps_its_own_ring() {
-    calm(|world| async move {
-        let config = Config { hash_bits: 1, virtual_nodes: Some(1), ..Config::default() };
-        let mut nodes = Nodes::new(world.clone(), config);
-        for number in 0..3 {
-            let node = nodes.start(number, &[]).await.expect("it founds a ring");
+    for filled in [true, false] {
+        calm(move |world| refused_at_the_last_moment(world, filled));
+    }
+}
+
+async fn refused_at_the_last_moment(world: World, filled: bool) {
+    let config = Config { hash_bits: 1, virtual_nodes: Some(1), ..Config::default() };
+    let mut nodes = Nodes::new(world.clone(), config);
+    for number in 0..3 {
+        let node = nodes.start(number, &[]).await.expect("it founds a ring");
+        if number == 0 || filled {
             node.put(&format!("key-{number}"), &number).await.expect("it serves");
         }
-        // Two for one position, at the same moment: both are welcome at first.
-        let at = [world.address(0).as_str().to_owned()];
-        let (first, second) = (nodes.node(1), nodes.node(2));
-        let (one, two) = tokio::join!(first.join(&at), second.join(&at));
-        let (inside, outside, error) = match (one, two) {
-            (Ok(()), Err(error)) => (1, 2, error),
-            (Err(error), Ok(())) => (2, 1, error),
-            both => panic!("one gets in: {both:?}"),
-        };
-        assert_eq!(error.kind(), ErrorKind::RingFull, "{error}");
-        nodes.settled(Duration::from_secs(120)).await.expect("both rings come to rest");
-        for (node, others, keys) in [(0, 2, vec![0, inside]), (inside, 2, vec![0, inside]), (outside, 1, vec![outside])]
-        {
-            let active = nodes.node(node).ring().expect("it runs").nodes.into_iter().filter(|n| n.share > 0.0);
-            assert_eq!(active.count(), others, "as node {node} sees it");
-            for key in keys {
-                let found = nodes.node(node).get::<usize>(&format!("key-{key}")).await.expect("it serves");
-                assert_eq!(found, Some(key), "at node {node}");
-            }
+    }
+    // Two for one position, at the same moment: both are welcome at first.
+    let at = [world.address(0).as_str().to_owned()];
+    let (first, second) = (nodes.node(1), nodes.node(2));
+    let (one, two) = tokio::join!(first.join(&at), second.join(&at));
+    let (inside, outside, error) = match (one, two) {
+        (Ok(()), Err(error)) => (1, 2, error),
+        (Err(error), Ok(())) => (2, 1, error),
+        both => panic!("one gets in: {both:?}"),
+    };
+    assert_eq!(error.kind(), ErrorKind::RingFull, "{error}");
+    nodes.settled(Duration::from_secs(120)).await.expect("both rings come to rest");
+    for (node, others, keys) in [(0, 2, vec![0, inside]), (inside, 2, vec![0, inside]), (outside, 1, vec![outside])] {
+        let active = nodes.node(node).ring().expect("it runs").nodes.into_iter().filter(|n| n.share > 0.0);
+        assert_eq!(active.count(), others, "as node {node} sees it");
+        for key in 0..3 {
+            let there = keys.contains(&key) && (key == 0 || filled);
+            let found = nodes.node(node).get::<usize>(&format!("key-{key}")).await.expect("it serves");
+            assert_eq!(found, there.then_some(key), "key-{key} at node {node}");
         }
-        nodes.stop().await;
-    });
+    }
+    nodes.stop().await;
 }

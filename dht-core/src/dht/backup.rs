@@ -18,7 +18,7 @@ impl Dht {
     /// # Errors
     /// `InvalidArgument` if something is at `path` already, which stays, or `path` names no file; `Storage` if the file
     /// cannot be written or the store not be read; `Unsupported` on a client; `Overloaded` while another snapshot or restore
-    /// of this node is under way; `Stopped`. No file is left then.
+    /// of this node is under way; `Stopped`, also as soon as it leaves. No file is left then.
     pub async fn snapshot(&self, path: impl Into<PathBuf>) -> Result<SnapshotInfo> {
         self.node()?.snapshot(path.into()).await
     }

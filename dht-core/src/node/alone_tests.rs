@@ -1,17 +1,24 @@
-//! A node that is alone: a put that a join overtakes, and a disk that does not answer.
+//! A node that is alone: a put that a join overtakes, a disk that does not answer, a read that a write overtakes, a snapshot
+//! while it leaves, and what it remembers of those who are looked for no more.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::data::fingerprint::Fingerprint;
-use crate::data::record::{KeyDigest, Record, Version};
+use crate::data::record::{Content, KeyDigest, Record, Version};
 use crate::dht::Foundation;
 use crate::error::{ErrorKind, Result};
-use crate::ring::record::NodeId;
+use crate::node::Phase;
+use crate::ring::members::GRAVEYARD_AGE_MAX;
+use crate::ring::record::{NodeId, NodeRecord, Verdict, test_record};
 use crate::ring::slot::Slot;
 use crate::store::{MemoryStore, Merged, Store, Ticket, Usage};
 use crate::transport::{Hello, TcpOptions, TcpTransport, Transport};
+use crate::wire::facts::Facts;
+use crate::wire::message::Response;
 use crate::{Config, Consistency, Dht, Env, Expected, GetOptions, PutOptions, Value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +33,8 @@ enum Step {
 }
 
 const KEY: &[u8] = b"held";
+/// Whenever it is looked up another write has just come in, and is not on the disk yet.
+const OVERTAKEN: &[u8] = b"overtaken";
 
 /// Keeps everything at once but the first record of [`KEY`].
 struct Holding {
@@ -34,13 +43,18 @@ struct Holding {
     changed: Condvar,
     /// The disk takes nothing any more.
     stalled: AtomicBool,
+    facts: Option<Facts>,
 }
 
 impl Holding {
     fn new(config: &Config, step: Step) -> Arc<Self> {
+        Arc::new(Self::with(config, step, None))
+    }
+
+    fn with(config: &Config, step: Step, facts: Option<Facts>) -> Self {
         let store = MemoryStore::new(crate::ring::params::slot_count(config).expect("valid"));
         let (step, changed, stalled) = (Mutex::new(step), Condvar::new(), AtomicBool::new(false));
-        Arc::new(Self { store, step, changed, stalled })
+        Self { store, step, changed, stalled, facts }
     }
 
     fn go(&self, step: Step) {
@@ -67,6 +81,13 @@ impl Store for Holding {
 
     fn get(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Record>> {
         self.store.get(slot, map, key)
+    }
+
+    fn content(&self, slot: Slot, map: u32, key: &[u8]) -> Result<Option<Content>> {
+        if key == OVERTAKEN {
+            self.stalled.store(true, Relaxed);
+        }
+        self.store.content(slot, map, key)
     }
 
     fn fingerprint(&self, slot: Slot) -> Result<Fingerprint> {
@@ -103,6 +124,10 @@ impl Store for Holding {
 
     fn persistent(&self) -> bool {
         true
+    }
+
+    fn remembered(&self) -> Option<Bytes> {
+        self.facts.as_ref().map(Facts::encode)
     }
 
     fn ticket(&self, _: Slot) -> Ticket {
@@ -184,4 +209,71 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
     assert_eq!(found.as_deref(), Some(&b"value"[..]), "as the newcomer has it");
     second.stop().await;
     first.stop().await;
+}
+
+/// With `always` nobody is told what a loss of power may take back.
+#[tokio::test]
+async fn what_was_written_as_a_read_looked_is_not_told_before_it_is_on_the_disk() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let store = Holding::new(&config, Step::May);
+    let dht = start_on(store.clone(), config).await;
+    for key in [&b"key"[..], OVERTAKEN] {
+        dht.put_bytes(key, &b"value"[..], PutOptions::default()).await.expect("it is served");
+    }
+    let node = dht.node().expect("it runs");
+    let found = node.read_here(b"key", Consistency::One).expect("from memory").expect("it can be read");
+    assert!(found.is_some());
+    assert!(node.read_here(OVERTAKEN, Consistency::One).is_none(), "it is asked for again, and waited for");
+    store.stalled.store(false, Relaxed);
+    dht.stop().await;
+}
+
+/// It lets go of what it hands over, so the file would not have everything; a leave does not wait for it either.
+#[tokio::test]
+async fn no_snapshot_is_made_of_a_node_that_leaves() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let dht = start_on(Holding::new(&config, Step::May), config).await;
+    dht.put("key", &1).await.expect("it is served");
+    let path = std::env::temp_dir().join(format!("dht-leaves-{:x}", Env::system().random_u64()));
+    dht.node().expect("it runs").life.enter(Phase::Leaving);
+    let error = dht.snapshot(&path).await.expect_err("it would not have everything");
+    assert!(error.kind() == ErrorKind::Stopped && error.context().contains("leaves"), "{error}");
+    assert!(!path.exists(), "no file is left");
+    dht.stop().await;
+}
+
+/// A node was stopped for so long that nobody looks for it any more; then all others are stopped too, and all come back.
+#[tokio::test]
+async fn who_is_looked_for_no_more_is_told_that_the_ring_went_on() {
+    let config = Config { node_id: "alone".to_owned(), ..Config::default() };
+    let dht = start_on(Holding::new(&config, Step::May), config.clone()).await;
+    let gone = NodeRecord { placed_at: 1, ..test_record("gone") };
+    let facts = {
+        let node = dht.node().expect("it runs");
+        let now = node.env.now();
+        let mut state = node.state();
+        state.members.merge(&gone, now);
+        state.members.judge(&gone.node_id, gone.boot, Verdict::Dead, now);
+        state.members.bury(now + GRAVEYARD_AGE_MAX);
+        drop(state);
+        node.facts().expect("it is in a ring")
+    };
+    assert!(facts.others.is_empty(), "it is looked for no more");
+    dht.stop().await;
+
+    let store = Arc::new(Holding::with(&config, Step::May, Some(facts.clone())));
+    let dht = start_on(store, config.clone()).await;
+    let node = dht.node().expect("it runs");
+    let Response::LastLife { records } = node.serve_last_life(std::slice::from_ref(&gone)) else { panic!("no answer") };
+    assert_eq!(records, [NodeRecord { verdict: Verdict::Dead, ..gone.clone() }]);
+    assert_eq!(node.facts().expect("it is in its ring").buried, records, "the next life knows it too");
+    dht.stop().await;
+
+    let theirs = Facts { node_id: gone.node_id.clone(), own: Some(gone), buried: Vec::new(), ..facts };
+    let config = Config { node_id: "gone".to_owned(), ..config };
+    let dht = start_on(Arc::new(Holding::with(&config, Step::May, Some(theirs))), config).await;
+    let node = dht.node().expect("it runs");
+    node.judge_last_life(&records);
+    assert!(node.is_outlived(), "what it kept is not all there is");
+    dht.stop().await;
 }

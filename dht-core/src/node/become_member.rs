@@ -15,10 +15,12 @@ use super::welcome::Welcome;
 use super::{Node, Phase, Ring};
 use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ring::list::quorum;
 use crate::ring::params::RingConfig;
 use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
+use crate::store::Ticket;
 use crate::transport::frame_max_of;
 use crate::wire::message::{Request, Response};
 
@@ -42,10 +44,18 @@ impl Node {
         self.look_for_later_life(&welcome.records);
         let ours = self.former.as_ref().and_then(|f| f.ring).is_some_and(|(id, _)| id == welcome.ring_id);
         let forgotten = ours && !welcome.reunites && welcome.forgotten.is_some_and(|ago| !self.wrote_within(ago));
-        if forgotten {
-            self.drop_records()?;
+        let outdated = ours && !welcome.reunites && self.is_outdated() && self.is_superseded(&welcome);
+        if forgotten || outdated {
+            let why =
+                if outdated { "data_dir is an older backup" } else { "was away for longer than deletions are kept" };
+            log!(self, warn, "{why}: returns empty");
+            self.drop_records().await?;
         }
-        let reunion = if ours && !forgotten { self.reunion() } else { None };
+        let reunion = if ours && !forgotten && !outdated { self.reunion() } else { None };
+        // Where the ring may still refuse this node, what it copies of that ring must be told apart from what it had before.
+        let crowded = self.ids.bits() <= CROWDED_BITS_MAX && !ours;
+        let blank = self.store.occupied()?.is_empty();
+        let copies_ahead = blank || !crowded;
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }
@@ -65,10 +75,10 @@ impl Node {
         // What is news among these is passed on by those who were there.
         self.state().news.leave_to_others(&welcome.records);
         if !self.is_client()
-            && let Err(error) = self.become_active_unless_told_to_leave().await
+            && let Err(error) = self.become_active_unless_told_to_leave(copies_ahead).await
         {
             if self.life.phase() == Phase::Joining {
-                self.withdraw(before).await;
+                self.withdraw(before, crowded && blank).await;
             } else if !self.state().admitted {
                 // The goodbye is said by who leaves. If it is in the lists by now, it holds up the next as any other.
                 self.release_admissions();
@@ -96,31 +106,42 @@ impl Node {
         hlc::wall_ms(self.store.highest_stamp()) >= since_ms
     }
 
-    /// The ring lives, and was without this node for longer than it keeps deletions: what was deleted meanwhile would come
-    /// back with it.
+    /// What an older backup holds is of no use to the ring, and some of it may have been deleted so long ago that nobody remembers.
+    /// Not so with what was written within a grace: its deletion is remembered. Nor where so many are missing, this node's later
+    /// life among them, that the backup may have the last copy of something.
+    fn is_superseded(&self, welcome: &Welcome) -> bool {
+        let missing = |r: &&NodeRecord| {
+            r.node_id != self.node_id && r.verdict == Verdict::Dead && r.state != NodeState::Left && r.vnodes > 0
+        };
+        let missing = 1 + welcome.records.iter().filter(missing).count();
+        missing < quorum(usize::from(welcome.config.replication_factor))
+            && !self.wrote_within(welcome.config.tombstone_grace)
+    }
+
+    /// What is kept here is not to come back, also after a crash: others have what lives of it, or it is theirs.
     ///
     /// # Errors
     /// `Storage`: some may be dropped.
-    fn drop_records(&self) -> Result<()> {
-        let slots = self.store.occupied()?;
-        log!(self, warn, slots = slots.len(), "was away for longer than deletions are kept: returns empty");
-        for slot in slots {
+    async fn drop_records(&self) -> Result<()> {
+        let mut gone = Ticket::ready();
+        for slot in self.store.occupied()? {
             let held = self.store.fingerprint(slot)?;
             self.store.remove_slot(slot, held)?;
+            gone = gone.and(self.store.durable(slot));
         }
-        Ok(())
+        gone.wait().await
     }
 
-    async fn become_active_unless_told_to_leave(self: &Arc<Self>) -> Result<()> {
+    async fn become_active_unless_told_to_leave(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
         tokio::select! {
             biased;
-            result = self.become_active() => result,
+            result = self.become_active(copies_ahead) => result,
             _ = self.life.wait_for(|phase| phase != Phase::Joining) => Err(leaves()),
         }
     }
 
-    /// From knowing the ring to being in its lists.
-    async fn become_active(self: &Arc<Self>) -> Result<()> {
+    /// From knowing the ring to being in its lists. If it does not copy ahead, it catches up with everything after that.
+    async fn become_active(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
         if !self.keeps_positions() {
             self.choose_positions(&mut self.state());
         }
@@ -129,7 +150,7 @@ impl Node {
             self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
             // In a ring that comes back nobody has more than this node, and all wait for each other.
             let reunites = self.state().table.reunites();
-            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead().await };
+            let affected = if reunites { BTreeSet::new() } else { self.copy_ahead(copies_ahead).await };
             self.wait_for_admission(&affected).await;
             self.hear_of_takers(&affected).await;
             self.find_successors().await;
@@ -178,12 +199,16 @@ impl Node {
         Ok(Some(active))
     }
 
-    /// Gives up a join that has been announced.
-    async fn withdraw(&self, before: Ring) {
+    /// Gives up a join that has been announced; `blank`: with all that was copied for it.
+    async fn withdraw(&self, before: Ring, blank: bool) {
         log!(self, warn, "withdraws from a ring that filled up while it joined");
         self.release_admissions();
         let left = self.state().members.declare(|me| me.state = NodeState::Left, self.env.now());
         self.announce(&left, &self.announced_to(&BTreeSet::new())).await;
+        // Before this node serves again in a ring of its own.
+        if blank && let Err(error) = self.drop_records().await {
+            log!(self, warn, %error, "keeps some of what it copied from the ring that it is not in");
+        }
         {
             let mut state = self.state();
             state.forget_others();
@@ -225,13 +250,14 @@ impl Node {
         futures_util::future::join_all(to.iter().cloned().map(tell)).await;
     }
 
-    /// Copies the slots that this node is going to hold from their owners. Returns all whose lists will change.
-    async fn copy_ahead(self: &Arc<Self>) -> BTreeSet<Peer> {
+    /// Copies the slots that this node is going to hold from their owners, if `wanted`. Returns all whose lists will change.
+    async fn copy_ahead(self: &Arc<Self>, wanted: bool) -> BTreeSet<Peer> {
         let (now, then) = {
             let state = self.state();
             (self.view(), state.members.prospective_view())
         };
         let (affected, sources) = self.plan_copy(&now, &then);
+        let sources = if wanted { sources } else { BTreeMap::new() };
         let copy = |(source, slots): (Peer, Vec<Slot>)| async move {
             if let Err(error) = self.bring_over(&source, &slots, None).await {
                 // What is missing is caught up after the switch, from whoever is there then.

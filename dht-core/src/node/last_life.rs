@@ -111,7 +111,9 @@ impl Node {
         self.outdated.load(Relaxed)
     }
 
+    /// What this node found on its disk of that one, also if it was looked for no more.
     pub(crate) fn former_record(&self, node_id: &NodeId) -> Option<&NodeRecord> {
-        self.former.as_ref()?.others.iter().find(|record| record.node_id == *node_id)
+        let former = self.former.as_ref()?;
+        former.others.iter().chain(&former.buried).find(|record| record.node_id == *node_id)
     }
 }

@@ -413,14 +413,15 @@ impl Node {
     #[inline]
     pub(crate) fn read_here(&self, key: &[u8], level: Consistency) -> Option<Result<Option<Content>>> {
         let slot = self.slot_of(key);
-        if !self.readable.get(slot)
-            || !self.store.settled(slot).is_ready()
-            || (level != Consistency::One && !self.alone())
-            || !self.life.phase().serves()
-        {
+        if !self.readable.get(slot) || (level != Consistency::One && !self.alone()) || !self.life.phase().serves() {
             return None;
         }
-        match self.store.content(slot, 0, key) {
+        let found = self.store.content(slot, 0, key);
+        // After the look: what is merged between the two would be told before it is on the disk otherwise.
+        if !self.store.settled(slot).is_ready() {
+            return None;
+        }
+        match found {
             // Others may have it.
             Err(_) if !self.alone() => None,
             found => Some(found),

@@ -3,16 +3,18 @@
 //! Written whenever it changes, at most every [`PAUSE`]; never while the node itself is not yet what it was, so that a
 //! crash on the way back loses nothing of what was known.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Node, Phase, Ring};
+use super::{Known, Members, Node, Phase, Ring};
 use crate::config::Config;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingParams;
-use crate::ring::record::NodeState;
+use crate::ring::record::{NodeRecord, NodeState};
 use crate::store::Store;
 use crate::wire::facts::Facts;
 
@@ -22,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const AHEAD_STEP_MS: u64 = 50;
 /// Lives that are remembered, to know an older backup by.
 const BOOTS_MAX: usize = 64;
+/// Nodes that are looked for no more and remembered nevertheless, the last ones: some 200 bytes each in every write.
+const BURIED_MAX: usize = 256;
 
 /// What the store remembers of the node's last life, if anything.
 ///
@@ -107,6 +111,7 @@ impl Node {
             ring: None,
             own: None,
             others: Vec::new(),
+            buried: Vec::new(),
             lagging: Vec::new(),
             ahead_ms: 0,
         };
@@ -132,9 +137,25 @@ impl Node {
             ring: Some((id?, config)),
             own: Some(state.members.own().clone()),
             others: others.filter(|record| record.node_id != self.node_id).cloned().collect(),
+            buried: self.buried(&state.members),
             lagging: state.table.slots_where(|slot| slot.catch_up.is_some()),
             ahead_ms: self.hlc.ahead_ms() / AHEAD_STEP_MS * AHEAD_STEP_MS,
         })
+    }
+
+    /// Whom this life, and those before, looked for no more: should one of them be there when the ring comes back, somebody has to
+    /// tell it that the ring went on without it.
+    fn buried(&self, members: &Members) -> Vec<NodeRecord> {
+        let mut here: Vec<&Known> = members.all_buried().collect();
+        here.sort_by_key(|known| Reverse(known.since));
+        let before = self.former.iter().flat_map(|former| &former.buried);
+        let before = before.filter(|r| members.get(&r.node_id).is_none());
+        let mut seen = BTreeSet::new();
+        let all = here.into_iter().map(Known::record).chain(before).filter(|r| seen.insert(&r.node_id));
+        let mut all: Vec<NodeRecord> = all.take(BURIED_MAX).cloned().collect();
+        // Always in one order, or there would be something to write all the time.
+        all.sort_by(|a, b| a.node_id.cmp(&b.node_id));
+        all
     }
 
     pub(crate) fn remembers(&self) -> Option<usize> {

@@ -259,14 +259,7 @@ impl Node {
         let counted: Vec<Part> = parts.into_iter().filter(|p| tally.has(p.boot, list)).collect();
         // Whoever had more to tell knows the keys up to there only.
         let until = counted.iter().filter_map(|p| p.next.and_then(|next| next.after)).min();
-        let mut keys: BTreeMap<KeyDigest, SmallVec<[Bytes; 1]>> = BTreeMap::new();
-        for (_, record) in counted.into_iter().flat_map(|p| p.records) {
-            let digest = record.digest();
-            let known = keys.entry(digest).or_default();
-            if until.is_none_or(|until| digest <= until) && !known.contains(&record.key) {
-                known.push(record.key);
-            }
-        }
+        let keys = keys_until(until, counted.into_iter().flat_map(|p| p.records).map(|(_, record)| record));
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut rest: VecDeque<(KeyDigest, SmallVec<[Bytes; 1]>)> = keys.into_iter().collect();
         let (mut done, mut count) = (from.after, 1);
@@ -406,6 +399,25 @@ impl Node {
     }
 }
 
+/// The keys of `records` by their digests, up to `until`: what lies beyond is for the next page, and must not count as read.
+fn keys_until(
+    until: Option<KeyDigest>,
+    records: impl Iterator<Item = Record>,
+) -> BTreeMap<KeyDigest, SmallVec<[Bytes; 1]>> {
+    let mut keys: BTreeMap<KeyDigest, SmallVec<[Bytes; 1]>> = BTreeMap::new();
+    for record in records {
+        let digest = record.digest();
+        if until.is_some_and(|until| digest > until) {
+            continue;
+        }
+        let known = keys.entry(digest).or_default();
+        if !known.contains(&record.key) {
+            known.push(record.key);
+        }
+    }
+    keys
+}
+
 /// Keys are asked for, and that they have a value.
 fn without_bytes(value: Value) -> Value {
     Value { bytes: Bytes::new(), ..value }
@@ -453,4 +465,33 @@ fn agreed_slots(parts: &[Option<Part>], count: usize) -> usize {
         slot.standing == Standing::CaughtUp && parts.iter().flatten().filter(same).count() >= count
     };
     source.slots.iter().enumerate().take_while(|(index, slot)| alike(*index, slot)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::record::Version;
+
+    fn tombstone(key: &'static str) -> Record {
+        Record {
+            map: 0,
+            key: Bytes::from_static(key.as_bytes()),
+            value: None,
+            version: Version { hlc: 1, node: 1, boot: 1 },
+            expires_at_ms: 0,
+            operations: SmallVec::new(),
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_what_all_told_is_not_looked_at() {
+        let mut records: Vec<Record> = ["a", "b", "c", "d"].into_iter().map(tombstone).collect();
+        records.sort_by_key(Record::digest);
+        let digests: Vec<KeyDigest> = records.iter().map(Record::digest).collect();
+        let told_by_two = || records.iter().chain(&records).cloned();
+        let found = keys_until(Some(digests[1]), told_by_two());
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), digests[..2], "not even as a digest without keys");
+        assert_eq!(found[&digests[1]][..], [records[1].key.clone()], "once, though two told it");
+        assert_eq!(keys_until(None, told_by_two()).len(), 4);
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) ring: Option<(RingId, RingConfig)>,
     pub(crate) own: Option<NodeRecord>,
     pub(crate) others: Vec<NodeRecord>,
+    /// Those that were gone for so long that they were looked for no more; older releases leave them out.
+    pub(crate) buried: Vec<NodeRecord>,
     /// Slots that it had in its lists and had not caught up with.
     pub(crate) lagging: Vec<Slot>,
     /// How far ahead of its wall clock it stamped: see `Hlc`.
@@ -59,6 +61,8 @@ struct Shape {
     lagging: Vec<u32>,
     #[prost(uint64, tag = "12")]
     ahead_ms: u64,
+    #[prost(message, repeated, tag = "13")]
+    buried: Vec<proto::NodeRecord>,
 }
 
 impl Facts {
@@ -75,6 +79,7 @@ impl Facts {
             config: ring.map(|(_, config)| config.into()),
             own: self.own.as_ref().map(Into::into),
             others: self.others.iter().map(Into::into).collect(),
+            buried: self.buried.iter().map(Into::into).collect(),
             lagging: self.lagging.iter().map(|slot| slot.0).collect(),
             ahead_ms: self.ahead_ms,
         };
@@ -111,7 +116,8 @@ impl Facts {
             }
             _ => None,
         };
-        let others = shape.others.into_iter().map(TryInto::try_into).collect::<Result<_, WireError>>()?;
+        let records =
+            |list: Vec<proto::NodeRecord>| list.into_iter().map(TryInto::try_into).collect::<Result<_, WireError>>();
         Ok(Self {
             cluster: shape.cluster,
             node_id: NodeId::new(&shape.node_id),
@@ -119,7 +125,8 @@ impl Facts {
             boots: shape.boots,
             ring,
             own: shape.own.map(TryInto::try_into).transpose()?,
-            others,
+            others: records(shape.others)?,
+            buried: records(shape.buried)?,
             lagging: shape.lagging.into_iter().map(Slot).collect(),
             ahead_ms: shape.ahead_ms,
         })
@@ -150,6 +157,7 @@ mod tests {
             ring: Some((RingId(u128::MAX - 5), config)),
             own: Some(test_record("me")),
             others: vec![test_record("a"), test_record("b")],
+            buried: vec![test_record("c")],
             lagging: vec![Slot(0), Slot(77)],
             ahead_ms: 1_200,
         }
@@ -157,7 +165,8 @@ mod tests {
 
     #[test]
     fn facts_come_back() {
-        let bare = Facts { ring: None, own: None, others: vec![], lagging: vec![], boots: vec![], ..facts() };
+        let bare =
+            Facts { ring: None, own: None, others: vec![], buried: vec![], lagging: vec![], boots: vec![], ..facts() };
         for facts in [facts(), bare] {
             assert_eq!(Facts::decode(&facts.encode()).unwrap(), facts);
         }

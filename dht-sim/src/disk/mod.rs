@@ -70,16 +70,20 @@ impl Disk {
     pub fn open(&self, durability: Durability, env: &Env) -> Result<DiskStore, Error> {
         let mut platter = self.platter();
         platter.opening += 1;
-        let memory = MemoryStore::new(platter.slot_count);
-        for slot in platter.records.occupied()? {
-            let digests: Vec<_> = platter.records.versions(slot)?.into_iter().map(|(digest, _)| digest).collect();
-            for record in platter.records.records(slot, &digests, usize::MAX)?.0 {
-                memory.merge(slot, record)?;
-            }
-        }
+        let memory = platter.copy()?;
         let opened = Opened { memory, stamp: platter.stamp, facts: platter.facts.clone(), opening: platter.opening };
         drop(platter);
         Ok(DiskStore::on(self.clone(), opened, durability, env))
+    }
+
+    /// Another disk with what is on this one now.
+    ///
+    /// # Errors
+    /// `Storage` if what is on it cannot be read.
+    pub fn backup(&self) -> Result<Self, Error> {
+        let platter = self.platter();
+        let (records, facts) = (platter.copy()?, platter.facts.clone());
+        Ok(Self(Arc::new(Mutex::new(Platter { records, facts, failing: false, ..*platter }))))
     }
 
     /// Writes all of `entries` for that opening, and tells the highest stamp that there is then.
@@ -98,6 +102,17 @@ impl Disk {
 }
 
 impl Platter {
+    fn copy(&self) -> Result<MemoryStore, Error> {
+        let copy = MemoryStore::new(self.slot_count);
+        for slot in self.records.occupied()? {
+            let digests: Vec<_> = self.records.versions(slot)?.into_iter().map(|(digest, _)| digest).collect();
+            for record in self.records.records(slot, &digests, usize::MAX)?.0 {
+                copy.merge(slot, record)?;
+            }
+        }
+        Ok(copy)
+    }
+
     fn apply(&mut self, entry: Entry) -> Result<(), Error> {
         match entry {
             Entry::Merge(slot, record) => {

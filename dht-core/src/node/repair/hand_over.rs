@@ -159,6 +159,7 @@ impl Node {
 
     /// Deletes a slot that others have; false if it changed meanwhile, or is to be in a snapshot first.
     fn let_go(&self, slot: Slot, handed_over: Fingerprint) -> bool {
+        // Who leaves waits for no snapshot: that fails.
         if self.snapshots.busy() && self.life.phase() == Phase::Active {
             return false;
         }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::{Node, stopped};
+use super::{Node, Phase, stopped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shapes::SnapshotInfo;
 use crate::wire::snapshot::Origin;
@@ -83,8 +83,10 @@ impl Node {
         let nonce = self.env.random_u64();
         let (done, outcome) = tokio::sync::oneshot::channel();
         thread(move || {
-            let go_on = || match (node.ended(), given_up.load(Relaxed)) {
-                (true, _) => Err(stopped()),
+            let go_on = || match (node.life.phase(), given_up.load(Relaxed)) {
+                (phase, _) if phase.ended() => Err(stopped()),
+                // What it hands over it lets go, also of what has not been written yet: a leave waits for no file.
+                (Phase::Leaving, _) => Err(leaves()),
                 (_, true) => Err(Error::new(ErrorKind::Cancelled, "nobody waits for the snapshot any more")),
                 _ => Ok(()),
             };
@@ -98,6 +100,11 @@ impl Node {
         drop(waits);
         result.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the snapshot's thread panicked")))
     }
+}
+
+fn leaves() -> Error {
+    let context = "this node leaves: it lets go of what it hands over, so a snapshot would not have everything";
+    Error::new(ErrorKind::Stopped, context)
 }
 
 /// Runs `work` where it may block.

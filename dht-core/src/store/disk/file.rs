@@ -277,22 +277,39 @@ fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// Longer than a file of redb's in which nothing was ever kept.
 const NEW_FILE_MAX: u64 = 8 << 20;
+/// What redb writes of a new file before its mark, and syncs: the header, with two empty commit slots.
+const NEW_HEADER_LEN: u64 = 320;
 
 /// A crash while the file was made leaves one without its mark, in which nothing was ever kept: it is made anew. One that is
-/// longer than a new file has lost its beginning.
+/// longer than a new file, or has anything behind its header, has lost its beginning.
 fn begin_again(backend: &dyn StorageBackend) -> io::Result<()> {
     let len = backend.len()?;
     let mut magic = [0; MAGIC.len()];
     if len >= MAGIC.len() as u64 {
         backend.read(0, &mut magic)?;
     }
-    if len > NEW_FILE_MAX && magic == [0; MAGIC.len()] {
+    if len == 0 || magic != [0; MAGIC.len()] {
+        return Ok(());
+    }
+    if len > NEW_FILE_MAX || !is_blank(backend, NEW_HEADER_LEN, len)? {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "its first bytes are lost"));
     }
-    if len > 0 && magic == [0; MAGIC.len()] {
-        backend.set_len(0)?;
+    backend.set_len(0)
+}
+
+/// There are zeros only from `begin` to `end`.
+fn is_blank(backend: &dyn StorageBackend, begin: u64, end: u64) -> io::Result<bool> {
+    let mut part = [0; 4096];
+    let mut at = begin;
+    while at < end {
+        let part = &mut part[..(end - at).min(4096) as usize];
+        backend.read(at, part)?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += part.len() as u64;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn number(bytes: &[u8]) -> Result<u64> {

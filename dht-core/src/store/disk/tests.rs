@@ -134,6 +134,25 @@ fn a_file_that_is_not_for_us_is_told_apart() {
     assert_eq!(open(&dir).err().map(|error| error.kind()), Some(ErrorKind::Storage));
 }
 
+/// A file of a few records is no longer than a new one.
+#[test]
+fn a_small_file_that_has_lost_its_beginning_is_not_emptied() {
+    let dir = Dir::new();
+    let store = open(&dir).unwrap();
+    store.merge(Slot(1), record("key", b"value", 1)).unwrap();
+    drop(store);
+    let path = dir.0.join(FILE_NAME);
+    let whole = std::fs::read(&path).unwrap();
+    for lost in [9, 320, 4096] {
+        let mut damaged = whole.clone();
+        damaged[..lost].fill(0);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = open(&dir).map(drop).unwrap_err();
+        assert!(error.kind() == ErrorKind::Storage && error.context().contains("move its data_dir"), "{lost}: {error}");
+        assert!(std::fs::read(&path).unwrap() == damaged, "{lost}: nothing of it was changed");
+    }
+}
+
 /// Every byte of a page matters to a checksum, of redb's or of ours: none of them ever becomes an answer.
 #[test]
 fn bytes_that_rotted_are_no_answer() {

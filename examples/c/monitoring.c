@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
     }
     dht_string_free(json);
     OK(dht_finger_table(first, &json, &err));
-    printf("known fingers: %d\n", count(json, "\"start\":"));
+    printf("fingers: %d\n", count(json, "\"start\":"));
     dht_string_free(json);
 
     OK(dht_ring(first, &json, &err));

@@ -30,7 +30,7 @@ with dht.DHT(node_id="first", address=address, port=port) as first:
         print(f"before it: {before.id if before else 'nobody'}")
         for successor in first.successor_list():
             print(f"after it: {successor.id}")
-        print(f"known fingers: {len(first.finger_table())}")
+        print(f"fingers: {len(first.finger_table())}")
 
         ring = first.ring()
         share = sum(node.share for node in ring.nodes)

@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for successor in first.successor_list()? {
         println!("after it: {}", successor.id);
     }
-    println!("known fingers: {}", first.finger_table()?.len());
+    println!("fingers: {}", first.finger_table()?.len());
 
     let ring = first.ring()?;
     let share: f64 = ring.nodes.iter().map(|node| node.share).sum();

@@ -127,7 +127,9 @@ impl Node {
                 self.once(self.settled(scanning.items.iter().map(|(slot, _)| *slot)), scanned)
             }
             Request::Versions { slot, parts } => self.stream_versions(slot, &parts),
-            Request::Pull { items } => Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 })),
+            Request::Pull { items, urgent: _ } => {
+                Answer::Stream(Box::new(Pulling { node: self.clone(), items, at: 0, from: 0 }))
+            }
             Request::Describe { topic, key } => {
                 let described = self.describe(topic, &key).map(|json| Response::Described { json });
                 self.now(described.unwrap_or_else(Response::Failure))

@@ -348,7 +348,7 @@ fn results_and_arrays() {
     let text = refused(proto::Request::Versions(proto::Versions { slot: 0, parts: bytes(513 * 8) }));
     assert_eq!(text, "sums of parts: 513 of them, at most 512 are allowed");
     let pull = proto::PullItem { slot: 0, digests: bytes((65_536 + 1) * 16) };
-    let text = refused(proto::Request::Pull(proto::Pull { items: vec![pull] }));
+    let text = refused(proto::Request::Pull(proto::Pull { items: vec![pull], urgent: false }));
     assert_eq!(text, "key digests: 65537 of them, at most 65536 are allowed");
 }
 

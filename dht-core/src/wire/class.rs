@@ -1,6 +1,7 @@
 //! What a request is to a node that has more to do than it can.
 
 use super::message::Request;
+use crate::ring::list::ListId;
 
 /// Who goes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +35,9 @@ impl Request {
             | Self::SealKey { .. } => Class::Upkeep,
             // Only says that somebody catches up.
             Self::Compare { items, .. } if items.is_empty() => Class::Upkeep,
-            Self::Store { repair: false, .. } => Class::Begun,
+            Self::Store { repair: false, .. } | Self::Pull { urgent: true, .. } => Class::Begun,
+            // Of a read that mends before it answers; other repairs are of no list.
+            Self::Store { items, .. } if items.iter().any(|item| item.list != ListId::UNKNOWN) => Class::Begun,
             Self::Apply { .. } | Self::Fetch { .. } | Self::Scan(_) | Self::Describe { .. } => Class::Foreground,
             Self::Store { repair: true, .. }
             | Self::Compare { .. }
@@ -42,5 +45,28 @@ impl Request {
             | Self::Versions { .. }
             | Self::Pull { .. } => Class::Background,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::record::Record;
+    use crate::ring::slot::Slot;
+    use crate::wire::message::StoreItem;
+
+    #[test]
+    fn what_an_operation_waits_for_goes_before_what_nobody_waits_for() {
+        let pull = |urgent| Request::Pull { items: Vec::new(), urgent }.class();
+        assert_eq!((pull(true), pull(false)), (Class::Begun, Class::Background));
+        let store = |list, repair| {
+            let (version, operations) = Default::default();
+            let record = Record { map: 0, key: "k".into(), value: None, version, expires_at_ms: 0, operations };
+            let item = StoreItem { slot: Slot(0), list, record };
+            Request::Store { items: vec![item], repair }.class()
+        };
+        let list = ListId { counter: 1, members: 2, epoch: 3 };
+        assert_eq!((store(list, false), store(list, true)), (Class::Begun, Class::Begun));
+        assert_eq!(store(ListId::UNKNOWN, true), Class::Background);
     }
 }

@@ -331,8 +331,8 @@ pub enum Request {
     /// Stream the key digests and versions of a slot, or only those in the parts whose sums differ from these
     /// (`data/parts.rs`).
     Versions { slot: Slot, parts: Vec<u64> },
-    /// Stream records.
-    Pull { items: Vec<PullItem> },
+    /// Stream records. `urgent`: an operation that was begun waits for them.
+    Pull { items: Vec<PullItem>, urgent: bool },
     /// Which keys are there?
     Scan(Scanning),
     /// Tell about yourself. `key` only for `Topic::Locate`.

@@ -135,7 +135,12 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
                     PullItem { slot: SLOT, digests: vec![KeyDigest(1), KeyDigest(u128::MAX)] },
                     PullItem { slot: Slot(8), digests: Vec::new() },
                 ],
+                urgent: false,
             },
+        ),
+        (
+            "pull.urgent",
+            Request::Pull { items: vec![PullItem { slot: SLOT, digests: vec![KeyDigest(1)] }], urgent: true },
         ),
         ("scan", Request::Scan(scanning(ScanWant::Values, None, false))),
         ("scan.relay", Request::Scan(scanning(ScanWant::Keys, Some(KeyDigest(u128::MAX)), true))),

@@ -132,8 +132,9 @@ fn request() -> BoxedStrategy<Request> {
             Request::CompareSums { part_len, parts, sums }
         }),
         (slot(), vec(any::<u64>(), 0..4)).prop_map(|(slot, parts)| Request::Versions { slot, parts }),
-        vec((slot(), vec(key_digest(), 0..4)), 0..4).prop_map(|items| Request::Pull {
-            items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect()
+        (vec((slot(), vec(key_digest(), 0..4)), 0..4), any::<bool>()).prop_map(|(items, urgent)| Request::Pull {
+            items: items.into_iter().map(|(slot, digests)| PullItem { slot, digests }).collect(),
+            urgent,
         }),
         scanning().prop_map(Request::Scan),
         (prop::sample::select(topics), key()).prop_map(|(topic, key)| Request::Describe { topic, key }),

@@ -55,7 +55,8 @@ impl Node {
         self.pull(peer, items, None, keep).await.map(|_| ())
     }
 
-    /// Asks `peer` for these records and hands each to `keep`, until that fails; at the rate of `pace`, if any. Returns how
+    /// Asks `peer` for these records and hands each to `keep`, until that fails; at the rate of `pace`; without one an
+    /// operation waits for them. Returns how
     /// many bytes of records came.
     pub(super) async fn pull(
         &self,
@@ -70,7 +71,7 @@ impl Node {
             }
         };
         turn().await;
-        let mut stream = self.open(peer, Request::Pull { items }, IDLE_MAX).await?;
+        let mut stream = self.open(peer, Request::Pull { items, urgent: pace.is_none() }, IDLE_MAX).await?;
         let mut bytes = 0;
         while let Some(reply) = stream.next().await {
             match of_that_life(peer, reply)? {

@@ -88,7 +88,7 @@ impl From<&Request> for proto::Request {
             Request::Versions { slot, parts } => {
                 Self::Versions(proto::Versions { slot: slot.0, parts: pack(parts.iter().map(|sum| sum.to_le_bytes())) })
             }
-            Request::Pull { items } => Self::Pull(proto::Pull { items: all(items) }),
+            Request::Pull { items, urgent } => Self::Pull(proto::Pull { items: all(items), urgent: *urgent }),
             Request::Scan(scan) => Self::Scan(proto::Scan {
                 slots: slots_bytes(scan.items.iter().map(|(slot, _)| *slot)),
                 lists: lists_message(scan.items.iter().map(|(_, list)| list)),
@@ -186,7 +186,7 @@ impl TryFrom<proto::Request> for Request {
                     .map(|sum| u64::from_le_bytes(*sum))
                     .collect(),
             },
-            proto::Request::Pull(pull) => Self::Pull { items: each(pull.items)? },
+            proto::Request::Pull(pull) => Self::Pull { items: each(pull.items)?, urgent: pull.urgent },
             proto::Request::Scan(scan) => Self::Scan(Scanning {
                 items: slot_lists(&scan.slots, scan.lists.as_ref())?,
                 map: scan.map,

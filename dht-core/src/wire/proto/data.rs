@@ -271,6 +271,8 @@ pub(crate) struct VersionsPart {
 pub(crate) struct Pull {
     #[prost(message, repeated, tag = "1")]
     pub(crate) items: Vec<PullItem>,
+    #[prost(bool, tag = "2")]
+    pub(crate) urgent: bool,
 }
 
 #[derive(prost::Message)]

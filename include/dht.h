@@ -1223,7 +1223,7 @@ dht_status dht_trace_bytes(dht_t *d,
 
 /*
  This node: a NodeInfo {"id", "address", "state", "last_seen", "incarnation", "vnodes", "zone"}. `address` is what
- dht_join of another node takes.
+ dht_join of another node takes. After dht_leave, until dht_stop, it tells of a node that has left.
 
  Errors: DHT_NOT_STARTED, DHT_STOPPED.
 
@@ -1255,14 +1255,16 @@ dht_status dht_predecessor(dht_t *d, char **json, dht_error_t **err);
 dht_status dht_successor_list(dht_t *d, char **json, dht_error_t **err);
 
 /*
- The fingers of position 0 that are known, ascending: a list of {"index", "start", "node"}.
+ The finger table of position 0, ascending: a list of {"index", "start", "node"}; finger k is the node that owns position 0 + 2^k.
 
  Errors: DHT_NOT_STARTED, DHT_STOPPED.
 
  # Safety
  The rules at the top.
  */
-dht_status dht_finger_table(dht_t *d, char **json, dht_error_t **err);
+dht_status dht_finger_table(dht_t *d,
+                            char **json,
+                            dht_error_t **err);
 
 /*
  The ring as this node sees it: {"hash_bits", "slot_bits", "replication_factor", "view", "nodes"}, each node a NodeInfo

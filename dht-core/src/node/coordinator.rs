@@ -61,7 +61,7 @@ impl Node {
         }
         let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
         // Others may have carried out a first try that came while this node stood still.
-        let retry = attempt > 0 || self.stood_still();
+        let mut retry = attempt > 0 || self.stood_still();
         let waits = |i: usize| match retry || operations[i].action.depends() {
             true => Waits::ToDecide,
             false => Waits::ToStamp,
@@ -78,6 +78,11 @@ impl Node {
                 results[index] = Some(OpResult::Failed(error));
             }
             pending.retain(|i| results[*i].is_none());
+            if !retry && self.stood_still() {
+                // What was seen is old by now.
+                retry = true;
+                continue;
+            }
             let now = self.view();
             if again || !Arc::ptr_eq(&view, &now) {
                 self.hand_back(&now, &operations, &slots, &mut pending, again, &mut results);
@@ -88,7 +93,6 @@ impl Node {
                 which: &pending,
                 again,
                 attempt,
-                retry,
                 seen: &seen,
                 view: &now,
             };
@@ -119,7 +123,7 @@ impl Node {
     /// decided once more, on what that one wrote.
     async fn carry_out(
         self: &Arc<Self>,
-        ToDo { operations, slots, which, again, attempt, retry, seen, view }: ToDo<'_>,
+        ToDo { operations, slots, which, again, attempt, seen, view }: ToDo<'_>,
         level: Consistency,
         deadline: Instant,
         results: &mut [Option<OpResult>],
@@ -132,7 +136,7 @@ impl Node {
                 results[index] = Some(self.misrouted(operation));
                 continue;
             }
-            match self.prepare(operation, slot, again, retry, seen.get(&operation.id)) {
+            match self.prepare(operation, slot, again, attempt > 0, seen.get(&operation.id)) {
                 Ok(Prepared::Write { record, effect, replayed }) => {
                     let noted = replayed.unwrap_or(record.version);
                     self.recent.applied(operation.id, noted, &effect);
@@ -381,8 +385,6 @@ struct ToDo<'a> {
     again: bool,
     /// Of the caller.
     attempt: u32,
-    /// An earlier try may have been carried out.
-    retry: bool,
     seen: &'a BTreeMap<OpId, Seen>,
     /// In which this node owned all of them.
     view: &'a Arc<RingView>,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::news::WAITED_FOR;
 use super::peers::Peer;
+use super::probe::ANSWER_MAX;
 use super::{Node, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::difference::{self, Scope};
@@ -118,8 +119,10 @@ impl Node {
 
     /// Stops, if there really is another living node with this node_id.
     async fn give_way_to(&self, other: &Peer) {
-        let found = self.serve_ping_for(other.address.clone(), other.boot).await;
-        if matches!(found, Response::Probed { alive: true }) {
+        let until = self.env.now() + ANSWER_MAX;
+        // What cannot be asked now is asked when it is said again.
+        let Ok(alive) = self.answers_at(&other.address, other.boot, until).await else { return };
+        if alive {
             let why = format!("another living node, at {}, has this node_id", other.address);
             log!(self, error, "{why}; stopping");
             return self.stop_by_itself(Error::new(ErrorKind::NodeIdInUse, why)).await;

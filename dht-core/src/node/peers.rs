@@ -10,7 +10,7 @@ use super::follow::{What, trace_id};
 use crate::data::FixedMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
-use crate::transport::{Call, Reply, Responses, TransportError, call_error};
+use crate::transport::{Call, Fault, Reply, Responses, TransportError, call_error};
 use crate::wire::message::{Head, Request, Response};
 
 /// Whom to call.
@@ -147,11 +147,13 @@ impl Node {
     pub(super) fn accept_reply(&self, peer: &Peer, reply: Reply) -> Result<Response> {
         // What it said it has, and where it was in the lists, is of another life, or node.
         if reply.head.sender != peer.boot {
-            let refused = matches!(&reply.body, Response::Failure(refusal) if !refusal.maybe_applied());
+            self.probe_soon(peer);
             let context =
                 format!("at {} there is another node than {}, or it was started anew", peer.address, peer.node_id);
-            let error = Error::new(ErrorKind::Unreachable, context);
-            return Err(if refused { error } else { error.unknown_outcome() });
+            return Err(match reply.body {
+                Response::Failure(refusal) if !refusal.maybe_applied() => refusal,
+                _ => Error::new(ErrorKind::Unreachable, context).unknown_outcome(),
+            });
         }
         let ours = self.ring().id;
         if reply.head.ring_id.is_some() && ours.is_some() && reply.head.ring_id != ours {
@@ -178,7 +180,7 @@ impl Node {
     fn blame(&self, peer: &Peer, error: &TransportError) {
         match error {
             // Others are asked instead at once; the detector finds out.
-            TransportError::Unreached { local: false, .. } => self.suspect(peer, false),
+            TransportError::Unreached { fault: Fault::Peer, .. } => self.suspect(peer, false),
             // A machine that refuses us may be one that serves all others: they are asked.
             TransportError::Refused(_)
             | TransportError::Unreached { .. }

@@ -12,7 +12,7 @@ use super::Node;
 use super::peers::Peer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, NodeId, NodeRecord, Verdict};
-use crate::transport::{Reply, TransportError};
+use crate::transport::{Fault, Reply, TransportError};
 use crate::wire::message::{Request, Response};
 
 /// A heartbeat not answered within this is missed (or within the heartbeat interval, if that is shorter).
@@ -82,6 +82,8 @@ enum Pinged {
 /// What came of asking others to try.
 struct Indirect {
     asked: usize,
+    /// With anything, if only that they could not try; and with what came of it.
+    replied: usize,
     answered: usize,
     alive: bool,
 }
@@ -194,9 +196,9 @@ impl Node {
             return;
         }
         let refused = pinged == Pinged::Refused;
-        let Indirect { asked, answered, alive } = self.ping_through_others(peer, patience).await;
+        let Indirect { asked, replied, answered, alive } = self.ping_through_others(peer, patience).await;
         // Where the machine answered for its process, that says nothing of ours.
-        if asked > 0 && answered == 0 && !refused {
+        if asked > 0 && replied == 0 && !refused {
             self.state().local_health.worse();
         }
         if !alive {
@@ -273,8 +275,9 @@ impl Node {
             let call = self.calling(request, self.env.now() + patience * 2, 0);
             asked.push(self.transport.call(&helper.address, call, self.env.now() + patience * 2));
         }
-        let mut outcome = Indirect { asked: asked.len(), answered: 0, alive: false };
+        let mut outcome = Indirect { asked: asked.len(), replied: 0, answered: 0, alive: false };
         while let Some(answer) = asked.next().await {
+            outcome.replied += usize::from(answer.is_ok());
             if let Ok(reply) = answer
                 && let Response::Probed { alive } = reply.body
             {
@@ -319,9 +322,9 @@ impl Node {
     }
 }
 
-/// This machine did not get as far as the peer, of which that says nothing.
-fn never_left(error: &TransportError) -> bool {
-    matches!(error, TransportError::Unreached { local: true, .. } | TransportError::Overloaded(_))
+/// This process could not even try.
+pub(super) fn never_left(error: &TransportError) -> bool {
+    matches!(error, TransportError::Unreached { fault: Fault::Here, .. })
 }
 
 /// The boot that answered, if only to say that it has no room for another connection.

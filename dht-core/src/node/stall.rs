@@ -8,57 +8,63 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::Node;
-use super::probe::ANSWER_MAX;
 
-/// A look at the clock for each of so many parts of the time after which silence looks like death.
-const LOOKS: u32 = 2;
+/// After so long without an answer others take over.
+const SILENCE: Duration = super::probe::ANSWER_MAX;
+/// Between two looks at the clock.
+const LOOK: Duration = Duration::from_millis(250);
+/// So long after it what comes in may have lain in a socket.
+const DOUBT: Duration = Duration::from_secs(1);
 
-/// When this node last ran, and until when it doubts what comes in, both in milliseconds of uptime.
+/// When this node last ran, and until when it doubts what comes in, in milliseconds of uptime; and when that was by the time of day, since
+/// the other clock may stand still in a suspended machine.
 pub(crate) struct Stall {
     ran_ms: AtomicU64,
+    ran_wall_ms: AtomicU64,
     doubtful_until_ms: AtomicU64,
 }
 
 impl Default for Stall {
     fn default() -> Self {
         // Before it runs there is nothing to miss.
-        Self { ran_ms: AtomicU64::new(u64::MAX), doubtful_until_ms: AtomicU64::new(0) }
+        let never = || AtomicU64::new(u64::MAX);
+        Self { ran_ms: never(), ran_wall_ms: never(), doubtful_until_ms: AtomicU64::new(0) }
     }
 }
 
 impl Stall {
-    /// Whether the node stood still for `silence` or longer, less than `doubt` ago.
-    fn is_doubtful(&self, now_ms: u64, silence: Duration, doubt: Duration) -> bool {
-        if Duration::from_millis(now_ms.saturating_sub(self.ran_ms.load(Relaxed))) >= silence {
-            self.doubtful_until_ms.fetch_max(now_ms.saturating_add(doubt.as_millis() as u64), Relaxed);
+    /// Whether the node stood still lately.
+    fn is_doubtful(&self, now_ms: u64, wall_ms: u64) -> bool {
+        let gap = now_ms.saturating_sub(self.ran_ms.load(Relaxed));
+        let gap = gap.max(wall_ms.saturating_sub(self.ran_wall_ms.load(Relaxed)));
+        if u128::from(gap) >= SILENCE.as_millis() {
+            self.doubtful_until_ms.fetch_max(now_ms.saturating_add(DOUBT.as_millis() as u64), Relaxed);
         }
         now_ms < self.doubtful_until_ms.load(Relaxed)
     }
 
-    fn ran(&self, now_ms: u64) {
+    fn ran(&self, now_ms: u64, wall_ms: u64) {
         self.ran_ms.store(now_ms, Relaxed);
+        self.ran_wall_ms.store(wall_ms, Relaxed);
     }
 }
 
 impl Node {
     /// A first try that comes in now may be one that others have carried out: this node stood still for so long that they took it for
-    /// dead, as long ago as callers wait at most.
+    /// dead. A time of day that was set forward looks like that too, and costs a round trip.
     pub(super) fn stood_still(&self) -> bool {
-        self.stall.is_doubtful(self.env.uptime_ms(), self.silence(), self.config.request_timeout)
-    }
-
-    /// After so long without an answer others take over.
-    fn silence(&self) -> Duration {
-        ANSWER_MAX.min(self.config.heartbeat_interval)
+        !planted!("stall_unnoticed") && self.stall.is_doubtful(self.env.uptime_ms(), self.env.wall_ms())
     }
 }
 
-/// Looks at the clock for life.
+/// Looks at the clocks for life.
 pub(crate) async fn watch(node: Arc<Node>) {
     loop {
-        node.stood_still();
-        node.stall.ran(node.env.uptime_ms());
-        tokio::time::sleep(node.silence() / LOOKS).await;
+        let (now_ms, wall_ms) = (node.env.uptime_ms(), node.env.wall_ms());
+        // Noted before it seems to run again.
+        node.stall.is_doubtful(now_ms, wall_ms);
+        node.stall.ran(now_ms, wall_ms);
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -68,13 +74,16 @@ mod tests {
 
     #[test]
     fn what_comes_in_after_a_stall_is_doubted_for_a_while() {
-        let (stall, silence, doubt) = (Stall::default(), Duration::from_millis(500), Duration::from_secs(2));
-        let doubtful = |now_ms| stall.is_doubtful(now_ms, silence, doubt);
-        assert!(!doubtful(9_000), "it has not begun to run");
-        stall.ran(9_000);
-        assert!(!doubtful(9_499));
-        assert!(doubtful(9_500));
-        stall.ran(11_400);
-        assert!(doubtful(11_499) && !doubtful(11_500));
+        let stall = Stall::default();
+        assert!(!stall.is_doubtful(9_000, 77_000), "it has not begun to run");
+        stall.ran(9_000, 77_000);
+        assert!(!stall.is_doubtful(9_499, 77_499));
+        assert!(stall.is_doubtful(9_500, 77_500));
+        stall.ran(10_400, 78_400);
+        assert!(stall.is_doubtful(10_499, 78_499) && !stall.is_doubtful(10_500, 78_500));
+        // The machine was suspended, and one clock with it.
+        assert!(stall.is_doubtful(10_500, 79_000));
+        stall.ran(11_400, 70_000);
+        assert!(!stall.is_doubtful(11_500, 70_100), "set back");
     }
 }

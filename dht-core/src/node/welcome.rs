@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Node;
+use super::probe::never_left;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::params::RingConfig;
 use crate::ring::record::{Address, NodeRecord, RingId};
@@ -152,6 +153,10 @@ impl Node {
         let reason = match reply {
             Ok(reply) if reply.head.sender == boot => return Ok(()),
             Err(TransportError::Busy { boot: there, .. }) if there == boot => return Ok(()),
+            Err(error) if never_left(&error) => {
+                let context = format!("{} cannot be asked at {} now: {error}", record.node_id, record.address);
+                return Err(Error::new(ErrorKind::Overloaded, context));
+            }
             Ok(_) => "another node is".to_owned(),
             Err(error) => error.to_string(),
         };

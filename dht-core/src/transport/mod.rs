@@ -85,6 +85,17 @@ impl std::fmt::Debug for Reply {
     }
 }
 
+/// What a connection that did not come about tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The peer was silent, or hung up.
+    Peer,
+    /// No way there, or no such name: the peer may be gone, or something between is amiss.
+    Between,
+    /// This process could not even try: it has no descriptor left, or its name service is silent. It says nothing of the peer.
+    Here,
+}
+
 /// Why a message did not get through. None of them says whether the request was carried out, except as noted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TransportError {
@@ -98,8 +109,8 @@ pub enum TransportError {
         to: Address,
         /// What the operating system says, such as that this process has too many files open.
         why: String,
-        /// It says nothing of the peer: this machine did not get as far.
-        local: bool,
+        /// Of whom it tells something.
+        fault: Fault,
     },
     /// The peer's handshake was no match (cluster name, protocol): not carried out.
     #[error("the peer refused the connection: {0}")]

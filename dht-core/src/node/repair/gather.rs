@@ -40,6 +40,9 @@ impl Node {
                     state.table.gathered_from(slot, needs.list, &source);
                 }
             }
+            drop(state);
+            // Somebody may wait for what an owner before had.
+            self.progress.step();
         }
         self.settle_gathered(&stuck, needs);
     }

@@ -49,8 +49,6 @@ pub(crate) struct CatchUp {
     pub(crate) returns: bool,
     /// Owners before this node that have not said yet that they go by the present list, or that the slot was not merged from since.
     pub(super) owners: SmallVec<[FormerOwner; 1]>,
-    /// Until when they are waited for.
-    pub(super) owners_until: Option<Instant>,
 }
 
 impl CatchUp {
@@ -69,7 +67,6 @@ impl CatchUp {
             reunited: SmallVec::new(),
             returns,
             owners: SmallVec::new(),
-            owners_until: None,
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct FormerOwner {
     node: Incarnate,
     /// It goes by the present list.
     adopted: bool,
+    /// Until when it is waited for.
+    until: Instant,
 }
 
 impl CatchUp {
@@ -30,8 +32,7 @@ impl CatchUp {
         if self.owners.len() == SOURCES_MAX {
             self.owners.remove(0);
         }
-        self.owners.push(FormerOwner { node: owner.clone(), adopted: false });
-        self.owners_until = Some(now + OWNER_MAX);
+        self.owners.push(FormerOwner { node: owner.clone(), adopted: false, until: now + OWNER_MAX });
     }
 
     /// Another node owns the slot now.
@@ -46,7 +47,8 @@ impl CatchUp {
 
     /// Until when this node leaves the stamping to the owners before it, or what depends on what they stamped; `None`: it need not.
     fn waits_until(&self, what: Waits) -> Option<Instant> {
-        self.owners_until.filter(|_| self.owners.iter().any(|owner| what == Waits::ToDecide || !owner.adopted))
+        let waited_for = |owner: &&FormerOwner| what == Waits::ToDecide || !owner.adopted;
+        self.owners.iter().filter(waited_for).map(|owner| owner.until).max()
     }
 }
 
@@ -67,8 +69,7 @@ impl SlotTable {
         let Some(owner) = catch_up.owners.iter_mut().find(|owner| owner.node == *node && !owner.adopted) else {
             return false;
         };
-        owner.adopted = true;
-        catch_up.owners_until = Some(now + OWNER_MAX);
+        (owner.adopted, owner.until) = (true, now + OWNER_MAX);
         if !keeps {
             catch_up.hears_out(node);
         }
@@ -78,9 +79,7 @@ impl SlotTable {
     /// Former owners that were waited for long enough may be dead, and hold up nothing any more.
     pub(crate) fn stop_waiting_for_owners(&mut self, now: Instant) {
         for catch_up in self.states.values_mut().filter_map(|state| state.catch_up.as_mut()) {
-            if catch_up.waits_until(Waits::ToDecide).is_some_and(|until| now >= until) {
-                catch_up.owners.clear();
-            }
+            catch_up.owners.retain(|owner| now < owner.until);
         }
     }
 

@@ -30,6 +30,9 @@ const PRIORITY_FACTOR: usize = 4;
 /// is given no more to do when too much waits in all.
 const STREAM_BYTES_MAX: usize = 1 << 20;
 
+/// So much holds up no stream item, however long that is: else answers could hold it up for ever, and it those behind it.
+const LITTLE: usize = STREAM_BYTES_MAX / 16;
+
 /// A peer that takes nothing of what waits for it for so long is gone, or might as well be.
 const STUCK_MAX: Duration = Duration::from_secs(120);
 
@@ -162,7 +165,8 @@ impl Outbound {
                 if queue.closed {
                     return false;
                 }
-                if queue.len < self.len_max && (queue.len == 0 || queue.bytes + frame.len() <= STREAM_BYTES_MAX) {
+                if queue.len < self.len_max && (queue.bytes <= LITTLE || queue.bytes + frame.len() <= STREAM_BYTES_MAX)
+                {
                     queue.add(frame, &self.load);
                     return true;
                 }
@@ -402,11 +406,10 @@ mod tests {
         for waits in [&mut large, &mut small, &mut last] {
             assert_eq!(poll_immediate(waits).await, None);
         }
-        taken_but(1_000);
-        assert_eq!(poll_immediate(&mut large).await, None, "it goes alone");
+        taken_but(LITTLE + 1);
+        assert_eq!(poll_immediate(&mut large).await, None, "too much waits");
         assert_eq!(poll_immediate(&mut small).await, None, "its turn is later");
-        outbound.lock().drain(&load);
-        outbound.room.notify_waiters();
+        taken_but(LITTLE);
         assert_eq!(poll_immediate(&mut large).await, Some(true));
         assert_eq!(poll_immediate(&mut small).await, None, "there is no room");
         taken_but(1);

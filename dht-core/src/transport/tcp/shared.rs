@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
-use super::super::{Security, Service, TransportError};
+use super::super::{Fault, Security, Service, TransportError};
 use super::by_source::counted;
 use super::connection::Connection;
 use super::counters::Counters;
@@ -189,7 +189,7 @@ impl Shared {
     }
 
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
-        let unreached = |why: String, local| TransportError::Unreached { to: to.clone(), why, local };
+        let unreached = |why: String, fault| TransportError::Unreached { to: to.clone(), why, fault };
         let within = self.connect_timeout;
         let socket = match dial_any(to.as_str(), within, &self.env).await {
             Ok(socket) => socket,
@@ -197,20 +197,15 @@ impl Shared {
                 return Err(TransportError::Refused(to.clone()));
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(unreached(format!("silent for {within:?}"), false));
+                return Err(unreached(format!("silent for {within:?}"), Fault::Peer));
             }
             Err(error) => {
                 self.relieve(&error);
-                // All others are this machine's, which has no descriptor, no port or no network.
-                let answered = matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::HostUnreachable
-                );
-                return Err(unreached(error.to_string(), !answered));
+                return Err(unreached(error.to_string(), fault_of(&error)));
             }
         };
         if let Err(error) = socket.set_nodelay(true) {
-            return Err(unreached(format!("TCP_NODELAY: {error}"), false));
+            return Err(unreached(format!("TCP_NODELAY: {error}"), Fault::Peer));
         }
         match greet(socket, self.side()).await {
             Ok(greeted) => Ok(greeted),
@@ -220,7 +215,7 @@ impl Shared {
             }
             Err(HandshakeError::Crowded { boot }) => Err(TransportError::Busy { to: to.clone(), boot }),
             Err(HandshakeError::NotServing) => Err(TransportError::Refused(to.clone())),
-            Err(error) => Err(unreached(error.to_string(), false)),
+            Err(error) => Err(unreached(error.to_string(), Fault::Peer)),
         }
     }
 
@@ -265,5 +260,36 @@ impl Shared {
             return Err(TransportError::Closed);
         }
         Ok(connection)
+    }
+}
+
+/// Of whom the failure of a dial tells.
+fn fault_of(error: &io::Error) -> Fault {
+    use io::ErrorKind::{
+        AddrNotAvailable, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, Other, OutOfMemory,
+    };
+    match error.kind() {
+        ConnectionReset | ConnectionAborted | HostUnreachable => Fault::Peer,
+        // `Other` is that of a name service that is silent (`dial_any`).
+        AddrNotAvailable | NetworkDown | OutOfMemory | Other => Fault::Here,
+        _ if out_of_files(error) => Fault::Here,
+        _ => Fault::Between,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What speaks neither for nor against a peer keeps nobody from taking it for dead, unless this process could not even ask.
+    #[test]
+    fn only_what_this_process_lacks_is_its_own_fault() {
+        let no_name = io::Error::other("the name service has not answered yet");
+        assert_eq!(fault_of(&no_name), Fault::Here);
+        // EMFILE, ENETUNREACH, EHOSTUNREACH.
+        #[cfg(target_os = "linux")]
+        for (number, fault) in [(24, Fault::Here), (101, Fault::Between), (113, Fault::Peer)] {
+            assert_eq!(fault_of(&io::Error::from_raw_os_error(number)), fault, "{number}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 
 use super::super::contract::{self, Bounds, Pair};
 use super::super::security::testing::{Authority, secured, with_key, with_tls};
-use super::super::{Answer, Service};
+use super::super::{Answer, Fault, Service};
 use super::*;
 use crate::config::Config;
 use crate::data::record::{Format, OpId, Value};
@@ -540,10 +540,10 @@ async fn what_hangs_up_or_cannot_be_dialled_is_not_said_to_refuse() {
     let hangs_up = Address::new(&listener.local_addr().expect("bound").to_string());
     let hanging_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let caller = transport(options("a")).await;
-    for (to, own) in [(hangs_up, false), (Address::new("no.such.name.invalid:1"), true)] {
+    for (to, fault) in [(hangs_up, Fault::Peer), (Address::new("no.such.name.invalid:1"), Fault::Between)] {
         let error = caller.call(&to, ask("hello"), soon()).await.expect_err("no node is there");
-        let TransportError::Unreached { to: named, local, .. } = &error else { panic!("{error}") };
-        assert_eq!((named, *local), (&to, own), "{error}");
+        let TransportError::Unreached { to: named, fault: told, .. } = &error else { panic!("{error}") };
+        assert_eq!((named, *told), (&to, fault), "{error}");
         assert!(error.not_sent());
     }
     hanging_up.abort();

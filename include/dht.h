@@ -94,7 +94,7 @@ enum dht_status
      */
     DHT_INCOMPATIBLE_RING = 10,
     /*
-     Every position of this node is held by another one. Take more `hash_bits` or another node_id.
+     No position is left for this node (take more `hash_bits`, or fewer `virtual_nodes`), or the ring has `max_table_nodes`; the text says which.
      */
     DHT_RING_FULL = 11,
     /*
@@ -311,7 +311,8 @@ dht_status dht_wait_ready(dht_t *d,
  may take `request_timeout` × (`max_retries` + 1) in all.
 
  Errors: DHT_INVALID_ARGUMENT for what is no address and for this node's own alone; DHT_ADDRESS; DHT_UNREACHABLE;
- DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
+ DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was;
+ DHT_OVERLOADED if those that answer have too much to do. DHT_TIMEOUT if
  it was let in and is still copying, which goes on. DHT_NOT_STARTED; DHT_STOPPED.
 
  # Safety

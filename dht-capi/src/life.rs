@@ -112,7 +112,8 @@ pub unsafe extern "C" fn dht_wait_ready(d: *mut dht_t, timeout_ms: u64, err: *mu
 /// may take `request_timeout` × (`max_retries` + 1) in all.
 ///
 /// Errors: DHT_INVALID_ARGUMENT for what is no address and for this node's own alone; DHT_ADDRESS; DHT_UNREACHABLE;
-/// DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was. DHT_TIMEOUT if
+/// DHT_INCOMPATIBLE_RING, DHT_AUTH, DHT_CLOCK_SKEW, DHT_NODE_ID_IN_USE, DHT_RING_FULL: the node stays where it was;
+/// DHT_OVERLOADED if those that answer have too much to do. DHT_TIMEOUT if
 /// it was let in and is still copying, which goes on. DHT_NOT_STARTED; DHT_STOPPED.
 ///
 /// # Safety

@@ -32,7 +32,7 @@ pub enum dht_status {
     DHT_OVERLOADED = 9,
     /// The ring has other immutable parameters, or another name; the text says both values. Configure this node alike.
     DHT_INCOMPATIBLE_RING = 10,
-    /// Every position of this node is held by another one. Take more `hash_bits` or another node_id.
+    /// No position is left for this node (take more `hash_bits`, or fewer `virtual_nodes`), or the ring has `max_table_nodes`; the text says which.
     DHT_RING_FULL = 11,
     /// Key or value is longer than `max_key_size` or `max_value_size`. Split it, or raise the limit on all nodes.
     DHT_TOO_LARGE = 12,

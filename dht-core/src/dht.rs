@@ -183,7 +183,8 @@ impl Dht {
     /// # Errors
     /// `InvalidArgument` if a seed is no "host:port" or all are this node itself; `Address` if none resolves;
     /// `Unreachable` if none answers; `IncompatibleRing`, `Auth`, `ClockSkew`, `NodeIdInUse`, `RingFull` if the ring refuses:
-    /// the node stays where it was, and the addresses are not tried again. `Timeout`, with an unknown outcome, if it was let
+    /// the node stays where it was, and the addresses are not tried again; `Overloaded` if those that answer have too much to do.
+    /// `Timeout`, with an unknown outcome, if it was let
     /// in and is still copying: that goes on. `Stopped`.
     pub async fn join<S: AsRef<str>>(&self, seeds: &[S]) -> Result<()> {
         let node = self.node()?;

@@ -179,7 +179,7 @@ error_kinds! {
     Overloaded = 9, "OVERLOADED";
     /// The ring has other immutable parameters, or another name; the text says both values. Configure this node alike.
     IncompatibleRing = 10, "INCOMPATIBLE_RING";
-    /// Every position of this node is held by another one. Take more `hash_bits` or another node_id.
+    /// No position is left for this node (take more `hash_bits`, or fewer `virtual_nodes`), or the ring has `max_table_nodes`; the text says which.
     RingFull = 11, "RING_FULL";
     /// Key or value is longer than `max_key_size` or `max_value_size`. Split it, or raise the limit on all nodes.
     TooLarge = 12, "TOO_LARGE";

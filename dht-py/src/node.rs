@@ -171,7 +171,7 @@ impl Node {
     /// ``request_timeout``; copying may take ``request_timeout`` times ``max_retries + 1`` in all.
     ///
     /// Raises InvalidArgument, Address, Unreachable, IncompatibleRing, Auth, ClockSkew, NodeIdInUse, RingFull: the node stays
-    /// where it was. OperationTimeout if it was let in and is still copying, which goes on.
+    /// where it was; Overloaded if those that answer have too much to do. OperationTimeout if it was let in and is still copying, which goes on.
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as first, dht.DHT() as second:

@@ -43,7 +43,7 @@ func (r *Result[T]) UnmarshalJSON(text []byte) error {
 }
 
 // PutMany stores the JSON of each value under its key, for ever, grouped by the nodes concerned. What became of each
-// key is in its result; an error is of the batch as a whole, and then nothing was done.
+// key is in its result; an error is of the batch as a whole, and then nothing was done unless Error.MaybeApplied.
 //
 // Errors: ErrInvalidValue, ErrInvalidArgument (a key that is not UTF-8), ErrNotStarted, ErrStopped. ErrTimeout and
 // ErrCancelled of ctx: see Error.MaybeApplied.

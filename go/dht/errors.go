@@ -47,7 +47,7 @@ const (
 	ErrQuorum           = kind(8)  // fewer replicas answered than the level needs
 	ErrOverloaded       = kind(9)  // a queue is full; send less at once
 	ErrIncompatibleRing = kind(10) // the ring has other parameters; the text says both values
-	ErrRingFull         = kind(11) // every position of this node is held by another one
+	ErrRingFull         = kind(11) // no position is left for this node, or the ring has MaxTableNodes; the text says which
 	ErrTooLarge         = kind(12) // key or value is longer than MaxKeySize or MaxValueSize
 	ErrInvalidValue     = kind(13) // the value has no JSON form
 	ErrWrongFormat      = kind(14) // the stored value has another format or type than the one asked for

@@ -124,6 +124,7 @@ func (n *Node) Close() error {
 //
 // Errors: ErrInvalidArgument for none, for what is no address and for this node's own alone; ErrAddress;
 // ErrUnreachable; ErrIncompatibleRing, ErrAuth, ErrClockSkew, ErrNodeIDInUse, ErrRingFull: the node stays where it was.
+// ErrOverloaded if those that answer have too much to do.
 // ErrTimeout if it was let in and is still copying. ErrCancelled: it may still join. ErrNotStarted, ErrStopped.
 func (n *Node) Join(ctx context.Context, addresses ...string) error {
 	all, err := cString(strings.Join(addresses, ","), ErrInvalidArgument)

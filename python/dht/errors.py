@@ -130,7 +130,7 @@ class IncompatibleRing(DHTError):
 
 
 class RingFull(DHTError):
-    """Every position of this node is held by another one. Take more ``hash_bits`` or another node_id."""
+    """No position is left for this node, or the ring has ``max_table_nodes``; the text says which."""
 
     code = 11
 

@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 
 use super::Dht;
 use crate::data::record::{Record, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::node::scan::{WIDTH_MIN, Wanted};
 use crate::ops::{GetOptions, Versioned, versioned};
@@ -85,14 +85,18 @@ impl Dht {
     /// put meanwhile may stay.
     ///
     /// # Errors
-    /// As [`Scan::next`] and [`Dht::delete`], the first that occurred; those before it are deleted.
+    /// As [`Scan::next`] and [`Dht::delete`], the first that occurred, with an unknown outcome if some may be deleted.
     pub async fn clear(&self, prefix: impl AsRef<[u8]>) -> Result<u64> {
         let mut pages = self.pages(prefix.as_ref(), ScanWant::Keys, GetOptions::default());
-        let mut count = 0;
-        while let Some(records) = pages.next().await? {
+        let (mut count, mut begun) = (0, false);
+        // What was deleted before stays so.
+        let after = |begun: bool| move |error: Error| if begun { error.unknown_outcome() } else { error };
+        while let Some(records) = pages.next().await.map_err(after(begun))? {
             let keys: Vec<Bytes> = records.into_iter().map(|record| record.key).collect();
-            for existed in self.delete_many(keys, GetOptions::default()).await? {
-                count += u64::from(existed?);
+            let deleted = self.delete_many(keys, GetOptions::default()).await.map_err(after(begun))?;
+            begun |= !deleted.is_empty();
+            for existed in deleted {
+                count += u64::from(existed.map_err(after(begun))?);
             }
             // As in `count`.
             yield_now().await;

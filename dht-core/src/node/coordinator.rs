@@ -34,6 +34,8 @@ impl Node {
         deadline: Instant,
         attempt: u32,
     ) -> Vec<OpResult> {
+        // Asked before anything is waited for: others may have carried out a first try that came while this node stood still.
+        let stalled = self.stood_still();
         let mut results: Vec<Option<OpResult>> = operations.iter().map(|_| None).collect();
         let view = self.view();
         let slots: Slots = operations.iter().map(|operation| self.slot_of(&operation.key)).collect();
@@ -60,8 +62,7 @@ impl Node {
             }
         }
         let mine: Vec<usize> = mine.into_iter().filter(|i| results[*i].is_none()).collect();
-        // Others may have carried out a first try that came while this node stood still.
-        let mut retry = attempt > 0 || self.stood_still();
+        let mut retry = attempt > 0 || stalled || self.stood_still();
         let waits = |i: usize| match retry || operations[i].action.depends() {
             true => Waits::ToDecide,
             false => Waits::ToStamp,
@@ -81,6 +82,8 @@ impl Node {
             if !retry && self.stood_still() {
                 // What was seen is old by now.
                 retry = true;
+                let slots = pending.iter().map(|&i| (slots[i], Waits::ToDecide));
+                self.former_owners_have_ended(slots, deadline).await;
                 continue;
             }
             let now = self.view();

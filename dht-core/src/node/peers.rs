@@ -150,9 +150,11 @@ impl Node {
             self.probe_soon(peer);
             let context =
                 format!("at {} there is another node than {}, or it was started anew", peer.address, peer.node_id);
+            let error = Error::new(ErrorKind::Unreachable, context);
             return Err(match reply.body {
-                Response::Failure(refusal) if !refusal.maybe_applied() => refusal,
-                _ => Error::new(ErrorKind::Unreachable, context).unknown_outcome(),
+                Response::Failure(refusal) if refusal.kind() == ErrorKind::NotJoined => refusal,
+                Response::Failure(refusal) if !refusal.maybe_applied() => error,
+                _ => error.unknown_outcome(),
             });
         }
         let ours = self.ring().id;

@@ -4,15 +4,14 @@
 //! takes itself for the owner, would do so once more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Node;
+use super::probe::ANSWER_MAX;
 
-/// After so long without an answer others take over.
-const SILENCE: Duration = super::probe::ANSWER_MAX;
-/// Between two looks at the clock.
-const LOOK: Duration = Duration::from_millis(250);
+/// Shorter stalls are those of a busy machine, however short the heartbeats are.
+const SILENCE_MIN: Duration = Duration::from_millis(200);
 /// So long after it what comes in may have lain in a socket.
 const DOUBT: Duration = Duration::from_secs(1);
 
@@ -34,18 +33,19 @@ impl Default for Stall {
 
 impl Stall {
     /// Whether the node stood still lately.
-    fn is_doubtful(&self, now_ms: u64, wall_ms: u64) -> bool {
-        let gap = now_ms.saturating_sub(self.ran_ms.load(Relaxed));
-        let gap = gap.max(wall_ms.saturating_sub(self.ran_wall_ms.load(Relaxed)));
-        if u128::from(gap) >= SILENCE.as_millis() {
-            self.doubtful_until_ms.fetch_max(now_ms.saturating_add(DOUBT.as_millis() as u64), Relaxed);
+    fn is_doubtful(&self, now_ms: u64, wall_ms: u64, silence: Duration) -> bool {
+        // Who sees that it ran again sees what was noted before.
+        let gap = now_ms.saturating_sub(self.ran_ms.load(Ordering::Acquire));
+        let gap = gap.max(wall_ms.saturating_sub(self.ran_wall_ms.load(Ordering::Acquire)));
+        if u128::from(gap) >= silence.as_millis() {
+            self.doubtful_until_ms.fetch_max(now_ms.saturating_add(DOUBT.as_millis() as u64), Ordering::Relaxed);
         }
-        now_ms < self.doubtful_until_ms.load(Relaxed)
+        now_ms < self.doubtful_until_ms.load(Ordering::Relaxed)
     }
 
     fn ran(&self, now_ms: u64, wall_ms: u64) {
-        self.ran_ms.store(now_ms, Relaxed);
-        self.ran_wall_ms.store(wall_ms, Relaxed);
+        self.ran_ms.store(now_ms, Ordering::Release);
+        self.ran_wall_ms.store(wall_ms, Ordering::Release);
     }
 }
 
@@ -53,7 +53,12 @@ impl Node {
     /// A first try that comes in now may be one that others have carried out: this node stood still for so long that they took it for
     /// dead. A time of day that was set forward looks like that too, and costs a round trip.
     pub(super) fn stood_still(&self) -> bool {
-        !planted!("stall_unnoticed") && self.stall.is_doubtful(self.env.uptime_ms(), self.env.wall_ms())
+        self.stall.is_doubtful(self.env.uptime_ms(), self.env.wall_ms(), self.silence())
+    }
+
+    /// After so long without an answer others take over.
+    fn silence(&self) -> Duration {
+        ANSWER_MAX.min(self.config.heartbeat_interval).max(SILENCE_MIN)
     }
 }
 
@@ -62,9 +67,9 @@ pub(crate) async fn watch(node: Arc<Node>) {
     loop {
         let (now_ms, wall_ms) = (node.env.uptime_ms(), node.env.wall_ms());
         // Noted before it seems to run again.
-        node.stall.is_doubtful(now_ms, wall_ms);
+        node.stall.is_doubtful(now_ms, wall_ms, node.silence());
         node.stall.ran(now_ms, wall_ms);
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(node.silence() / 2).await;
     }
 }
 
@@ -75,15 +80,16 @@ mod tests {
     #[test]
     fn what_comes_in_after_a_stall_is_doubted_for_a_while() {
         let stall = Stall::default();
-        assert!(!stall.is_doubtful(9_000, 77_000), "it has not begun to run");
+        let doubtful = |now_ms, wall_ms| stall.is_doubtful(now_ms, wall_ms, Duration::from_millis(500));
+        assert!(!doubtful(9_000, 77_000), "it has not begun to run");
         stall.ran(9_000, 77_000);
-        assert!(!stall.is_doubtful(9_499, 77_499));
-        assert!(stall.is_doubtful(9_500, 77_500));
+        assert!(!doubtful(9_499, 77_499));
+        assert!(doubtful(9_500, 77_500));
         stall.ran(10_400, 78_400);
-        assert!(stall.is_doubtful(10_499, 78_499) && !stall.is_doubtful(10_500, 78_500));
+        assert!(doubtful(10_499, 78_499) && !doubtful(10_500, 78_500));
         // The machine was suspended, and one clock with it.
-        assert!(stall.is_doubtful(10_500, 79_000));
+        assert!(doubtful(10_500, 79_000));
         stall.ran(11_400, 70_000);
-        assert!(!stall.is_doubtful(11_500, 70_100), "set back");
+        assert!(!doubtful(11_500, 70_100), "set back");
     }
 }

@@ -109,7 +109,7 @@ impl Walks {
         let pointer = |position: &Position| self.view.pointer(position);
         let mut vnode = VNode::new(id);
         vnode.successors = self.view.distinct_after(id, Some(member), self.list_len).iter().map(pointer).collect();
-        vnode.predecessor = self.view.distinct_before(id, member).map(pointer);
+        vnode.predecessor = self.view.distinct_before(id, Some(member)).map(pointer);
         if let Some(next) = vnode.successors.first() {
             let near = Span::half_open(id, next.id);
             let starts = (0..self.ids.bits()).rev().map(|k| self.ids.add_power_of_two(id, k));

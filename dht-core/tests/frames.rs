@@ -100,7 +100,7 @@ fn wanted(name: &str) -> &'static str {
         "scan" | "scan.relay" => "scanned",
         "describe" | "describe.locate" => "described",
         // Answered by a stream, which nobody opened.
-        "versions" | "versions.parts" | "pull" | "collect" => "Unsupported",
+        "versions" | "versions.parts" | "pull" | "pull.urgent" | "collect" => "Unsupported",
         // A node whose datagrams are not sealed.
         "seal_key" | "seal_key.known" => "Unsupported",
         other => panic!("{other}: say here what a node answers to it"),
@@ -126,7 +126,7 @@ async fn a_node_answers_every_request_of_wire_version_1() {
         let mut peer = Peer::of(&node, &stored["hello"]).await;
         let heard = peer.ask(frame, FrameKind::Request).await;
         assert_eq!(heard.iter().map(named).collect::<Vec<_>>(), [wanted(name)], "{name}: {heard:?}");
-        if matches!(name, "versions" | "pull") {
+        if matches!(name, "versions" | "pull" | "pull.urgent") {
             assert!(peer.ask(frame, FrameKind::Open).await.is_empty(), "{name}: an empty node has nothing to stream");
         }
         if name == "versions.parts" {

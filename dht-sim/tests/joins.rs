@@ -323,3 +323,17 @@ fn no_ring_is_founded_beside_one_whose_name_is_told_late() {
         ring.stop().await;
     });
 }
+
+/// Fifteen addresses at which nobody is, before the one that lets a node in, over a slow link: it takes three round trips there, and
+/// the silent ones share no time with it.
+#[test]
+fn many_silent_seeds_leave_time_for_the_one_that_answers() {
+    let network = NetworkConfig { latency: Latency::Fixed(SECOND * 7 / 100), ..NetworkConfig::default() };
+    with(network, |world| async move {
+        let _member = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let seeds: Vec<usize> = (10..25).chain([0]).collect();
+        let node = Start::new(&world, &config(), &seeds).node(1).await.expect("it starts");
+        assert_eq!(node.node_info().expect("it runs").state, "active", "it had two seconds");
+        assert_eq!(node.view().1, 2);
+    });
+}

@@ -122,3 +122,30 @@ fn a_stop_ends_a_leave() {
         drop(second);
     });
 }
+
+/// Two calls of one node that leave, as from a signal's handler and from the end of a block: the ring has heard its goodbye, and does not
+/// look for it.
+#[test]
+fn a_second_leave_does_not_take_the_goodbye_back() {
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let leaves = Start::new(&world, &config(), &[0]).node(1).await.expect("it joins");
+        let silent = Start::new(&world, &config(), &[0]).node(2).await.expect("it joins");
+        for node in [&first, &leaves, &silent] {
+            node.wait_ready(60 * SECOND).await.expect("it gets ready");
+        }
+        // So the goodbye takes a while.
+        world.network().pause(&world.address(2), 10 * SECOND);
+        let again = async {
+            pass(SECOND * 6 / 10).await;
+            leaves.leave(10 * SECOND).await
+        };
+        let (one, other) = tokio::join!(leaves.leave(10 * SECOND), again);
+        one.expect("handed over");
+        other.expect("as the first says");
+        pass(20 * SECOND).await;
+        let members = first.members().expect("it runs");
+        let gone = members.iter().find(|info| info.id == "node-1").map(|info| info.state.as_str());
+        assert!(matches!(gone, None | Some("left")), "{members:?}");
+    });
+}

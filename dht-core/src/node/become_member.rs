@@ -108,10 +108,12 @@ impl Node {
 
     /// What an older backup holds is of no use to the ring, and some of it may have been deleted so long ago that nobody remembers.
     /// Not so with what was written within a grace: its deletion is remembered. Nor where so many are missing, this node's later
-    /// life among them, that the backup may have the last copy of something.
+    /// life among them, that the backup may have the last copy of something. Who is suspected may be gone, and who joins may have
+    /// come back empty as well.
     fn is_superseded(&self, welcome: &Welcome) -> bool {
         let missing = |r: &&NodeRecord| {
-            r.node_id != self.node_id && r.verdict == Verdict::Dead && r.state != NodeState::Left && r.vnodes > 0
+            let gone = r.verdict != Verdict::Alive || r.state == NodeState::Joining;
+            r.node_id != self.node_id && gone && r.state != NodeState::Left && r.vnodes > 0
         };
         let missing = 1 + welcome.records.iter().filter(missing).count();
         missing < quorum(usize::from(welcome.config.replication_factor))

@@ -212,6 +212,7 @@ impl Node {
             let now = self.env.now();
             let mut state = self.state();
             self.ring.store(Arc::new(Ring { id: Some(id), config }));
+            state.forget_others();
             self.remember_the_gone(&mut state);
             state.members.declare(|me| me.state = NodeState::Active, now);
             let view = Arc::new(state.members.view());

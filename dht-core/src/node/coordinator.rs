@@ -68,6 +68,12 @@ impl Node {
             false => Waits::ToStamp,
         };
         self.former_owners_have_ended(mine.iter().map(|&i| (slots[i], waits(i))), deadline).await;
+        if self.env.now() >= deadline {
+            // Who asked has given up, and what is written now would be for nobody.
+            let context = "the key has a new owner, and the one before it did not answer in time";
+            settle(&mut results, &mine, &Error::new(ErrorKind::Timeout, context).out_of_time());
+            return finish(results);
+        }
         let (mut pending, mut again) = (mine, false);
         let mut seen: BTreeMap<OpId, Seen> = BTreeMap::new();
         loop {

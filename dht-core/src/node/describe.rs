@@ -85,8 +85,7 @@ impl Node {
     pub(crate) fn predecessor(&self) -> Option<NodeInfo> {
         let view = self.view();
         let state = self.state();
-        let me = view.member_index(&self.node_id)?;
-        let before = view.distinct_before(state.vnodes.first()?.id, me)?;
+        let before = view.distinct_before(state.vnodes.first()?.id, view.member_index(&self.node_id))?;
         state.members.get(&view.member(before.member).node_id).map(|known| self.info(known))
     }
 

@@ -57,7 +57,7 @@ impl Node {
             let len_max = self.config.successor_list_size;
             for vnode in &mut state.vnodes {
                 vnode.successors = view.distinct_after(vnode.id, me, len_max).iter().map(|p| view.pointer(p)).collect();
-                vnode.predecessor = me.and_then(|me| view.distinct_before(vnode.id, me)).map(|p| view.pointer(p));
+                vnode.predecessor = me.and_then(|me| view.distinct_before(vnode.id, Some(me))).map(|p| view.pointer(p));
             }
             let tables = if self.walks() { state.vnodes.len() } else { 1 };
             for index in 0..tables.min(state.vnodes.len()) {

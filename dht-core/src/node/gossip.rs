@@ -77,6 +77,7 @@ impl Node {
                     Learnt::Refuted => {
                         changed = true;
                         state.local_health.worse();
+                        self.was_doubted(record.verdict);
                         refuted = Some(state.members.own().clone());
                     }
                     Learnt::Duplicate => duplicate = Some(Peer::from(record)),
@@ -252,8 +253,9 @@ impl Node {
             let (mut records, mut wanted) = scope.compare(&self.state().members, buckets, &differing, &digests);
             records.truncate(RECORDS_MAX);
             wanted.truncate(RECORDS_MAX);
-            // More than that is left for another time, and with it the counters.
-            let lists = if records.len() < RECORDS_MAX { lists } else { Vec::new() };
+            // More than that, here or there, is left for another time, and with it the counters.
+            let all = records.len() < RECORDS_MAX && !theirs.is_empty();
+            let lists = if all { lists } else { Vec::new() };
             cost += records.len() * RECORD_LEN;
             let tell = Request::Exchange { records, wanted, lists };
             let Response::Exchanged { records } = self.call(peer, tell, deadline, 0).await? else {
@@ -286,14 +288,16 @@ impl Node {
     /// Answers a peer's `Sync`.
     pub(crate) fn serve_sync(&self, sums: &[u64], gone: bool, lists: &[(Slot, ListId)]) -> Response {
         let mut state = self.state();
-        let (differing, digests) = Scope { gone }.differing(&state.members, sums);
+        let (differing, digests, all) = Scope { gone }.differing(&state.members, sums, RECORDS_MAX);
         if differing.is_empty() && gone {
             // Nothing that they know is unknown here, so a higher counter of theirs holds here too.
             for (slot, list) in lists {
                 state.table.raise_counter(*slot, *list);
             }
         }
-        let ours = lists.iter().filter_map(|(slot, _)| state.table.list(*slot).map(|list| (*slot, list)));
+        // Counters are taken over by who knows all.
+        let ours =
+            lists.iter().filter(|_| all).filter_map(|(slot, _)| state.table.list(*slot).map(|list| (*slot, list)));
         Response::Synced { differing, digests, lists: ours.collect() }
     }
 
@@ -326,7 +330,8 @@ pub(crate) async fn exchange(node: Arc<Node>) {
         while !churns {
             let pause = node.state().news.pause(node.view().members().len(), node.env.now());
             if !pause.is_zero() {
-                tokio::time::sleep(node.env.jittered(pause)).await;
+                // Whom somebody waits for is asked whatever that costs.
+                let _either = tokio::time::timeout(node.env.jittered(pause), node.exchange_urgent.notified()).await;
             }
             let ours = node.view().fingerprint();
             let next = {

@@ -39,6 +39,8 @@ impl Node {
         let ring = solitude.unwrap_or_else(fresh);
         {
             let mut state = self.state();
+            // Somebody who took this node for another may have told it of theirs.
+            state.forget_others();
             if solitude.is_some() {
                 // Whoever was given up then may come back, with what was deleted meanwhile.
                 self.remember_the_gone(&mut state);

@@ -71,8 +71,12 @@ impl Node {
         Err(Error::new(ErrorKind::Timeout, context).unknown_outcome())
     }
 
+    /// Says so from now on, unless another call that leaves has gone further: a goodbye is never taken back.
     fn declare(&self, next: NodeState) -> NodeRecord {
         let mut state = self.state();
+        if state.members.own().state >= next {
+            return state.members.own().clone();
+        }
         let record = state.members.declare(|me| me.state = next, self.env.now());
         self.refresh(&mut state);
         record

@@ -67,6 +67,8 @@ mod state;
 mod tasks;
 mod trace;
 mod turnover;
+#[cfg(test)]
+mod unjoined_tests;
 mod unwind;
 mod welcome;
 

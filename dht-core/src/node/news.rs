@@ -118,6 +118,11 @@ impl News {
         taken
     }
 
+    /// The least spread of it, for those who pass nothing on: telling them brings it no further.
+    pub(crate) fn for_bystanders(&self) -> Vec<NodeRecord> {
+        self.queue.values().take(NEWS_MAX).map(|piece| piece.record.clone()).collect()
+    }
+
     /// Unless it was passed on often enough.
     fn put_back(&mut self, piece: Piece, place: Place, nodes: usize) {
         if place.0 < times_max(nodes) {
@@ -237,6 +242,17 @@ mod tests {
     use super::*;
     use crate::env::Env;
     use crate::ring::record::test_record;
+
+    #[test]
+    fn clients_use_no_news_up() {
+        let mut news = News::default();
+        (0..20).for_each(|n| news.push(test_record(&format!("n{n:02}")), Vec::new()));
+        for _ in 0..100 {
+            assert_eq!(news.for_bystanders().len(), NEWS_MAX);
+        }
+        assert_eq!(news.take(9, 0).len(), NEWS_MAX);
+        assert_eq!(news.len(), 20);
+    }
 
     #[test]
     fn the_least_spread_is_passed_on_first_and_each_a_bounded_number_of_times() {

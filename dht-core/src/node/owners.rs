@@ -37,10 +37,10 @@ impl Node {
         others.filter(|record| record.boot != owner.boot).find(fit).map(|record| To::Past(Peer::from(record)))
     }
 
-    /// The owner: see [`first_live`].
+    /// The owner: see [`RingView::first_live`].
     pub(super) fn owner_in(&self, view: &RingView, slot: Slot) -> Option<To> {
         let list = view.replica_list(slot, self.replicas());
-        let owner = first_live(view, &list)?;
+        let owner = view.first_live(&list)?;
         let record = view.member(owner);
         Some(if record.node_id == self.node_id { To::Here } else { To::Peer(Peer::from(record)) })
     }
@@ -54,12 +54,4 @@ impl Node {
         let peer = state.members.get(node_id).map(|known| To::Peer(Peer::from(known.record())));
         peer.ok_or_else(|| Error::new(ErrorKind::Unreachable, format!("nothing is known of the owner, {node_id}")))
     }
-}
-
-/// The first of the list that is not suspected and whose store takes writes; if there is none the first that is not suspected,
-/// and if all are the first of all; `None` for an empty list.
-pub(crate) fn first_live(view: &RingView, list: &[u32]) -> Option<u32> {
-    let first = |fit: fn(&NodeRecord) -> bool| list.iter().copied().find(|m| fit(view.member(*m)));
-    let live = |record: &NodeRecord| record.verdict == Verdict::Alive;
-    first(NodeRecord::takes_writes).or_else(|| first(live)).or_else(|| list.first().copied())
 }

@@ -5,7 +5,6 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::coordinator::undecided;
-use super::owners::first_live;
 use crate::error::{Error, ErrorKind};
 use crate::ring::list::Waits;
 use crate::ring::slot::Slot;
@@ -15,7 +14,7 @@ use crate::wire::message::{OpResult, Operation};
 impl Node {
     /// This node is the one that decides on the keys of the slot.
     pub(crate) fn owns(&self, view: &RingView, slot: Slot) -> bool {
-        let owner = first_live(view, &view.replica_list(slot, self.replicas()));
+        let owner = view.first_live(&view.replica_list(slot, self.replicas()));
         planted!("former_owner_decides") || owner.is_some_and(|m| view.member(m).node_id == self.node_id)
     }
 

@@ -152,7 +152,12 @@ impl Node {
                 format!("at {} there is another node than {}, or it was started anew", peer.address, peer.node_id);
             let error = Error::new(ErrorKind::Unreachable, context);
             return Err(match reply.body {
-                Response::Failure(refusal) if refusal.kind() == ErrorKind::NotJoined => refusal,
+                // Nothing was done, whoever says so.
+                Response::Failure(refusal)
+                    if matches!(refusal.kind(), ErrorKind::NotJoined | ErrorKind::Overloaded) =>
+                {
+                    refusal
+                }
                 Response::Failure(refusal) if !refusal.maybe_applied() => error,
                 _ => error.unknown_outcome(),
             });

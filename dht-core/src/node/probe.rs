@@ -140,6 +140,10 @@ impl Node {
     }
 
     fn pass_verdicts(&self, period: Duration) {
+        // What refutes a suspicion may lie in the sockets of a node that stood still.
+        if self.stood_still() && self.stall.puts_off_verdicts(self.env.uptime_ms()) {
+            return;
+        }
         let now = self.env.now();
         let dead = {
             let mut state = self.state();
@@ -174,7 +178,6 @@ impl Node {
     }
 
     async fn probe(&self, peer: &Peer) {
-        self.stats.heartbeats_sent.add(1);
         let (patience, suspected) = {
             let state = self.state();
             let patience = ANSWER_MAX.min(self.config.heartbeat_interval) * (1 + state.local_health.score());
@@ -182,6 +185,7 @@ impl Node {
             (patience, record.is_some_and(|r| r.present() && r.verdict == Verdict::Suspect))
         };
         let pinged = self.ping(peer, patience).await;
+        self.stats.heartbeats_sent.add(u64::from(pinged != Pinged::Untried));
         if pinged == Pinged::Alive {
             self.contradict_death(peer);
             self.cut_off.heard(peer.boot, self.env.now());
@@ -324,7 +328,7 @@ impl Node {
 
 /// This process could not even try.
 pub(super) fn never_left(error: &TransportError) -> bool {
-    matches!(error, TransportError::Unreached { fault: Fault::Here, .. })
+    matches!(error, TransportError::NoRoom(_) | TransportError::Unreached { fault: Fault::Here, .. })
 }
 
 /// The boot that answered, if only to say that it has no room for another connection.
@@ -345,7 +349,9 @@ mod tests {
     fn a_node_without_room_lives_and_a_full_queue_says_nothing_of_it() {
         let to = Address::new("127.0.0.1:1");
         assert_eq!(answered_by(&Err(TransportError::Busy { to: to.clone(), boot: 7 })), Some(7));
-        assert_eq!(answered_by(&Err(TransportError::Overloaded(to))), None);
+        assert_eq!(answered_by(&Err(TransportError::Overloaded(to.clone()))), None);
+        // A queue is full since the peer takes nothing; no room for a connection to it is not its fault.
+        assert!(!never_left(&TransportError::Overloaded(to.clone())) && never_left(&TransportError::NoRoom(to)));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Node {
             let Some(id) = state.vnodes.first().map(|v| v.id) else { return true };
             let Some(me) = view.member_index(&self.node_id) else { return false };
             let next = view.distinct_after(id, Some(me), 1).first().copied();
-            let previous = view.distinct_before(id, me).copied();
+            let previous = view.distinct_before(id, Some(me)).copied();
             next.into_iter().chain(previous).map(|p| Peer::from(view.member(p.member))).collect()
         };
         for peer in neighbours {

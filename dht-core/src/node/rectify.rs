@@ -32,7 +32,7 @@ impl Node {
         let Some(me) = view.member_index(&self.node_id) else { return Vec::new() };
         let state = self.state();
         let missing = |vnode: &VNode| {
-            let candidate = view.pointer(view.distinct_before(vnode.id, me)?);
+            let candidate = view.pointer(view.distinct_before(vnode.id, Some(me))?);
             (vnode.predecessor.as_ref() != Some(&candidate)).then_some((candidate, vnode.id))
         };
         state.vnodes.iter().filter_map(missing).collect()

@@ -61,7 +61,14 @@ impl Node {
             self.compare_view(head.sender, head.view);
         }
         let same_view = head.view == self.view.load().fingerprint();
+        // What a ring knows is nothing to a node in none: it may take this one for another, who was at its address.
+        let deaf = head.ring_id.is_some() && ours.is_none();
         match call.body {
+            Request::Ping { boot, .. } if deaf => self.now(self.serve_ping(head.sender, boot, &[])),
+            Request::Exchange { .. } | Request::Merge { .. } if deaf => {
+                let context = format!("{} is in no ring yet", self.node_id);
+                self.now(Response::Failure(Error::new(ErrorKind::NotJoined, context)))
+            }
             Request::Ping { boot, records } => self.now(self.serve_ping(head.sender, boot, &records)),
             Request::PingFor { address, boot } => {
                 self.later(move |node| async move { Ok(node.serve_ping_for(address, boot).await) })
@@ -256,7 +263,11 @@ impl Node {
         let nodes = self.view.load().members().len();
         // Whoever tells many at once wants no answer from any, or would get the same news from all.
         let told = boot == 0 && !records.is_empty();
-        let mut answer = if told { Vec::new() } else { state.news.take(nodes, from) };
+        let mut answer = match from {
+            _ if told => Vec::new(),
+            0 => state.news.for_bystanders(),
+            from => state.news.take(nodes, from),
+        };
         // Whoever doubts this node hears of its refutation, however long ago that was.
         let own = state.members.own();
         if records.iter().any(|told| told.node_id == self.node_id && own.supersedes(told)) && !answer.contains(own) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::Node;
@@ -11,6 +13,9 @@ use crate::ring::params::RingConfig;
 use crate::ring::record::{Address, NodeRecord, RingId};
 use crate::transport::{Reply, TransportError, call_error};
 use crate::wire::message::{Request, Response};
+
+/// So many are asked at a time, at least, to let a node in.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What a member said to a node that wants in.
 pub(super) struct Welcome {
@@ -42,7 +47,8 @@ impl Refusal {
 }
 
 impl Node {
-    /// Asks the addresses, but for its `own`, one after the other to be let in.
+    /// Asks the addresses, but for its `own`, to be let in: the next one as soon as one refuses, or has not answered for a while. Those
+    /// that were asked before may still answer; the first that lets this node in is the one.
     pub(super) async fn welcome(
         &self,
         addresses: &[Address],
@@ -57,14 +63,33 @@ impl Node {
         let mut refusal: Option<Error> = None;
         let mut answered_at = Vec::new();
         let (mut ring, mut sender) = (None, 0);
-        for (i, address) in others.iter().enumerate() {
-            let left = deadline.saturating_duration_since(self.env.now());
-            let share = self.env.now() + left / (others.len() - i) as u32;
-            let error = match self.ask_for_welcome(address, share).await {
+        let left = deadline.saturating_duration_since(self.env.now());
+        // All are asked in half of the time, and of many not too many at once.
+        let (many, at_once) = (others.len() as u32, others.len().min(ASKED_AT_ONCE) as u32);
+        let (part, patience) = (left / 2 / many, left / many * at_once);
+        let mut to_ask = others.iter();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            if let Some(address) = to_ask.next() {
+                let until = deadline.min(self.env.now() + patience);
+                asked.push(async move { (*address, self.ask_for_welcome(address, until).await) });
+            }
+            let waits = if to_ask.len() == 0 { deadline } else { self.env.now() + part };
+            let (address, answer) = match tokio::time::timeout_at(waits, asked.next()).await {
+                Ok(Some(answered)) => answered,
+                Ok(None) if to_ask.len() == 0 => break,
+                // A call ends by its own deadline, which may be this one.
+                Err(_) if to_ask.len() == 0 => match asked.next().await {
+                    Some(answered) => answered,
+                    None => break,
+                },
+                Ok(None) | Err(_) => continue,
+            };
+            let error = match answer {
                 Ok(welcome) => return Ok(welcome),
                 // Asked at an address that it does not know for its own, this node says nothing of a ring.
                 Err(refused) if refused.sender == self.boot => {
-                    answered_at.push((*address).clone());
+                    answered_at.push(address.clone());
                     continue;
                 }
                 Err(refused) => {

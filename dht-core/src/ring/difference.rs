@@ -75,18 +75,28 @@ impl Scope {
         sums
     }
 
-    /// The buckets in which these sums differ from ours, and how new our records in them are. `theirs` has a power of
-    /// two of sums, which the codec sees to.
-    pub(crate) fn differing(self, members: &Members, theirs: &[u64]) -> (Vec<u32>, Vec<NodeDigest>) {
+    /// The buckets in which these sums differ from ours, and how new our records in them are; whether that is all: more than
+    /// `max` are told by the next exchanges, whole buckets at a time. `theirs` has a power of two of sums, which the codec sees to.
+    pub(crate) fn differing(self, members: &Members, theirs: &[u64], max: usize) -> (Vec<u32>, Vec<NodeDigest>, bool) {
         let ours = self.sums_over(members, theirs.len());
         let differs = |bucket: &usize| ours[*bucket] != theirs[*bucket];
-        let buckets: Vec<u32> = (0..theirs.len()).filter(differs).map(|bucket| bucket as u32).collect();
+        let mut buckets: Vec<u32> = (0..theirs.len()).filter(differs).map(|bucket| bucket as u32).collect();
         if buckets.is_empty() {
-            return (buckets, Vec::new());
+            return (buckets, Vec::new(), true);
         }
         let within = |digest: &NodeDigest| differs(&bucket_of(digest.node, theirs.len()));
-        let digests = self.records(members).map(NodeDigest::of).filter(within).collect();
-        (buckets, digests)
+        let mut digests: Vec<NodeDigest> = self.records(members).map(NodeDigest::of).filter(within).collect();
+        let all = digests.len() <= max;
+        if !all {
+            digests.sort_unstable_by_key(|digest| digest.node);
+            // The first that does not fit whole. If that is the first of all, a part of it is told.
+            let cut = bucket_of(digests[max].node, theirs.len());
+            let fits = |bucket: usize| if buckets[0] as usize == cut { bucket == cut } else { bucket < cut };
+            digests.truncate(max);
+            digests.retain(|digest| fits(bucket_of(digest.node, theirs.len())));
+            buckets = buckets.iter().copied().filter(|bucket| fits(*bucket as usize)).collect();
+        }
+        (buckets, digests, all)
     }
 
     /// Of the buckets that differ: our records that are newer than theirs or unknown to them, and the nodes whose records

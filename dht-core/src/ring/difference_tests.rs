@@ -31,8 +31,14 @@ fn known(members: &Members, gone: bool) -> Vec<(String, NodeRecord)> {
 
 /// One whole exchange; returns how many records and digests it took.
 fn exchange(scope: Scope, a: &mut Members, b: &mut Members) -> (usize, usize) {
+    exchange_some(scope, a, b, usize::MAX)
+}
+
+/// The same with so many digests in a message.
+fn exchange_some(scope: Scope, a: &mut Members, b: &mut Members, max: usize) -> (usize, usize) {
     let sums = scope.sums(a);
-    let (differing, digests) = scope.differing(b, &sums);
+    let (differing, digests, all) = scope.differing(b, &sums, max);
+    assert!(all || digests.len() <= max);
     let (newer, wanted) = scope.compare(a, sums.len(), &differing, &digests);
     learn(b, &newer);
     let answered = answer(b, &newer, &wanted);
@@ -48,6 +54,26 @@ fn record() -> impl Strategy<Value = NodeRecord> {
         let state = [NodeState::Joining, NodeState::Active, NodeState::Left][incarnation as usize - 1];
         NodeRecord { incarnation, boot, verdict, state, ..test_record(&format!("n{n}")) }
     })
+}
+
+#[test]
+fn what_does_not_fit_into_a_message_is_told_by_the_next_ones() {
+    let scope = Scope { gone: false };
+    let records: Vec<NodeRecord> = (0..400).map(|n| test_record(&format!("n{n:03}"))).collect();
+    // Those that both know, and whatever they know of it; those that one side knows; and where one knows nobody.
+    for (ours, theirs) in [(0..400, 0..400), (0..300, 100..400), (0..0, 0..400)] {
+        let (mut a, mut b) = (members("a", &records[ours]), members("b", &records[theirs]));
+        for record in &records[150..250] {
+            a.merge(&NodeRecord { incarnation: record.incarnation + 1, ..record.clone() }, Env::simulated(1, 1).now());
+        }
+        let mut rounds = 0;
+        while known(&a, false) != known(&b, false) {
+            exchange_some(scope, &mut a, &mut b, 50);
+            rounds += 1;
+            assert!(rounds < 40, "no progress");
+        }
+        assert!(rounds > 1, "it would have fitted");
+    }
 }
 
 proptest! {

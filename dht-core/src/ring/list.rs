@@ -255,9 +255,11 @@ impl SlotTable {
             let is_me = |node: &Incarnate| node.0 == *switch.me;
             if lists.present.first().is_some_and(is_me) {
                 let stayed = lists.was_listed && lists.listed_between;
-                // Where this node led before and was put out meanwhile, who came behind it has.
-                let before = match lists.former.first() {
-                    Some(first) if is_me(first) && stayed => None,
+                // Not whoever was passed over, as suspected: it would be asked in vain. Where this node led before and was put out
+                // meanwhile, who came behind it has.
+                let before = match &lists.former_owner {
+                    Some(owner) if is_me(owner) && stayed => None,
+                    Some(owner) if !is_me(owner) => Some(owner),
                     _ => lists.former.iter().find(|node| !is_me(node)),
                 };
                 let lives = |node: &Incarnate| {

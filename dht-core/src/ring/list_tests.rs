@@ -307,6 +307,12 @@ fn a_new_owner_hears_the_owner_before() {
             !seat.table.merged_from(SLOT, members, &source("b")) && seat.table.merged_from(SLOT, members, &source("c"))
         );
     }
+    // An owner that was suspected is passed over, so whoever stamped in its place is waited for, and it is not.
+    let mut seat = Seat::outside(&[&with(&a, |r| r.verdict = Verdict::Suspect), &b, &c], 3);
+    seat.see(&[&node("me", 5), &with(&a, |r| r.verdict = Verdict::Suspect), &b, &c]);
+    assert!(!seat.table.adopted_by(SLOT, &source("a"), true, now) && waits(&seat) == [true, true]);
+    assert!(seat.table.adopted_by(SLOT, &source("b"), true, now));
+    assert_eq!(waits(&seat), [false, true]);
     // Who comes in behind the owner has nothing to stamp.
     let mut seat = Seat::outside(&[&a, &b, &c], 3);
     assert_eq!(seat.see(&[&a, &node("me", 11), &b, &c]), Some(Standing::Newcomer));

@@ -168,7 +168,9 @@ impl Members {
         self.insert(record.clone(), now);
         self.buried.remove(&record.node_id);
         if self.all.len() > self.len_max {
-            let longest = self.gone().min_by_key(|known| (known.since, &known.record().node_id));
+            // This node itself may have left.
+            let others = self.gone().filter(|known| known.record().node_id != self.me);
+            let longest = others.min_by_key(|known| (known.since, &known.record().node_id));
             if let Some(longest) = longest.map(|known| known.record().node_id.clone()) {
                 self.forget(&longest);
             }
@@ -236,11 +238,13 @@ impl Members {
     /// Looks no more for who has been gone for long, and for the oldest of too many.
     pub(crate) fn bury(&mut self, now: Instant) {
         let old = |k: &&Known| now.duration_since(k.since) >= GRAVEYARD_AGE_MAX;
-        let mut forgotten: Vec<NodeId> = self.gone().filter(old).map(|k| k.record().node_id.clone()).collect();
+        // This node itself, which may have left, is never forgotten.
+        let others = || self.gone().filter(|known| known.record().node_id != self.me);
+        let mut forgotten: Vec<NodeId> = others().filter(old).map(|k| k.record().node_id.clone()).collect();
         let excess = (self.gone.len() - forgotten.len()).saturating_sub(GRAVEYARD_LEN_MAX);
         if excess > 0 {
             let mut rest: Vec<(Instant, &NodeId)> =
-                self.gone().filter(|k| !old(k)).map(|k| (k.since, &k.record().node_id)).collect();
+                others().filter(|k| !old(k)).map(|k| (k.since, &k.record().node_id)).collect();
             rest.sort_unstable();
             forgotten.extend(rest.into_iter().take(excess).map(|(_, node_id)| node_id.clone()));
         }

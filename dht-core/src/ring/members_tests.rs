@@ -553,3 +553,18 @@ fn everybody_derives_the_positions_that_were_chosen() {
     }
     assert!(!first.view().same_placement(&elsewhere.view()), "the choices do matter");
 }
+
+/// A node that has left says so for a while yet: in a full table it is not the one to be forgotten.
+#[test]
+fn a_node_that_has_left_does_not_forget_itself() {
+    let mut members = me();
+    members.limit(2);
+    members.merge(&record("a", |_| {}), now());
+    members.declare(|me| me.state = NodeState::Left, now());
+    for name in ["b", "c"] {
+        members.merge(&record(name, |_| {}), now());
+        assert_eq!(members.own().state, NodeState::Left);
+    }
+    members.bury(now() + GRAVEYARD_AGE_MAX);
+    assert_eq!(members.own().state, NodeState::Left);
+}

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::hash::position;
 use super::id::{Id, IdSpace};
-use super::record::{Member, NodeId, NodeRecord};
+use super::record::{Member, NodeId, NodeRecord, Verdict};
 use super::slot::{Slot, SlotSpace};
 use super::vnode::Pointer;
 use super::zones::Zones;
@@ -197,10 +197,10 @@ impl RingView {
     }
 
     /// The first position anticlockwise strictly before `id` of another member than `not`.
-    pub(crate) fn distinct_before(&self, id: Id, not: MemberIndex) -> Option<&Position> {
+    pub(crate) fn distinct_before(&self, id: Id, not: Option<MemberIndex>) -> Option<&Position> {
         let start = self.successor_index(id)?;
         let (before, after) = self.placement.positions.split_at(start);
-        before.iter().rev().chain(after.iter().rev()).find(|p| p.member != not)
+        before.iter().rev().chain(after.iter().rev()).find(|p| Some(p.member) != not)
     }
 
     /// The first `count` distinct members anticlockwise strictly before `id`, each at its nearest position.
@@ -238,6 +238,14 @@ impl RingView {
             }
         }
         list
+    }
+
+    /// Who coordinates what is written, of a replica list: the first that is not suspected and whose store takes writes; if there is none the
+    /// first that is not suspected, and if all are the first of all; `None` for an empty list.
+    pub(crate) fn first_live(&self, list: &[MemberIndex]) -> Option<MemberIndex> {
+        let first = |fit: fn(&NodeRecord) -> bool| list.iter().copied().find(|m| fit(self.member(*m)));
+        let live = |record: &NodeRecord| record.verdict == Verdict::Alive;
+        first(NodeRecord::takes_writes).or_else(|| first(live)).or_else(|| list.first().copied())
     }
 
     /// The replica list, and behind it those who would enter it if one of its members went.

@@ -257,7 +257,7 @@ proptest! {
             prop_assert_eq!(owners(&ring.view, &ring.view.distinct_after(id, not, count)), distinct);
             if let (Some(not), Some(skipped)) = (not, &skipped) {
                 let before = walk(&held, id).filter(|(_, n)| n != skipped).last().map(|(p, _)| *p);
-                prop_assert_eq!(ring.view.distinct_before(id, not).map(|p| p.id), before);
+                prop_assert_eq!(ring.view.distinct_before(id, Some(not)).map(|p| p.id), before);
             }
         }
     }
@@ -314,7 +314,7 @@ fn an_empty_ring_owns_nothing() {
     assert_eq!((ring.view.successor(id(1)), ring.view.predecessor(id(1)), ring.view.arc(Slot(0))), (None, None, None));
     assert!(ring.view.replica_list(Slot(3), 3).is_empty());
     assert!(ring.view.distinct_after(id(1), None, 3).is_empty());
-    assert_eq!(ring.view.distinct_before(id(1), 0), None);
+    assert_eq!(ring.view.distinct_before(id(1), Some(0)), None);
     assert!(ring.view.shares().is_empty());
 }
 
@@ -333,15 +333,15 @@ fn searches_go_across_zero() {
     assert_eq!(after(200, a, 9), [("b".to_owned(), id(50)), ("c".to_owned(), id(100))], "b once, at its first");
     assert_eq!(after(100, None, 9), [("a".to_owned(), id(200)), ("b".to_owned(), id(50)), ("c".to_owned(), id(100))]);
     assert_eq!(after(100, a, 1), [("b".to_owned(), id(50))]);
-    assert_eq!(found(view.distinct_before(id(10), a.expect("a is placed"))), Some(id(100)), "not 200, which is a's");
-    assert_eq!(found(view.distinct_before(id(100), c)), Some(id(60)));
-    assert_eq!(found(view.distinct_before(id(50), c)), Some(id(10)));
+    assert_eq!(found(view.distinct_before(id(10), a)), Some(id(100)), "not 200, which is a's");
+    assert_eq!(found(view.distinct_before(id(100), Some(c))), Some(id(60)));
+    assert_eq!(found(view.distinct_before(id(50), Some(c))), Some(id(10)));
 }
 
 #[test]
 fn a_node_alone_has_no_distinct_neighbour() {
     let Ring { view, .. } = ring(slots(8, 4), vec![at("a", &[10, 200])]);
-    assert_eq!(view.distinct_before(id(10), 0), None);
+    assert_eq!(view.distinct_before(id(10), Some(0)), None);
     assert!(view.distinct_after(id(10), Some(0), 3).is_empty());
     assert_eq!(view.predecessor(id(10)).map(|p| p.id), Some(id(200)));
     assert_eq!(view.shares(), [1.0]);

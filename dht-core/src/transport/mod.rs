@@ -118,6 +118,9 @@ pub enum TransportError {
     /// The peer does not show that it belongs to the ring, or we do not to it; what to check: not carried out.
     #[error("not authenticated: {0}")]
     Unauthenticated(String),
+    /// This process has all the connections in use that it may have, and none to the peer: not carried out, and nothing is known of it.
+    #[error("all connections of this process are in use, none of them to {0}")]
+    NoRoom(Address),
     /// A queue towards the peer is full: not carried out.
     #[error("the queue towards {0} is full")]
     Overloaded(Address),
@@ -157,6 +160,7 @@ impl TransportError {
                 | Self::Unreached { .. }
                 | Self::Rejected(_)
                 | Self::Unauthenticated(_)
+                | Self::NoRoom(_)
                 | Self::Overloaded(_)
                 | Self::Busy { .. }
                 | Self::TooLarge { .. }
@@ -174,7 +178,9 @@ pub(crate) fn call_error(error: TransportError) -> Error {
         }
         TransportError::Rejected(_) => ErrorKind::IncompatibleRing,
         TransportError::Unauthenticated(_) => ErrorKind::Auth,
-        TransportError::Overloaded(_) | TransportError::Busy { .. } => ErrorKind::Overloaded,
+        TransportError::NoRoom(_) | TransportError::Overloaded(_) | TransportError::Busy { .. } => {
+            ErrorKind::Overloaded
+        }
         TransportError::TooLarge { .. } => ErrorKind::TooLarge,
         TransportError::Deadline(_) => ErrorKind::Timeout,
         TransportError::Closed => ErrorKind::Stopped,

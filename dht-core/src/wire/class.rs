@@ -36,6 +36,8 @@ impl Request {
             // Only says that somebody catches up.
             Self::Compare { items, .. } if items.is_empty() => Class::Upkeep,
             Self::Store { repair: false, .. } | Self::Pull { urgent: true, .. } => Class::Begun,
+            // Writes wait until who owned the slot before has said that it goes by the new list.
+            Self::Compare { catching_up: true, .. } => Class::Begun,
             // Of a read that mends before it answers; other repairs are of no list.
             Self::Store { items, .. } if items.iter().any(|item| item.list != ListId::UNKNOWN) => Class::Begun,
             Self::Apply { .. } | Self::Fetch { .. } | Self::Scan(_) | Self::Describe { .. } => Class::Foreground,
@@ -51,14 +53,20 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::fingerprint::Fingerprint;
     use crate::data::record::Record;
     use crate::ring::slot::Slot;
-    use crate::wire::message::StoreItem;
+    use crate::wire::message::{CompareItem, StoreItem};
 
     #[test]
     fn what_an_operation_waits_for_goes_before_what_nobody_waits_for() {
         let pull = |urgent| Request::Pull { items: Vec::new(), urgent }.class();
         assert_eq!((pull(true), pull(false)), (Class::Begun, Class::Background));
+        let compare = |catching_up| {
+            let items = vec![CompareItem { slot: Slot(0), list: ListId::UNKNOWN, fingerprint: Fingerprint::default() }];
+            Request::Compare { items, catching_up, durable: false }.class()
+        };
+        assert_eq!((compare(true), compare(false)), (Class::Begun, Class::Background));
         let store = |list, repair| {
             let (version, operations) = Default::default();
             let record = Record { map: 0, key: "k".into(), value: None, version, expires_at_ms: 0, operations };

@@ -159,11 +159,11 @@ impl Node {
 
     /// Deletes a slot that others have; false if it changed meanwhile, or is to be in a snapshot first.
     fn let_go(&self, slot: Slot, handed_over: Fingerprint) -> bool {
-        // Who leaves waits for no snapshot: that fails.
+        let mut state = self.state();
+        // Who leaves waits for no snapshot: that fails. One that begins after this look waits for the lock before it lists the slots.
         if self.snapshots.busy() && self.life.phase() == Phase::Active {
             return false;
         }
-        let mut state = self.state();
         if state.table.get(slot).is_some_and(|s| s.listed) {
             return true;
         }

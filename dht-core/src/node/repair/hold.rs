@@ -45,10 +45,12 @@ impl Node {
         }
         match change {
             Some(Change::Began { lost, of, held_for }) => {
-                log!(self, warn, lost, of, ?held_for, "lost many nodes at once: copies are replaced later");
+                self.log_later(move |node| {
+                    log!(node, warn, lost, of, ?held_for, "lost many nodes at once: copies are replaced later");
+                });
             }
             Some(Change::Ended { missing }) => {
-                log!(self, info, missing, "nodes came back: lost copies are replaced now");
+                self.log_later(move |node| log!(node, info, missing, "nodes came back: lost copies are replaced now"));
             }
             None => {}
         }
@@ -75,7 +77,7 @@ impl Node {
     pub(super) fn postpone_waiting(&self, state: &mut State) {
         let now = self.env.now();
         if state.mass_loss.expire(now) {
-            log!(self, info, "nodes did not come back: lost copies are replaced now");
+            self.log_later(|node| log!(node, info, "nodes did not come back: lost copies are replaced now"));
         }
         let held = state.mass_loss.held_since_last_asked(now) && !state.admitted;
         let waiting = state.table.slots_where(self.waits(state, held));

@@ -70,6 +70,8 @@ impl Node {
             return Err(Error::new(ErrorKind::Unsupported, "a client keeps no records"));
         }
         let turn = self.snapshots.enter()?;
+        // Whoever lets go of a slot, and has not seen that, has done so.
+        drop(self.state());
         let waits = Waits::default();
         let given_up = waits.0.clone();
         let node = self.clone();

@@ -9,8 +9,11 @@ use crate::ring::view::{Members as ListMembers, RingView};
 
 /// The members of a list by identity.
 pub(crate) fn incarnates(view: &RingView, list: &ListMembers) -> Arc<[Incarnate]> {
-    let of = |record: &NodeRecord| (record.node_id.clone(), record.boot);
-    list.iter().map(|&m| of(view.member(m))).collect()
+    list.iter().map(|&m| identity(view.member(m))).collect()
+}
+
+fn identity(record: &NodeRecord) -> Incarnate {
+    (record.node_id.clone(), record.boot)
 }
 
 /// The ring with everybody who may have been in it between two views: the longest that a list can have been without
@@ -48,6 +51,8 @@ pub(super) struct Arcs {
     pub(super) was_listed: bool,
     pub(super) listed_between: bool,
     pub(super) former: Arc<[Incarnate]>,
+    /// Who coordinated what was written in the former list.
+    pub(super) former_owner: Option<Incarnate>,
     pub(super) present: Arc<[Incarnate]>,
 }
 
@@ -74,6 +79,7 @@ impl Arcs {
             was_listed,
             listed_between,
             former: incarnates(switch.before, &before),
+            former_owner: switch.before.first_live(&before).map(|owner| identity(switch.before.member(owner))),
             present: incarnates(switch.after, &after),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
@@ -67,7 +67,7 @@ impl Files {
         let chain = chain(&self.cert, &paths.cert)?;
         let wrong = |key, path, reason: &dyn std::fmt::Display| wrong(key, path, reason);
         let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|error| wrong("tls.key", &paths.key, &format_args!("no private key in PEM: {error}")))?;
+            .map_err(|error| wrong("tls.key", &paths.key, &no_pem("private key", &error)))?;
         let key = provider()
             .key_provider
             .load_private_key(key)
@@ -172,7 +172,15 @@ fn chain(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) => Err(wrong("tls.cert", path, &"no certificate in PEM")),
-        Err(error) => Err(wrong("tls.cert", path, &format_args!("no certificate in PEM: {error}"))),
+        Err(error) => Err(wrong("tls.cert", path, &no_pem("certificate", &error))),
+    }
+}
+
+/// Without the text of `error`, which shows lines of the file: of a key whose line ends were lost, the key.
+fn no_pem(what: &str, error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("no {what} in PEM"),
+        _ => format!("no {what} in PEM that can be read: is each line of it on a line of its own?"),
     }
 }
 

@@ -139,7 +139,7 @@ async fn one_source_gets_half_of_the_connections() {
     }
     let busy: Vec<_> = greedy[1..].iter().chain([&fifth]).map(|connection| connection.serve()).collect();
     let sixth = from("10.0.0.1").await;
-    assert!(matches!(pool.insert(&sixth), Err(TransportError::Overloaded(_))), "all of its share is in use");
+    assert!(matches!(pool.insert(&sixth), Err(TransportError::NoRoom(_))), "all of its share is in use");
     drop(busy);
     pool.remove(&fifth);
     assert_eq!(pool.count(), 7);

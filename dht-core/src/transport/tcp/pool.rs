@@ -143,7 +143,7 @@ impl Pool {
     }
 
     /// A place for a connection of `source` from or to `peer`; if there is none, the idlest one goes, of the same source if
-    /// that has its share. `Err(Overloaded)` if all are in use. The connection that was pushed out is given back, to be
+    /// that has its share. `Err(NoRoom)` if all are in use. The connection that was pushed out is given back, to be
     /// shut outside the lock.
     pub(super) fn reserve(
         &self,
@@ -158,7 +158,7 @@ impl Pool {
         let has_share = source.is_some_and(|source| inner.by_source.count(source) >= self.share_max);
         if has_share || inner.open.len() + inner.reserved >= self.connections_max {
             let idlest = inner.end_idlest(|c| !has_share || c.source() == source);
-            pushed_out = Some(idlest.ok_or_else(|| TransportError::Overloaded(peer.clone()))?);
+            pushed_out = Some(idlest.ok_or_else(|| TransportError::NoRoom(peer.clone()))?);
         }
         inner.reserved += 1;
         if let Some(source) = source {

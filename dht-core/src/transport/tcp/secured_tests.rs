@@ -233,6 +233,27 @@ async fn own_certificates_that_do_not_fit_are_refused_at_start() {
     assert!(loaded(&with_tls("a", &good)).is_ok());
 }
 
+#[test]
+fn a_key_whose_line_ends_were_lost_is_not_shown() {
+    let authority = Authority::new();
+    let good = authority.node("a");
+    let pem = std::fs::read_to_string(&good.key).expect("a key");
+    let secret = pem.lines().nth(1).expect("a line of the key");
+    let bytes = format!("{:?}", secret.as_bytes());
+    let in_list = bytes.trim_matches(['[', ']']);
+    let half = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE");
+    for (what, text) in [("one line", pem.replace('\n', " ")), ("cut", half), ("not base64", pem.replace(secret, "%%"))]
+    {
+        std::fs::write(&good.key, &text).expect("written");
+        // Also where it is taken for a certificate.
+        for files in [good.clone(), Files { cert: good.key.clone(), ..good.clone() }] {
+            let error = loaded(&with_tls("a", &files)).expect_err(what);
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("PEM") && !shown.contains(secret) && !shown.contains(in_list), "{what}: {shown}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn new_certificates_are_used_without_a_restart_and_broken_ones_are_not() {
     let (old, new) = (Authority::new(), Authority::new());

@@ -446,7 +446,7 @@ async fn a_node_whose_connections_are_all_in_use_says_so_and_who_it_is() {
 async fn a_place_that_was_reserved_counts_until_it_is_given_back() {
     let (b, peer) = (transport(TcpOptions { max_connections: 2, ..options("b") }).await, Address::new("10.0.0.1:1"));
     let source = Some(std::net::IpAddr::from([10, 0, 0, 1]));
-    let full = |outcome: Result<_, TransportError>| matches!(outcome, Err(TransportError::Overloaded(_)));
+    let full = |outcome: Result<_, TransportError>| matches!(outcome, Err(TransportError::NoRoom(_)));
     let (one, _) = b.shared.pool.reserve(source, &peer).expect("room");
     assert!(full(b.shared.pool.reserve(source, &peer).map(drop)), "half of two is its share");
     let (_two, _) = b.shared.pool.reserve(None, &peer).expect("room");

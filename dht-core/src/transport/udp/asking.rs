@@ -12,6 +12,7 @@ use super::peer::{Peer, Place, Told, Way};
 use super::rtt::{RTO_INITIAL, RoundTrip};
 use super::seal::{Direction, Link, Seal};
 use super::shared::Shared;
+use crate::error::ErrorKind;
 use crate::ring::record::Address;
 use crate::wire::class::Class;
 use crate::wire::codec::{decode_reply, encode_call_within};
@@ -26,6 +27,9 @@ const MUTE_PAUSE: Duration = Duration::from_secs(30);
 
 /// The same if its address refused: it may be started again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two tries to collect an answer; jittered.
+const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Shared {
     /// One call, by datagram if that is possible.
@@ -142,19 +146,33 @@ impl Shared {
         head: Head,
         deadline: Instant,
     ) -> Result<Reply, TransportError> {
-        let left = deadline.saturating_duration_since(self.env.now());
-        let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let body = Request::Collect {
             session: place.session.number,
             cookie: place.session.cookie,
             slot: place.slot,
             sequence: place.sequence,
         };
-        let call = Call { head: Head { deadline_ms, ..head }, body };
-        match self.tcp.call(to, call, deadline).await {
-            // The request itself was carried out.
-            Err(error) if error.not_sent() => Err(TransportError::Broken(to.clone())),
-            outcome => outcome,
+        loop {
+            let left = deadline.saturating_duration_since(self.env.now());
+            let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+            let call = Call { head: Head { deadline_ms, ..head }, body: body.clone() };
+            // Whatever goes wrong now, the request itself was carried out.
+            match self.tcp.call(to, call, deadline).await {
+                Err(error) if error.not_sent() => return Err(TransportError::Broken(to.clone())),
+                // A failure is of the collecting: one of the operation fits into a datagram. A peer that has too much to do keeps the answer on.
+                Ok(Reply { body: Response::Failure(error), .. }) if error.kind() == ErrorKind::Overloaded => {
+                    event!(debug, %to, %error, "an answer cannot be collected yet");
+                    let again = self.env.now() + self.env.jittered(COLLECT_PAUSE);
+                    if again >= deadline {
+                        return Err(TransportError::Broken(to.clone()));
+                    }
+                    tokio::time::sleep_until(again).await;
+                }
+                Ok(Reply { head, body: Response::Failure(error), .. }) => {
+                    return Ok(Reply::new(head, Response::Failure(error.unknown_outcome())));
+                }
+                outcome => return outcome,
+            }
         }
     }
 

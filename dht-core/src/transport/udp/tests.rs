@@ -396,6 +396,43 @@ async fn an_answer_too_large_for_a_datagram_is_collected_and_carried_out_once() 
     assert_eq!(b.shared.sessions().sizes().2, 0);
 }
 
+/// Refuses to hand out answers, as a peer does that has too much to do.
+struct Crowded {
+    times: AtomicUsize,
+    why: ErrorKind,
+    then: Collecting,
+}
+
+impl Service for Crowded {
+    fn serve(&self, call: Call) -> Answer {
+        let refuses = |left: usize| left.checked_sub(1);
+        if matches!(call.body, Request::Collect { .. }) && self.times.fetch_update(SeqCst, SeqCst, refuses).is_ok() {
+            let body = Response::Failure(Error::new(self.why, "not now"));
+            return Answer::Now(Reply::new(Head { sender: 7, ..call.head }, body));
+        }
+        self.then.serve(call)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_collected_at_once_is_asked_for_again_and_never_taken_for_a_refusal() {
+    let (a, b) = (transport(options("a")).await, transport(options("b")).await);
+    let served = Arc::new(Echo::default());
+    b.accept(served.clone());
+    let refusing = |times: usize, why| {
+        let then = Collecting { shared: Arc::downgrade(&b.shared), service: served.clone() };
+        b.shared.tcp.accept(Arc::new(Crowded { times: times.into(), why, then }));
+    };
+    refusing(3, ErrorKind::Overloaded);
+    assert_eq!(asked(&a, &b, "5000").await.map(|json| json.len()), Ok(5_000));
+    assert_eq!(served.0.load(SeqCst), 1);
+    // It was carried out, so nobody may be told that nothing was.
+    refusing(1, ErrorKind::Internal);
+    let told = a.call(&b.local_address(), ask("5000"), soon()).await.expect("it answers").body;
+    assert!(matches!(&told, Response::Failure(error) if error.maybe_applied()), "{told:?}");
+    assert_eq!(served.0.load(SeqCst), 2);
+}
+
 #[tokio::test]
 async fn a_window_that_is_full_is_told_at_once() {
     let (a, b) = (transport(TcpOptions { buffer_size: 4, ..options("a") }).await, transport(options("b")).await);

@@ -196,17 +196,22 @@ impl Connection {
         }
     }
 
-    /// Queues an answer; `flush` follows. A peer that does not take its answers loses the connection.
-    pub(super) fn answer(&self, frame: Bytes) {
-        if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
-            self.deaf();
-        }
+    /// Queues an answer; `flush` follows. False if there is no room: for a long one while others wait, for a short one
+    /// only behind very many.
+    pub(super) fn answer(&self, frame: Bytes) -> bool {
+        // Where the connection has ended nobody waits for it.
+        !matches!(self.outbound.push(frame, Weight::Priority), Err(Unqueued::Full))
     }
 
-    /// Queues and sends a frame of ours that must not be lost (credit, cancel, end of a stream).
+    /// Queues and sends a frame of ours that must not be lost (credit, cancel, end of a stream). A peer that takes so little
+    /// that there is no room for it loses the connection.
     pub(super) fn control(&self, kind: FrameKind, id: u64, payload: &[u8]) {
         match control_frame(kind, id, payload) {
-            Ok(frame) => self.answer(frame),
+            Ok(frame) => {
+                if !self.answer(frame) {
+                    self.unstick();
+                }
+            }
             Err(error) => event!(error, %error, "a control frame is too long"),
         }
         self.flush(true);
@@ -356,7 +361,7 @@ impl Connection {
         self.outbound.stuck(now_ms)
     }
 
-    /// Ends a connection that is stuck.
+    /// Ends a connection whose peer does not take what waits for it.
     pub(super) fn unstick(&self) {
         if self.dialled { self.broke(&"takes nothing") } else { self.deaf() }
     }

@@ -45,6 +45,8 @@ mod secured_tests;
 mod slow_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untaken_tests;
 
 use std::sync::Arc;
 use std::time::Duration;

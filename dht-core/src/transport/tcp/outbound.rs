@@ -19,7 +19,7 @@ use crate::wire::class::Class;
 use crate::wire::message::Request;
 
 /// Bytes that may wait, whatever their number: what a peer that stopped reading can pin. A single frame may be
-/// longer, if nothing else waits.
+/// longer: a request if nothing else waits, an answer while there is any room.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
 
 /// Answers and control frames may use this many times the room of requests: they are bounded by what the peer may
@@ -31,6 +31,7 @@ const PRIORITY_FACTOR: usize = 4;
 const STREAM_BYTES_MAX: usize = 1 << 20;
 
 /// So much holds up no stream item, however long that is: else answers could hold it up for ever, and it those behind it.
+/// An answer or a control frame that is no longer is bounded by the number of frames alone.
 const LITTLE: usize = STREAM_BYTES_MAX / 16;
 
 /// A peer that takes nothing of what waits for it for so long is gone, or might as well be.
@@ -143,8 +144,13 @@ impl Outbound {
         if queue.closed {
             return Err(Unqueued::Closed(frame));
         }
-        let too_many = queue.len >= weight.room(self.len_max);
-        if too_many || queue.len > 0 && queue.bytes + frame.len() > weight.room(QUEUED_BYTES_MAX) {
+        let room = weight.room(QUEUED_BYTES_MAX);
+        let too_much = match weight {
+            // A short one says that there is no room for more, or lets the peer go on.
+            Weight::Priority => frame.len() > LITTLE && queue.bytes >= room,
+            Weight::Ordinary | Weight::Begun => queue.len > 0 && queue.bytes + frame.len() > room,
+        };
+        if too_much || queue.len >= weight.room(self.len_max) {
             return Err(Unqueued::Full);
         }
         queue.add(frame, &self.load);
@@ -389,6 +395,20 @@ mod tests {
         push(&others, QUEUED_BYTES_MAX * 3);
         assert!(load.backlogged());
         assert_eq!(congested(&little), (true, true));
+    }
+
+    #[test]
+    fn answers_have_room_while_less_waits_and_short_ones_by_their_number() {
+        let load = Load::new(64);
+        let (outbound, behind) = (outbound(&load), outbound(&load));
+        let room = QUEUED_BYTES_MAX * PRIORITY_FACTOR;
+        let full = |len| matches!(outbound.push(vec![0; len].into(), Weight::Priority), Err(Unqueued::Full));
+        push(&behind, 1);
+        push(&behind, room + 1);
+        push(&outbound, room + 1);
+        assert!(full(LITTLE + 1) && !full(LITTLE), "a refusal, or credit");
+        (2..64 * PRIORITY_FACTOR).for_each(|_| push(&outbound, 0));
+        assert!(full(0), "as many as may");
     }
 
     #[tokio::test]

@@ -269,6 +269,11 @@ impl Pool {
     }
 
     #[cfg(test)]
+    pub(super) fn open(&self) -> Vec<Arc<Connection>> {
+        self.lock().open.values().cloned().collect()
+    }
+
+    #[cfg(test)]
     pub(super) fn all_in_use(&self) -> bool {
         self.lock().open.values().all(|connection| !connection.quiet())
     }

@@ -37,6 +37,12 @@ use crate::wire::error::WireError;
 use crate::wire::frame::FrameKind;
 use crate::wire::message::{Head, Response};
 
+/// Said when no more of a peer's requests are carried out for now.
+const FULL_OF_ITS: &str = "too many requests of this peer are under way";
+
+/// Said when the answers to earlier requests leave no room for more.
+const UNTAKEN: &str = "the answers that wait for this peer leave no room for more";
+
 /// How long a request goes on after its connection has ended: longer than most deadlines.
 const ORPHAN_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -109,7 +115,7 @@ impl Requests {
         self.reap();
         let class = call.body.class();
         if self.full(class) {
-            return self.refuse(kind, &replies, ErrorKind::Overloaded, "too many requests of this peer are under way");
+            return self.refuse(kind, &replies, ErrorKind::Overloaded, FULL_OF_ITS);
         }
         let turn = Turn { arrived: self.arrived, deadline_ms: call.head.deadline_ms, class, len };
         let now = if std::mem::replace(&mut self.behind, true) { self.shared.env.now() } else { self.arrived };
@@ -130,7 +136,7 @@ impl Requests {
         }
         match service.serve(call) {
             answer if kind == FrameKind::OneWay => self.one_way(turn, answer),
-            Answer::Now(reply) => self.now(&replies, &reply),
+            Answer::Now(reply) => self.answered |= replies.send(&reply),
             Answer::Later(answer) => return self.later(replies, turn, Work::Finish(answer)),
             Answer::Stream(responses) if replies.open => {
                 let Some(mut taken) = self.shared.load.take(class, len) else {
@@ -210,11 +216,6 @@ impl Requests {
         self.tasks.shutdown().await;
     }
 
-    fn now(&mut self, replies: &Replies, reply: &Reply) {
-        replies.send(reply);
-        self.answered = true;
-    }
-
     /// No more of this peer's requests, which may have too many, or not take its answers.
     fn full(&self, class: Class) -> bool {
         self.tasks.len() >= room(class, self.shared.buffer_size) || self.connection.congested(class)
@@ -228,17 +229,23 @@ impl Requests {
         let (serving, shared) = (self.connection.serve(), self.shared.clone());
         self.tasks.spawn(async move {
             taken.begin();
-            let reply = match turn.due(&shared.load, &shared.env) {
-                Due::Now => match work.done().await {
-                    Answer::Now(reply) => Some(reply),
-                    Answer::Nothing => None,
-                    Answer::Later(_) | Answer::Stream(_) => Some(replies.failure(ErrorKind::Unsupported, STREAMED)),
-                },
-                Due::Refused(why) => Some(replies.failure(ErrorKind::Overloaded, why)),
-                Due::Expired => None,
+            let due = match turn.due(&shared.load, &shared.env) {
+                // What had its turn before may have had long answers. What the service has begun goes on.
+                Due::Now if matches!(work, Work::Serve(..)) && replies.connection.congested(turn.class) => {
+                    Due::Refused(UNTAKEN)
+                }
+                due => due,
             };
-            if let Some(reply) = reply {
-                replies.send(&reply);
+            let answered = match due {
+                Due::Now => match work.done().await {
+                    Answer::Now(reply) => replies.send(&reply),
+                    Answer::Nothing => false,
+                    Answer::Later(_) | Answer::Stream(_) => replies.refuse(ErrorKind::Unsupported, STREAMED),
+                },
+                Due::Refused(why) => replies.refuse(ErrorKind::Overloaded, why),
+                Due::Expired => false,
+            };
+            if answered {
                 let alone = replies.connection.serving() == 1;
                 replies.connection.flush(alone);
             }
@@ -265,7 +272,7 @@ impl Requests {
 
     fn refuse(&mut self, kind: FrameKind, replies: &Replies, error: ErrorKind, text: &str) -> Result<(), Violation> {
         if kind != FrameKind::OneWay {
-            self.now(replies, &replies.failure(error, text));
+            self.answered |= replies.refuse(error, text);
         }
         Ok(())
     }
@@ -309,22 +316,49 @@ impl Replies {
 
     /// A failure as an item of a stream; its end follows.
     pub(super) fn fail(&self, kind: ErrorKind, text: &str) {
-        self.connection.answer(self.encode(FrameKind::StreamItem, &self.failure(kind, text)));
+        if !self.connection.answer(self.encode(FrameKind::StreamItem, &self.failure(kind, text))) {
+            self.connection.unstick();
+        }
     }
 
     /// A reply that the transport makes itself.
     fn failure(&self, kind: ErrorKind, text: &str) -> Reply {
-        Reply::new(self.head, Response::Failure(Error::new(kind, text)))
+        self.failed(Error::new(kind, text))
     }
 
-    /// Queues the one reply; a stream of one if a stream was asked for.
-    fn send(&self, reply: &Reply) {
-        if self.open {
-            self.connection.answer(self.encode(FrameKind::StreamItem, reply));
-            self.connection.control(FrameKind::StreamEnd, self.id, &[]);
-        } else {
-            self.connection.answer(self.encode(FrameKind::Response, reply));
+    fn failed(&self, error: Error) -> Reply {
+        Reply::new(self.head, Response::Failure(error))
+    }
+
+    /// Queues the one reply, or in place of a long one for which there is no room a failure that says so. A peer that takes
+    /// so little that there is none for that either loses the connection. True: something is to be flushed.
+    fn send(&self, reply: &Reply) -> bool {
+        let said = self.queue(reply) || {
+            let untaken = Error::new(ErrorKind::Overloaded, UNTAKEN).unknown_outcome();
+            self.queue(&self.failed(untaken))
+        };
+        if !said {
+            self.connection.unstick();
         }
+        said
+    }
+
+    /// Queues a refusal. Behind so many answers that there is no room for it, it is left unsaid: whoever asked has given up
+    /// before it would come. True: something is to be flushed.
+    fn refuse(&self, kind: ErrorKind, text: &str) -> bool {
+        self.queue(&self.failure(kind, text))
+    }
+
+    /// Queues the one reply, as a stream of one if a stream was asked for; false if there is no room for it.
+    fn queue(&self, reply: &Reply) -> bool {
+        if !self.open {
+            return self.connection.answer(self.encode(FrameKind::Response, reply));
+        }
+        let queued = self.connection.answer(self.encode(FrameKind::StreamItem, reply));
+        if queued {
+            self.connection.control(FrameKind::StreamEnd, self.id, &[]);
+        }
+        queued
     }
 
     /// Answers carry the trace of their request.

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use super::super::contract::{self, Bounds, Pair};
 use super::super::security::testing::{Authority, secured, with_key, with_tls};
 use super::super::{Answer, Fault, Service};
+use super::outbound::Outbound;
 use super::*;
 use crate::config::Config;
 use crate::data::record::{Format, OpId, Value};
@@ -182,6 +183,16 @@ async fn other_clusters_are_rejected_with_both_names() {
     assert!(reason.contains("\"test\" here and \"other\" there"), "{reason}");
     assert!(error.not_sent());
     assert_eq!((b.traffic().connections, b.traffic().network_errors), (0, 1));
+}
+
+/// A connection without its tasks, as if it came from or led to `peer`, and its other end.
+pub(super) async fn bare_connection(serial: u64, peer: &Address, dialled: bool) -> (Arc<Connection>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let socket = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let (other, _) = listener.accept().await.expect("dialled");
+    let (_, sink) = super::channel::ends(socket, None);
+    let (outbound, env) = (Outbound::new(64, Load::new(64)), Env::system());
+    (Arc::new(Connection::new(serial, peer.clone(), dialled, sink, outbound, Arc::default(), env)), other)
 }
 
 /// A socket that has done its part of the handshake.

@@ -18,7 +18,7 @@ use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::by_source::counted;
 use super::channel::Sink;
 use super::counters::Counters;
-use super::outbound::{Flushed, Outbound, Unqueued, Weight};
+use super::outbound::{Flushed, Outbound, Progress, Unqueued, Weight};
 use super::stream::StreamEvent;
 use crate::data::FixedMap;
 use crate::env::Env;
@@ -196,7 +196,7 @@ impl Connection {
         }
     }
 
-    /// Queues an answer; `flush` follows. False if there is no room: for a long one while others wait, for a short one
+    /// Queues an answer; `flush` follows, and `touch` unless its request came in just now. False if there is no room: for a long one while others wait, for a short one
     /// only behind very many.
     pub(super) fn answer(&self, frame: Bytes) -> bool {
         // Where the connection has ended nobody waits for it.
@@ -356,9 +356,17 @@ impl Connection {
         self.outbound.congested(Weight::of_class(class))
     }
 
-    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds.
+    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds. While it takes
+    /// as much as of something large that is under way, that counts as use.
     pub(super) fn stuck(&self, now_ms: u64) -> bool {
-        self.outbound.stuck(now_ms)
+        match self.outbound.progress(now_ms) {
+            Progress::Stuck => true,
+            Progress::Slow => false,
+            Progress::Flows => {
+                self.used_ms.store(now_ms, Relaxed);
+                false
+            }
+        }
     }
 
     /// Ends a connection whose peer does not take what waits for it.
@@ -382,7 +390,8 @@ impl Connection {
         self.serving() == 0 && self.lock().table.is_empty()
     }
 
-    /// Uptime in milliseconds when a whole message last went either way: bytes that trickle in do not count.
+    /// Uptime in milliseconds when a whole message last went either way, or much of one that is long to the peer: bytes that
+    /// trickle in do not count.
     pub(super) fn used_ms(&self) -> u64 {
         self.used_ms.load(Relaxed).max(self.told_ms.load(Relaxed))
     }
@@ -462,7 +471,8 @@ impl Connection {
         self.outbound.sealed_room()
     }
 
-    fn touch(&self) -> u64 {
+    /// It is being used; that is now.
+    pub(super) fn touch(&self) -> u64 {
         let now_ms = self.env.uptime_ms();
         self.used_ms.store(now_ms, Relaxed);
         now_ms

@@ -70,11 +70,12 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
         let uptime_ms = shared.env.uptime_ms();
-        for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
-            idle.shut();
-        }
+        // This first: an answer on its way is no idleness.
         for stuck in shared.pool.stuck(uptime_ms) {
             stuck.unstick();
+        }
+        for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
+            idle.shut();
         }
     }
 }

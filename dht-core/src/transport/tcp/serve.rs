@@ -246,6 +246,7 @@ impl Requests {
                 Due::Expired => false,
             };
             if answered {
+                replies.connection.touch();
                 let alone = replies.connection.serving() == 1;
                 replies.connection.flush(alone);
             }

@@ -52,7 +52,7 @@ pub(super) enum StreamEvent {
 }
 
 /// What comes in a second while a large item does at least, else its stream is broken.
-const ITEM_BYTES_PER_S: u64 = 32 << 10;
+pub(super) const ITEM_BYTES_PER_S: u64 = 32 << 10;
 
 /// So often a stream waits for the large items of others on its connection.
 const BEHIND_OTHERS_MAX: u32 = 12;

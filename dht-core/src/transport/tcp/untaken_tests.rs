@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::pool::Pool;
 use super::tests::{ask, bare_connection, greeted, nobody, options, transport};
 use super::*;
 use crate::transport::{Answer, Service};
@@ -138,4 +139,38 @@ async fn credit_goes_out_behind_a_long_request() {
     connection.send(vec![0; MUCH].into(), Weight::Ordinary).expect("alone it has room");
     connection.control(FrameKind::Credit, 1, &2_u32.to_be_bytes());
     assert_eq!(connection.ended(), None);
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_is_use_and_one_that_nobody_takes_is_not() {
+    let (pool, peer) = (Pool::new(2, 1), nobody().await);
+    let (busy, mut other) = bare_connection(1, &peer, false).await;
+    let (idle, _other) = bare_connection(2, &peer, false).await;
+    for connection in [&busy, &idle] {
+        assert!(pool.insert(connection).expect("room").is_none());
+    }
+    assert!(busy.answer(vec![0; 64 << 20].into()), "there is room");
+    busy.flush(true);
+    let begun_ms = busy.used_ms() + 1_000;
+    assert!(pool.stuck(begun_ms).is_empty());
+    let sent = || busy.counters.snapshot(0).bytes_sent;
+    let (before, mut buffer) = (sent(), vec![0; 64 << 10]);
+    let taken = async {
+        while sent() < before + (1 << 20) {
+            assert!(other.read(&mut buffer).await.expect("an answer") > 0);
+            busy.flush(true);
+        }
+    };
+    tokio::time::timeout(HANGS, taken).await.expect("the socket takes what has room");
+    let later_ms = begun_ms + 10_000;
+    assert!(pool.stuck(later_ms).is_empty());
+    assert_eq!((busy.used_ms(), idle.used_ms() < begun_ms), (later_ms, true));
+    // Much later, and nothing more was taken: it holds its place no longer than others.
+    assert!(pool.stuck(later_ms + 50_000).is_empty());
+    assert_eq!(busy.used_ms(), later_ms);
+    let now = Env::system().now();
+    let gone: Vec<u64> = pool.sweep(now, later_ms + 85_000).iter().map(|connection| connection.serial).collect();
+    assert_eq!(gone, [2]);
+    let gone: Vec<u64> = pool.sweep(now, later_ms + 300_000).iter().map(|connection| connection.serial).collect();
+    assert_eq!(gone, [1]);
 }

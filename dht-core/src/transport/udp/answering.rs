@@ -210,12 +210,9 @@ impl Shared {
         if !may {
             return self.blame(link.address, Misbehaviour::Flood);
         }
-        let (session, slot) = {
-            let mut sessions = self.sessions();
-            (sessions.offer(link.address), sessions.slots_max())
-        };
+        let session = self.sessions().offer(link.address);
         let Some(session) = session else { return };
-        let header = Header { slot, ..header.answered(PacketKind::Offer) };
+        let header = Header { slot: self.slots_max(), ..header.answered(PacketKind::Offer) };
         self.transmit(link, &header, &session.encode(), false);
     }
 
@@ -266,7 +263,7 @@ impl Shared {
             call.head.deadline_ms = left_ms;
         }
         let turn = Turn { arrived: now, deadline_ms: left_ms, class: call.body.class(), len: payload.len() };
-        if under_way >= room(turn.class, self.sessions().slots_max().into()) {
+        if under_way >= room(turn.class, self.slots_max().into()) {
             return ticket.refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
         }
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {

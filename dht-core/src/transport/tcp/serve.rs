@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::super::load::room;
-use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::turn::{Due, FULL, PANICKED, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Reply};
 use super::connection::Connection;
 use super::reader::Violation;
@@ -309,8 +309,9 @@ impl Replies {
     pub(super) fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
         encode_reply_framed(reply, kind, self.id, self.len_max)
             .or_else(|error| {
-                let failure = self.failure(ErrorKind::TooLarge, &format!("the answer does not fit: {error}"));
-                encode_reply_framed(&failure, kind, self.id, usize::MAX)
+                // What it answers was carried out.
+                let error = Error::new(ErrorKind::TooLarge, format!("the answer does not fit: {error}"));
+                encode_reply_framed(&self.failed(error.unknown_outcome()), kind, self.id, usize::MAX)
             })
             .unwrap_or_default()
     }
@@ -369,10 +370,11 @@ impl Replies {
 }
 
 impl Drop for Replies {
-    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline. What it had done
+    /// before nobody knows.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.send(&self.failure(ErrorKind::Internal, "the request made the service panic"));
+            self.send(&self.failed(Error::new(ErrorKind::Internal, PANICKED).unknown_outcome()));
             self.connection.flush(true);
         }
     }

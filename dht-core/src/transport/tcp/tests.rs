@@ -510,7 +510,8 @@ async fn a_service_that_panics_is_reported_to_the_caller() {
         let mut call = ask("panic");
         call.head.attempt = attempt;
         let reply = a.call(&b.local_address(), call, soon()).await.expect("an answer");
-        assert!(matches!(&reply.body, Response::Failure(error) if error.kind() == ErrorKind::Internal), "{reply:?}");
+        let Response::Failure(error) = &reply.body else { panic!("{reply:?}") };
+        assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Internal, true), "{error}");
         if attempt == 0 {
             // The reader that panicked took its connection along.
             connections(&a, 0).await;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::load::{SLICE, room};
 use super::super::misbehaviour::{Misbehaviour, source_of};
-use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::turn::{Due, FULL, PANICKED, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Call, Reply, Service};
 use super::packet::{DATAGRAM_MAX, Header, PacketError, PacketKind, SessionId};
 use super::seal::{Direction, Front, Link, Seal};
@@ -278,7 +278,7 @@ impl Shared {
             Ok(Answer::Later(answer)) => self.later(ticket, turn, Work::Finish(answer)),
             Ok(Answer::Stream(_)) => ticket.refuse(ErrorKind::Unsupported, STREAMED),
             Ok(Answer::Nothing) => ticket.leave(),
-            Err(_) => ticket.refuse(ErrorKind::Internal, "the request made the service panic"),
+            Err(_) => ticket.panicked(),
         }
     }
 
@@ -352,6 +352,14 @@ impl Ticket {
         self.respond(refusal);
     }
 
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline. What it had done
+    /// before nobody knows.
+    fn panicked(&mut self) {
+        let panicked = Error::new(ErrorKind::Internal, PANICKED).unknown_outcome();
+        let refusal = failure(&self.head, self.shared.boot, panicked);
+        self.respond(refusal);
+    }
+
     /// It has no answer, and will have none.
     fn give_up(mut self) {
         self.done = true;
@@ -384,12 +392,9 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
-    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
     fn drop(&mut self) {
         if !self.done && std::thread::panicking() {
-            let panicked = Error::new(ErrorKind::Internal, "the request made the service panic");
-            let refusal = failure(&self.head, self.shared.boot, panicked);
-            self.respond(refusal);
+            self.panicked();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a waiter in the table is told exactly once, by its answer or by the connection's end; who gives up
 //! takes itself out. Once `ended` is set, nothing enters the table any more.
 
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,9 @@ use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 const STALL_MIN: Duration = Duration::from_secs(2);
 /// A call that was missed so long before another one was begun says nothing of the time between.
 const APART_MAX_MS: u64 = 10_000;
+
+/// Who looks so late whether an answer came in time was kept from it, and others were kept from reading.
+const LATE_MAX: Duration = Duration::from_millis(250);
 
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
 const OWN_ROUNDS: usize = 2;
@@ -145,7 +149,7 @@ impl Connection {
             // The table was dropped without a word: cannot happen while `end` tells everyone, but is no reason to panic.
             Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
             Err(_) => {
-                self.missed(started_ms);
+                self.missed(started_ms, deadline);
                 return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
             }
         };
@@ -445,7 +449,12 @@ impl Connection {
     }
 
     /// What began to be waited for at `started_ms`, and lasted until its deadline, did not come.
-    pub(super) fn missed(&self, started_ms: u64) {
+    pub(super) fn missed(&self, started_ms: u64, deadline: Instant) {
+        let now = self.env.now();
+        // Where this process stood still the peer may have said much meanwhile that nobody has read yet.
+        if now.saturating_duration_since(deadline) >= LATE_MAX {
+            return;
+        }
         let heard_ms = self.heard_ms.load(Relaxed);
         let since_ms = match self.missed_since_ms.load(Relaxed) {
             // Something else came meanwhile: the silence is younger than the wait.
@@ -460,9 +469,16 @@ impl Connection {
                 started_ms
             }
         };
-        if Duration::from_millis(self.env.uptime_ms().saturating_sub(since_ms)) >= STALL_MIN {
+        let silent = Duration::from_millis(self.env.uptime_ms_at(now).saturating_sub(since_ms));
+        if silent >= STALL_MIN && !self.unread() {
             self.broke(&"stalled");
         }
+    }
+
+    /// Something has come, or its end, that the reader has not looked at yet.
+    fn unread(&self) -> bool {
+        let mut one = [MaybeUninit::uninit()];
+        SockRef::from(self.sink.socket()).peek(&mut one).is_ok()
     }
 
     /// Room for sealed bytes on their way.

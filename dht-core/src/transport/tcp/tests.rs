@@ -544,6 +544,32 @@ async fn idle_connections_are_closed_by_who_dialled_them() {
     assert_eq!(a.traffic().connections, 0);
 }
 
+/// What a call over a connection without a reader comes to that waits for so long.
+async fn unanswered(connection: &Arc<Connection>, id: u64, within: Duration, stands_still: Duration) {
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, id, 1 << 20).expect("short");
+    let mut call = Box::pin(connection.call(id, frame, Weight::Ordinary, Env::system().now() + within));
+    assert!(futures_util::future::poll_immediate(&mut call).await.is_none());
+    if !stands_still.is_zero() {
+        tokio::time::advance(stands_still).await;
+    }
+    let Called::Done(outcome) = call.await else { panic!("not sent") };
+    assert_eq!(outcome.expect_err("nobody answers"), TransportError::Deadline(connection.peer.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_ends_no_connection_for_what_it_has_not_read() {
+    let (connection, mut other) = bare_connection(1, &nobody().await, true).await;
+    let (second, none) = (Duration::from_secs(1), Duration::ZERO);
+    unanswered(&connection, 1, second, second * 10).await;
+    assert_eq!(connection.ended(), None, "nobody knows what came meanwhile");
+    other.write_all(b"an answer").await.expect("sent");
+    unanswered(&connection, 2, second * 10, none).await;
+    assert_eq!(connection.ended(), None, "it is there to be read");
+    let (connection, _other) = bare_connection(2, &nobody().await, true).await;
+    unanswered(&connection, 1, second * 10, none).await;
+    assert_eq!(connection.ended(), Some(TransportError::Broken(connection.peer.clone())));
+}
+
 /// Only the peer's machine can say that nobody listens there; all else may be this machine's fault, and must not speak
 /// against the peer.
 #[tokio::test]

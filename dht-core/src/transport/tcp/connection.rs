@@ -57,8 +57,8 @@ pub(super) struct Connection {
     outbound: Outbound,
     waiting: Mutex<Waiting>,
     waiting_max: usize,
-    /// Requests of the peer being carried out.
-    serving: AtomicUsize,
+    /// Requests of the peer being carried out; of those that outlive the connection too.
+    serving: Arc<AtomicUsize>,
     /// Milliseconds of uptime: last used by us, last heard from the peer, and last told something whole by it.
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
@@ -117,7 +117,7 @@ impl Connection {
             waiting_max: outbound.len_max(),
             outbound,
             waiting: Mutex::default(),
-            serving: AtomicUsize::new(0),
+            serving: Arc::default(),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
@@ -379,9 +379,9 @@ impl Connection {
     }
 
     /// A request of the peer begins; it lasts as long as the guard.
-    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+    pub(super) fn serve(&self) -> Serving {
         self.serving.fetch_add(1, Relaxed);
-        Serving(self.clone())
+        Serving(self.serving.clone())
     }
 
     /// Requests of the peer being carried out.
@@ -528,12 +528,19 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One request of the peer under way.
-pub(super) struct Serving(Arc<Connection>);
+/// One request of the peer under way. It does not keep the connection, and with it a file descriptor.
+pub(super) struct Serving(Arc<AtomicUsize>);
+
+impl Serving {
+    /// True if no other is under way.
+    pub(super) fn alone(&self) -> bool {
+        self.0.load(Relaxed) == 1
+    }
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

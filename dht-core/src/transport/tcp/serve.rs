@@ -13,7 +13,7 @@
     )
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,7 +81,7 @@ impl Requests {
     /// A request of any kind.
     pub(super) fn request(&mut self, kind: FrameKind, id: u64, payload: Bytes) -> Result<(), Violation> {
         let mut replies = Replies {
-            connection: self.connection.clone(),
+            connection: Arc::downgrade(&self.connection),
             id,
             open: kind == FrameKind::Open,
             head: Head {
@@ -136,7 +136,7 @@ impl Requests {
         }
         match service.serve(call) {
             answer if kind == FrameKind::OneWay => self.one_way(turn, answer),
-            Answer::Now(reply) => self.answered |= replies.send(&reply),
+            Answer::Now(reply) => self.answered |= replies.send(&self.connection, &reply),
             Answer::Later(answer) => return self.later(replies, turn, Work::Finish(answer)),
             Answer::Stream(responses) if replies.open => {
                 let Some(mut taken) = self.shared.load.take(class, len) else {
@@ -194,12 +194,15 @@ impl Requests {
             stream.task.abort();
         }
         self.reap();
+        // Its descriptor counts nowhere any more.
+        let peer = self.connection.peer.clone();
+        drop(self.connection);
         let closed = self.shared.closed();
         let over = sleep(self.shared.env.jittered(ORPHAN_AGE_MAX));
         tokio::pin!(closed, over);
         let orphans = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
         let Ok(_places) = self.shared.orphans.clone().try_acquire_many_owned(orphans) else {
-            event!(debug, peer = %self.connection.peer, orphans, "requests of a connection that ended are given up");
+            event!(debug, %peer, orphans, "requests of a connection that ended are given up");
             return self.tasks.shutdown().await;
         };
         loop {
@@ -231,24 +234,26 @@ impl Requests {
             taken.begin();
             let due = match turn.due(&shared.load, &shared.env) {
                 // What had its turn before may have had long answers. What the service has begun goes on.
-                Due::Now if matches!(work, Work::Serve(..)) && replies.connection.congested(turn.class) => {
-                    Due::Refused(UNTAKEN)
-                }
+                Due::Now if matches!(work, Work::Serve(..)) && replies.congested(turn.class) => Due::Refused(UNTAKEN),
                 due => due,
             };
-            let answered = match due {
-                Due::Now => match work.done().await {
-                    Answer::Now(reply) => replies.send(&reply),
-                    Answer::Nothing => false,
-                    Answer::Later(_) | Answer::Stream(_) => replies.refuse(ErrorKind::Unsupported, STREAMED),
-                },
-                Due::Refused(why) => replies.refuse(ErrorKind::Overloaded, why),
-                Due::Expired => false,
+            let answer = match due {
+                Due::Now => Ok(work.done().await),
+                Due::Refused(why) => Err((ErrorKind::Overloaded, why)),
+                Due::Expired => Ok(Answer::Nothing),
             };
-            if answered {
-                replies.connection.touch();
-                let alone = replies.connection.serving() == 1;
-                replies.connection.flush(alone);
+            // Else it has ended meanwhile, and nobody waits.
+            if let Some(connection) = replies.connection.upgrade() {
+                let answered = match answer {
+                    Ok(Answer::Now(reply)) => replies.send(&connection, &reply),
+                    Ok(Answer::Nothing) => false,
+                    Ok(_) => replies.refuse(&connection, ErrorKind::Unsupported, STREAMED),
+                    Err((kind, why)) => replies.refuse(&connection, kind, why),
+                };
+                if answered {
+                    connection.touch();
+                    connection.flush(serving.alone());
+                }
             }
             drop((serving, taken));
             None
@@ -273,7 +278,7 @@ impl Requests {
 
     fn refuse(&mut self, kind: FrameKind, replies: &Replies, error: ErrorKind, text: &str) -> Result<(), Violation> {
         if kind != FrameKind::OneWay {
-            self.answered |= replies.refuse(error, text);
+            self.answered |= replies.refuse(&self.connection, error, text);
         }
         Ok(())
     }
@@ -296,8 +301,9 @@ impl Requests {
 
 /// Where the answers to one request go.
 pub(super) struct Replies {
-    pub(super) connection: Arc<Connection>,
-    pub(super) id: u64,
+    /// What goes on after its end does not keep its descriptor.
+    connection: Weak<Connection>,
+    id: u64,
     open: bool,
     /// Of the answers that the transport makes itself.
     head: Head,
@@ -305,8 +311,38 @@ pub(super) struct Replies {
 }
 
 impl Replies {
+    /// Sends an item of a stream when there is room for it. False if the connection has ended.
+    pub(super) async fn item(&self, reply: &Reply) -> bool {
+        let item = self.encode(FrameKind::StreamItem, reply);
+        match self.connection.upgrade() {
+            Some(connection) => connection.stream_item(item).await,
+            None => false,
+        }
+    }
+
+    /// A failure as an item of a stream; its end follows.
+    pub(super) fn fail(&self, kind: ErrorKind, text: &str) {
+        let item = self.encode(FrameKind::StreamItem, &self.failure(kind, text));
+        if let Some(connection) = self.connection.upgrade()
+            && !connection.answer(item)
+        {
+            connection.unstick();
+        }
+    }
+
+    /// The end of a stream.
+    pub(super) fn end(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.control(FrameKind::StreamEnd, self.id, &[]);
+        }
+    }
+
+    fn congested(&self, class: Class) -> bool {
+        self.connection.upgrade().is_some_and(|connection| connection.congested(class))
+    }
+
     /// A whole frame; a reply that no frame can carry becomes a failure that says so.
-    pub(super) fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
+    fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
         encode_reply_framed(reply, kind, self.id, self.len_max)
             .or_else(|error| {
                 // What it answers was carried out.
@@ -314,13 +350,6 @@ impl Replies {
                 encode_reply_framed(&self.failed(error.unknown_outcome()), kind, self.id, usize::MAX)
             })
             .unwrap_or_default()
-    }
-
-    /// A failure as an item of a stream; its end follows.
-    pub(super) fn fail(&self, kind: ErrorKind, text: &str) {
-        if !self.connection.answer(self.encode(FrameKind::StreamItem, &self.failure(kind, text))) {
-            self.connection.unstick();
-        }
     }
 
     /// A reply that the transport makes itself.
@@ -334,31 +363,31 @@ impl Replies {
 
     /// Queues the one reply, or in place of a long one for which there is no room a failure that says so. A peer that takes
     /// so little that there is none for that either loses the connection. True: something is to be flushed.
-    fn send(&self, reply: &Reply) -> bool {
-        let said = self.queue(reply) || {
+    fn send(&self, connection: &Connection, reply: &Reply) -> bool {
+        let said = self.queue(connection, reply) || {
             let untaken = Error::new(ErrorKind::Overloaded, UNTAKEN).unknown_outcome();
-            self.queue(&self.failed(untaken))
+            self.queue(connection, &self.failed(untaken))
         };
         if !said {
-            self.connection.unstick();
+            connection.unstick();
         }
         said
     }
 
     /// Queues a refusal. Behind so many answers that there is no room for it, it is left unsaid: whoever asked has given up
     /// before it would come. True: something is to be flushed.
-    fn refuse(&self, kind: ErrorKind, text: &str) -> bool {
-        self.queue(&self.failure(kind, text))
+    fn refuse(&self, connection: &Connection, kind: ErrorKind, text: &str) -> bool {
+        self.queue(connection, &self.failure(kind, text))
     }
 
     /// Queues the one reply, as a stream of one if a stream was asked for; false if there is no room for it.
-    fn queue(&self, reply: &Reply) -> bool {
+    fn queue(&self, connection: &Connection, reply: &Reply) -> bool {
         if !self.open {
-            return self.connection.answer(self.encode(FrameKind::Response, reply));
+            return connection.answer(self.encode(FrameKind::Response, reply));
         }
-        let queued = self.connection.answer(self.encode(FrameKind::StreamItem, reply));
+        let queued = connection.answer(self.encode(FrameKind::StreamItem, reply));
         if queued {
-            self.connection.control(FrameKind::StreamEnd, self.id, &[]);
+            connection.control(FrameKind::StreamEnd, self.id, &[]);
         }
         queued
     }
@@ -373,9 +402,11 @@ impl Drop for Replies {
     /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline. What it had done
     /// before nobody knows.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.send(&self.failed(Error::new(ErrorKind::Internal, PANICKED).unknown_outcome()));
-            self.connection.flush(true);
+        if std::thread::panicking()
+            && let Some(connection) = self.connection.upgrade()
+            && self.send(&connection, &self.failed(Error::new(ErrorKind::Internal, PANICKED).unknown_outcome()))
+        {
+            connection.flush(true);
         }
     }
 }

@@ -192,10 +192,9 @@ pub(super) async fn send_stream(replies: Replies, mut responses: Box<dyn Respons
                 break;
             }
         }
-        let item = replies.encode(FrameKind::StreamItem, &reply);
-        if !replies.connection.stream_item(item).await {
+        if !replies.item(&reply).await {
             return;
         }
     }
-    replies.connection.control(FrameKind::StreamEnd, replies.id, &[]);
+    replies.end();
 }

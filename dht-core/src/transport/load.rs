@@ -93,7 +93,8 @@ impl Load {
         self.requests_max
     }
 
-    /// Takes on a request of `len` bytes, if there is room; one that nothing else is under way beside always finds it.
+    /// Takes on a request of `len` bytes, if there is room; one that is longer than all the room finds it while what is under
+    /// way beside it leaves any.
     pub(super) fn take(self: &Arc<Self>, class: Class, len: usize) -> Option<Taken> {
         let others = self.requests.fetch_add(1, Relaxed);
         let bytes = self.bytes.fetch_add(len, Relaxed).saturating_add(len);
@@ -101,8 +102,9 @@ impl Load {
         let waits = class == Class::Foreground;
         self.waiting.fetch_add(usize::from(waits), Relaxed);
         let taken = Taken { load: self.clone(), len, waits };
-        let room = others < room(class, self.requests_max) && bytes <= room(class, self.bytes_max);
-        (room || others == 0).then_some(taken)
+        let (requests_max, bytes_max) = (room(class, self.requests_max), room(class, self.bytes_max));
+        let fits = bytes <= bytes_max || len > bytes_max && bytes.saturating_sub(len) < bytes_max;
+        (others < requests_max && fits).then_some(taken)
     }
 
     /// So many bytes more wait for a peer to take them; each goes with `unqueue`.
@@ -237,6 +239,13 @@ mod tests {
         let large = load.take(Class::Begun, usize::MAX / 4).expect("alone it is always taken");
         assert!(load.take(Class::Begun, 1).is_none(), "beyond the bytes");
         drop(large);
+        let most = load.take(Class::Foreground, (512 << 10) - 1).expect("room");
+        let large = load.take(Class::Foreground, (512 << 10) + 1).expect("a single larger one");
+        assert!(load.take(Class::Foreground, (512 << 10) + 1).is_none(), "no second one");
+        drop((most, large));
+        let full = load.take(Class::Foreground, 512 << 10).expect("room");
+        assert!(load.take(Class::Foreground, (512 << 10) + 1).is_none(), "nothing is left");
+        drop(full);
         let _half = load.take(Class::Foreground, 256 << 10).expect("room");
         assert!(load.take(Class::Foreground, (256 << 10) + 1).is_none());
         assert!(load.take(Class::Foreground, 256 << 10).is_some());

@@ -35,6 +35,9 @@ pub(super) const TOO_LATE: &str = "this node has more to do than it can";
 /// Said when one answer was asked for.
 pub(super) const STREAMED: &str = "this request is answered by a stream";
 
+/// Said when the service panicked.
+pub(super) const PANICKED: &str = "the request made the service panic";
+
 /// What a request that waits is known by.
 #[derive(Clone, Copy)]
 pub(super) struct Turn {

@@ -193,6 +193,22 @@ async fn requests_of_connections_that_ended_do_not_pile_up() {
     assert_eq!(under_way(), 0);
 }
 
+#[tokio::test]
+async fn requests_that_outlive_their_connection_do_not_keep_its_descriptor() {
+    let b = transport(options("b")).await;
+    let stuck = Stuck::default();
+    b.accept(Arc::new(stuck.clone()));
+    let mut socket = greeted(&b).await;
+    let request = encode_call_framed(&ask("hello"), FrameKind::Request, 1, 1 << 20).expect("short");
+    socket.write_all(&request).await.expect("sent");
+    until("it is under way", || stuck.0.load(Relaxed) == 1).await;
+    let connection = Arc::downgrade(&b.shared.pool.open()[0]);
+    drop(socket);
+    until("the connection is gone", || connection.strong_count() == 0).await;
+    assert_eq!(stuck.0.load(Relaxed), 1, "the request goes on");
+    b.close().await;
+}
+
 /// Streams large items for ever.
 struct Endless;
 

@@ -3,6 +3,7 @@
 //! Invariant: a waiter in the table is told exactly once, by its answer or by the connection's end; who gives up
 //! takes itself out. Once `ended` is set, nothing enters the table any more.
 
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use super::super::misbehaviour::{Misbehaviour, source_of};
 use super::by_source::counted;
 use super::channel::Sink;
 use super::counters::Counters;
-use super::outbound::{Flushed, Outbound, Unqueued, Weight};
+use super::outbound::{Flushed, Outbound, Progress, Unqueued, Weight};
 use super::stream::StreamEvent;
 use crate::data::FixedMap;
 use crate::env::Env;
@@ -32,6 +33,9 @@ use crate::wire::frame::{FrameKind, HEADER_LEN, Header};
 const STALL_MIN: Duration = Duration::from_secs(2);
 /// A call that was missed so long before another one was begun says nothing of the time between.
 const APART_MAX_MS: u64 = 10_000;
+
+/// Who looks so late whether an answer came in time was kept from it, and others were kept from reading.
+const LATE_MAX: Duration = Duration::from_millis(250);
 
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
 const OWN_ROUNDS: usize = 2;
@@ -53,8 +57,8 @@ pub(super) struct Connection {
     outbound: Outbound,
     waiting: Mutex<Waiting>,
     waiting_max: usize,
-    /// Requests of the peer being carried out.
-    serving: AtomicUsize,
+    /// Requests of the peer being carried out; of those that outlive the connection too.
+    serving: Arc<AtomicUsize>,
     /// Milliseconds of uptime: last used by us, last heard from the peer, and last told something whole by it.
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
@@ -113,7 +117,7 @@ impl Connection {
             waiting_max: outbound.len_max(),
             outbound,
             waiting: Mutex::default(),
-            serving: AtomicUsize::new(0),
+            serving: Arc::default(),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
             told_ms: AtomicU64::new(now.load(Relaxed)),
             used_ms: now,
@@ -145,7 +149,7 @@ impl Connection {
             // The table was dropped without a word: cannot happen while `end` tells everyone, but is no reason to panic.
             Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
             Err(_) => {
-                self.missed(started_ms);
+                self.missed(started_ms, deadline);
                 return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
             }
         };
@@ -196,17 +200,22 @@ impl Connection {
         }
     }
 
-    /// Queues an answer; `flush` follows. A peer that does not take its answers loses the connection.
-    pub(super) fn answer(&self, frame: Bytes) {
-        if let Err(Unqueued::Full) = self.outbound.push(frame, Weight::Priority) {
-            self.deaf();
-        }
+    /// Queues an answer; `flush` follows, and `touch` unless its request came in just now. False if there is no room: for a long one while others wait, for a short one
+    /// only behind very many.
+    pub(super) fn answer(&self, frame: Bytes) -> bool {
+        // Where the connection has ended nobody waits for it.
+        !matches!(self.outbound.push(frame, Weight::Priority), Err(Unqueued::Full))
     }
 
-    /// Queues and sends a frame of ours that must not be lost (credit, cancel, end of a stream).
+    /// Queues and sends a frame of ours that must not be lost (credit, cancel, end of a stream). A peer that takes so little
+    /// that there is no room for it loses the connection.
     pub(super) fn control(&self, kind: FrameKind, id: u64, payload: &[u8]) {
         match control_frame(kind, id, payload) {
-            Ok(frame) => self.answer(frame),
+            Ok(frame) => {
+                if !self.answer(frame) {
+                    self.unstick();
+                }
+            }
             Err(error) => event!(error, %error, "a control frame is too long"),
         }
         self.flush(true);
@@ -351,20 +360,28 @@ impl Connection {
         self.outbound.congested(Weight::of_class(class))
     }
 
-    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds.
+    /// True if the peer has taken nothing of what waits for it for too long; to be asked every few seconds. While it takes
+    /// as much as of something large that is under way, that counts as use.
     pub(super) fn stuck(&self, now_ms: u64) -> bool {
-        self.outbound.stuck(now_ms)
+        match self.outbound.progress(now_ms) {
+            Progress::Stuck => true,
+            Progress::Slow => false,
+            Progress::Flows => {
+                self.used_ms.store(now_ms, Relaxed);
+                false
+            }
+        }
     }
 
-    /// Ends a connection that is stuck.
+    /// Ends a connection whose peer does not take what waits for it.
     pub(super) fn unstick(&self) {
         if self.dialled { self.broke(&"takes nothing") } else { self.deaf() }
     }
 
     /// A request of the peer begins; it lasts as long as the guard.
-    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+    pub(super) fn serve(&self) -> Serving {
         self.serving.fetch_add(1, Relaxed);
-        Serving(self.clone())
+        Serving(self.serving.clone())
     }
 
     /// Requests of the peer being carried out.
@@ -377,7 +394,8 @@ impl Connection {
         self.serving() == 0 && self.lock().table.is_empty()
     }
 
-    /// Uptime in milliseconds when a whole message last went either way: bytes that trickle in do not count.
+    /// Uptime in milliseconds when a whole message last went either way, or much of one that is long to the peer: bytes that
+    /// trickle in do not count.
     pub(super) fn used_ms(&self) -> u64 {
         self.used_ms.load(Relaxed).max(self.told_ms.load(Relaxed))
     }
@@ -431,7 +449,12 @@ impl Connection {
     }
 
     /// What began to be waited for at `started_ms`, and lasted until its deadline, did not come.
-    pub(super) fn missed(&self, started_ms: u64) {
+    pub(super) fn missed(&self, started_ms: u64, deadline: Instant) {
+        let now = self.env.now();
+        // Where this process stood still the peer may have said much meanwhile that nobody has read yet.
+        if now.saturating_duration_since(deadline) >= LATE_MAX {
+            return;
+        }
         let heard_ms = self.heard_ms.load(Relaxed);
         let since_ms = match self.missed_since_ms.load(Relaxed) {
             // Something else came meanwhile: the silence is younger than the wait.
@@ -446,9 +469,16 @@ impl Connection {
                 started_ms
             }
         };
-        if Duration::from_millis(self.env.uptime_ms().saturating_sub(since_ms)) >= STALL_MIN {
+        let silent = Duration::from_millis(self.env.uptime_ms_at(now).saturating_sub(since_ms));
+        if silent >= STALL_MIN && !self.unread() {
             self.broke(&"stalled");
         }
+    }
+
+    /// Something has come, or its end, that the reader has not looked at yet.
+    fn unread(&self) -> bool {
+        let mut one = [MaybeUninit::uninit()];
+        SockRef::from(self.sink.socket()).peek(&mut one).is_ok()
     }
 
     /// Room for sealed bytes on their way.
@@ -457,7 +487,8 @@ impl Connection {
         self.outbound.sealed_room()
     }
 
-    fn touch(&self) -> u64 {
+    /// It is being used; that is now.
+    pub(super) fn touch(&self) -> u64 {
         let now_ms = self.env.uptime_ms();
         self.used_ms.store(now_ms, Relaxed);
         now_ms
@@ -497,12 +528,19 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One request of the peer under way.
-pub(super) struct Serving(Arc<Connection>);
+/// One request of the peer under way. It does not keep the connection, and with it a file descriptor.
+pub(super) struct Serving(Arc<AtomicUsize>);
+
+impl Serving {
+    /// True if no other is under way.
+    pub(super) fn alone(&self) -> bool {
+        self.0.load(Relaxed) == 1
+    }
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The listener task, and the sweeper that closes what is idle.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,12 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 // A crowd at the door waits; who is inside is served between any two of it.
                 tokio::task::yield_now().await;
             }
+            // Somebody hung up again before it was taken in: that says nothing of the next.
+            Err(error) if is_of_one(&error) => {
+                event!(debug, %error, "a connection ended before it was accepted");
+                shared.counters.network_error();
+                tokio::task::yield_now().await;
+            }
             Err(error) => {
                 let now = shared.env.now();
                 if warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL) {
@@ -65,16 +72,36 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
+/// Whether an error of `accept` concerns the one connection that it would have given.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
 /// Closes idle and stuck connections for as long as the transport lives.
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(shared.env.jittered(SWEEP_INTERVAL)).await;
         let uptime_ms = shared.env.uptime_ms();
+        // This first: an answer on its way is no idleness.
+        for stuck in shared.pool.stuck(uptime_ms) {
+            stuck.unstick();
+        }
         for idle in shared.pool.sweep(shared.env.now(), uptime_ms) {
             idle.shut();
         }
-        for stuck in shared.pool.stuck(uptime_ms) {
-            stuck.unstick();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_hangs_up_early_is_no_want_of_descriptors() {
+        // ECONNABORTED, ECONNRESET; ENFILE, EMFILE, ENOBUFS, ENOMEM.
+        for (number, of_one) in [(103, true), (104, true), (23, false), (24, false), (105, false), (12, false)] {
+            assert_eq!(is_of_one(&io::Error::from_raw_os_error(number)), of_one, "{number}");
         }
     }
 }

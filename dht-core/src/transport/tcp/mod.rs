@@ -45,6 +45,8 @@ mod secured_tests;
 mod slow_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untaken_tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +94,7 @@ pub struct TcpOptions {
     pub max_connections: usize,
     /// Longest message in bytes, the frame's header apart; raised to what the ring that is joined allows.
     pub frame_max: usize,
-    /// How long a peer may take to accept a connection, the name service included.
+    /// How long a peer may take to accept a connection, the name service included, which gets half of it.
     pub connect_timeout: Duration,
     /// What is proven to peers, and wanted of them; `None`: nothing, and all can be read on the way.
     pub security: Option<Arc<Security>>,

@@ -15,11 +15,12 @@ use tokio::sync::Notify;
 use super::super::load::{BEGUN_FACTOR, Load};
 use super::channel::{Sink, Written};
 use super::counters::Counters;
+use super::stream::ITEM_BYTES_PER_S;
 use crate::wire::class::Class;
 use crate::wire::message::Request;
 
 /// Bytes that may wait, whatever their number: what a peer that stopped reading can pin. A single frame may be
-/// longer, if nothing else waits.
+/// longer: a request if nothing else waits, an answer while there is any room.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
 
 /// Answers and control frames may use this many times the room of requests: they are bounded by what the peer may
@@ -31,6 +32,7 @@ const PRIORITY_FACTOR: usize = 4;
 const STREAM_BYTES_MAX: usize = 1 << 20;
 
 /// So much holds up no stream item, however long that is: else answers could hold it up for ever, and it those behind it.
+/// An answer or a control frame that is no longer is bounded by the number of frames alone.
 const LITTLE: usize = STREAM_BYTES_MAX / 16;
 
 /// A peer that takes nothing of what waits for it for so long is gone, or might as well be.
@@ -60,7 +62,7 @@ struct Queue {
     /// Frames and bytes in both, and in the hands of a writer.
     len: usize,
     bytes: usize,
-    /// Bytes that were written, ever, and what they were when `stuck` saw them change, with the uptime in milliseconds.
+    /// Bytes that were written, ever, and what they were when `progress` saw them change, with the uptime in milliseconds.
     written: u64,
     seen: Option<(u64, u64)>,
     writing: bool,
@@ -112,6 +114,17 @@ pub(super) enum Unqueued {
     Closed(Bytes),
 }
 
+/// What became of what waits for a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// Nothing of it was taken for too long.
+    Stuck,
+    /// Little was taken since the last look, or nobody knows.
+    Slow,
+    /// As much was taken as of something large that is under way.
+    Flows,
+}
+
 /// How far a flush got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flushed {
@@ -143,8 +156,13 @@ impl Outbound {
         if queue.closed {
             return Err(Unqueued::Closed(frame));
         }
-        let too_many = queue.len >= weight.room(self.len_max);
-        if too_many || queue.len > 0 && queue.bytes + frame.len() > weight.room(QUEUED_BYTES_MAX) {
+        let room = weight.room(QUEUED_BYTES_MAX);
+        let too_much = match weight {
+            // A short one says that there is no room for more, or lets the peer go on.
+            Weight::Priority => frame.len() > LITTLE && queue.bytes >= room,
+            Weight::Ordinary | Weight::Begun => queue.len > 0 && queue.bytes + frame.len() > room,
+        };
+        if too_much || queue.len >= weight.room(self.len_max) {
             return Err(Unqueued::Full);
         }
         queue.add(frame, &self.load);
@@ -184,18 +202,22 @@ impl Outbound {
         much || queue.len >= weight.room(self.len_max)
     }
 
-    /// True if nothing of what waits has been taken for too long. Who asks brings the uptime, every few seconds: queues
-    /// keep no time of their own.
-    pub(super) fn stuck(&self, now_ms: u64) -> bool {
+    /// What was taken of what waits. Who asks brings the uptime, every few seconds: queues keep no time of their own.
+    pub(super) fn progress(&self, now_ms: u64) -> Progress {
         let mut queue = self.lock();
         let waits = queue.len > 0 || !queue.sealed.is_empty();
-        match queue.seen {
-            Some((written, since_ms)) if waits && written == queue.written => {
-                Duration::from_millis(now_ms.saturating_sub(since_ms)) >= STUCK_MAX
-            }
-            _ => {
-                queue.seen = waits.then_some((queue.written, now_ms));
-                false
+        let Some((before, since_ms)) = queue.seen.filter(|_| waits) else {
+            queue.seen = waits.then_some((queue.written, now_ms));
+            return Progress::Slow;
+        };
+        let passed_ms = now_ms.saturating_sub(since_ms);
+        match queue.written.wrapping_sub(before) {
+            0 if Duration::from_millis(passed_ms) >= STUCK_MAX => Progress::Stuck,
+            0 => Progress::Slow,
+            taken => {
+                queue.seen = Some((queue.written, now_ms));
+                let flows = taken >= ITEM_BYTES_PER_S.saturating_mul(passed_ms) / 1000;
+                if flows { Progress::Flows } else { Progress::Slow }
             }
         }
     }
@@ -391,6 +413,20 @@ mod tests {
         assert_eq!(congested(&little), (true, true));
     }
 
+    #[test]
+    fn answers_have_room_while_less_waits_and_short_ones_by_their_number() {
+        let load = Load::new(64);
+        let (outbound, behind) = (outbound(&load), outbound(&load));
+        let room = QUEUED_BYTES_MAX * PRIORITY_FACTOR;
+        let full = |len| matches!(outbound.push(vec![0; len].into(), Weight::Priority), Err(Unqueued::Full));
+        push(&behind, 1);
+        push(&behind, room + 1);
+        push(&outbound, room + 1);
+        assert!(full(LITTLE + 1) && !full(LITTLE), "a refusal, or credit");
+        (2..64 * PRIORITY_FACTOR).for_each(|_| push(&outbound, 0));
+        assert!(full(0), "as many as may");
+    }
+
     #[tokio::test]
     async fn a_large_item_gets_room_before_small_ones_that_came_later() {
         let load = Load::new(64);
@@ -421,14 +457,31 @@ mod tests {
     #[test]
     fn a_queue_is_stuck_when_nothing_was_taken_for_two_minutes() {
         let outbound = outbound(&Load::new(64));
-        assert!(!outbound.stuck(0) && !outbound.stuck(500_000), "nothing waits");
+        let stuck = |now_ms| outbound.progress(now_ms) == Progress::Stuck;
+        assert!(!stuck(0) && !stuck(500_000), "nothing waits");
         push(&outbound, 10);
-        assert!(!outbound.stuck(1_000) && !outbound.stuck(120_999));
-        assert!(outbound.stuck(121_000));
+        assert!(!stuck(1_000) && !stuck(120_999));
+        assert!(stuck(121_000));
         outbound.lock().written += 1;
-        assert!(!outbound.stuck(121_000) && !outbound.stuck(240_999), "something was taken");
-        assert!(outbound.stuck(241_000));
+        assert!(!stuck(121_000) && !stuck(240_999), "something was taken");
+        assert!(stuck(241_000));
         outbound.close();
-        assert!(!outbound.stuck(500_000));
+        assert!(!stuck(500_000));
+    }
+
+    #[test]
+    fn what_is_taken_as_fast_as_a_large_item_flows() {
+        let outbound = outbound(&Load::new(64));
+        let after = |now_ms, taken| {
+            outbound.lock().written += taken;
+            outbound.progress(now_ms)
+        };
+        push(&outbound, 10);
+        assert_eq!(after(0, 1 << 20), Progress::Slow, "nobody knows since when");
+        assert_eq!(after(5_000, 5 * ITEM_BYTES_PER_S), Progress::Flows);
+        assert_eq!(after(10_000, 5 * ITEM_BYTES_PER_S - 1), Progress::Slow);
+        assert_eq!(after(15_000, 0), Progress::Slow);
+        assert_eq!(after(20_000, 5 * ITEM_BYTES_PER_S), Progress::Slow, "it came to a stop in between");
+        assert_eq!(after(25_000, 5 * ITEM_BYTES_PER_S), Progress::Flows);
     }
 }

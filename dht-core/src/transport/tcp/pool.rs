@@ -236,7 +236,7 @@ impl Pool {
         idle
     }
 
-    /// Those whose peers take nothing, to be ended outside the lock.
+    /// Those whose peers take nothing, to be ended outside the lock. Where one takes much, that is noted as use.
     pub(super) fn stuck(&self, uptime_ms: u64) -> Vec<Arc<Connection>> {
         self.lock().open.values().filter(|connection| connection.stuck(uptime_ms)).cloned().collect()
     }
@@ -266,6 +266,11 @@ impl Pool {
     #[cfg(test)]
     pub(super) fn routes(&self) -> usize {
         self.lock().routes.iter().map(FixedMap::len).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn open(&self) -> Vec<Arc<Connection>> {
+        self.lock().open.values().cloned().collect()
     }
 
     #[cfg(test)]

@@ -59,7 +59,7 @@ pub(super) async fn read(
     mut source: Source,
     mut frames: FrameReader,
 ) {
-    let _end = End(&shared, &connection);
+    let end = End(&shared, &connection);
     let mut requests = Requests::new(shared.clone(), connection.clone());
     let (mut heard, mut quiet) = (shared.env.now(), true);
     loop {
@@ -97,8 +97,8 @@ pub(super) async fn read(
             Err(error) => connection.broke(&error),
         }
     }
-    shared.pool.remove(&connection);
-    drop(source);
+    drop(end);
+    drop((connection, source));
     requests.finish().await;
 }
 

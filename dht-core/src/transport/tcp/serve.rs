@@ -13,7 +13,7 @@
     )
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::super::load::room;
-use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::turn::{Due, FULL, PANICKED, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Reply};
 use super::connection::Connection;
 use super::reader::Violation;
@@ -36,6 +36,12 @@ use crate::wire::codec::{decode_call, encode_reply_framed};
 use crate::wire::error::WireError;
 use crate::wire::frame::FrameKind;
 use crate::wire::message::{Head, Response};
+
+/// Said when no more of a peer's requests are carried out for now.
+const FULL_OF_ITS: &str = "too many requests of this peer are under way";
+
+/// Said when the answers to earlier requests leave no room for more.
+const UNTAKEN: &str = "the answers that wait for this peer leave no room for more";
 
 /// How long a request goes on after its connection has ended: longer than most deadlines.
 const ORPHAN_AGE_MAX: Duration = Duration::from_secs(60);
@@ -75,7 +81,7 @@ impl Requests {
     /// A request of any kind.
     pub(super) fn request(&mut self, kind: FrameKind, id: u64, payload: Bytes) -> Result<(), Violation> {
         let mut replies = Replies {
-            connection: self.connection.clone(),
+            connection: Arc::downgrade(&self.connection),
             id,
             open: kind == FrameKind::Open,
             head: Head {
@@ -109,7 +115,7 @@ impl Requests {
         self.reap();
         let class = call.body.class();
         if self.full(class) {
-            return self.refuse(kind, &replies, ErrorKind::Overloaded, "too many requests of this peer are under way");
+            return self.refuse(kind, &replies, ErrorKind::Overloaded, FULL_OF_ITS);
         }
         let turn = Turn { arrived: self.arrived, deadline_ms: call.head.deadline_ms, class, len };
         let now = if std::mem::replace(&mut self.behind, true) { self.shared.env.now() } else { self.arrived };
@@ -130,7 +136,7 @@ impl Requests {
         }
         match service.serve(call) {
             answer if kind == FrameKind::OneWay => self.one_way(turn, answer),
-            Answer::Now(reply) => self.now(&replies, &reply),
+            Answer::Now(reply) => self.answered |= replies.send(&self.connection, &reply),
             Answer::Later(answer) => return self.later(replies, turn, Work::Finish(answer)),
             Answer::Stream(responses) if replies.open => {
                 let Some(mut taken) = self.shared.load.take(class, len) else {
@@ -188,12 +194,15 @@ impl Requests {
             stream.task.abort();
         }
         self.reap();
+        // Its descriptor counts nowhere any more.
+        let peer = self.connection.peer.clone();
+        drop(self.connection);
         let closed = self.shared.closed();
         let over = sleep(self.shared.env.jittered(ORPHAN_AGE_MAX));
         tokio::pin!(closed, over);
         let orphans = u32::try_from(self.tasks.len()).unwrap_or(u32::MAX);
         let Ok(_places) = self.shared.orphans.clone().try_acquire_many_owned(orphans) else {
-            event!(debug, peer = %self.connection.peer, orphans, "requests of a connection that ended are given up");
+            event!(debug, %peer, orphans, "requests of a connection that ended are given up");
             return self.tasks.shutdown().await;
         };
         loop {
@@ -210,11 +219,6 @@ impl Requests {
         self.tasks.shutdown().await;
     }
 
-    fn now(&mut self, replies: &Replies, reply: &Reply) {
-        replies.send(reply);
-        self.answered = true;
-    }
-
     /// No more of this peer's requests, which may have too many, or not take its answers.
     fn full(&self, class: Class) -> bool {
         self.tasks.len() >= room(class, self.shared.buffer_size) || self.connection.congested(class)
@@ -228,19 +232,28 @@ impl Requests {
         let (serving, shared) = (self.connection.serve(), self.shared.clone());
         self.tasks.spawn(async move {
             taken.begin();
-            let reply = match turn.due(&shared.load, &shared.env) {
-                Due::Now => match work.done().await {
-                    Answer::Now(reply) => Some(reply),
-                    Answer::Nothing => None,
-                    Answer::Later(_) | Answer::Stream(_) => Some(replies.failure(ErrorKind::Unsupported, STREAMED)),
-                },
-                Due::Refused(why) => Some(replies.failure(ErrorKind::Overloaded, why)),
-                Due::Expired => None,
+            let due = match turn.due(&shared.load, &shared.env) {
+                // What had its turn before may have had long answers. What the service has begun goes on.
+                Due::Now if matches!(work, Work::Serve(..)) && replies.congested(turn.class) => Due::Refused(UNTAKEN),
+                due => due,
             };
-            if let Some(reply) = reply {
-                replies.send(&reply);
-                let alone = replies.connection.serving() == 1;
-                replies.connection.flush(alone);
+            let answer = match due {
+                Due::Now => Ok(work.done().await),
+                Due::Refused(why) => Err((ErrorKind::Overloaded, why)),
+                Due::Expired => Ok(Answer::Nothing),
+            };
+            // Else it has ended meanwhile, and nobody waits.
+            if let Some(connection) = replies.connection.upgrade() {
+                let answered = match answer {
+                    Ok(Answer::Now(reply)) => replies.send(&connection, &reply),
+                    Ok(Answer::Nothing) => false,
+                    Ok(_) => replies.refuse(&connection, ErrorKind::Unsupported, STREAMED),
+                    Err((kind, why)) => replies.refuse(&connection, kind, why),
+                };
+                if answered {
+                    connection.touch();
+                    connection.flush(serving.alone());
+                }
             }
             drop((serving, taken));
             None
@@ -265,7 +278,7 @@ impl Requests {
 
     fn refuse(&mut self, kind: FrameKind, replies: &Replies, error: ErrorKind, text: &str) -> Result<(), Violation> {
         if kind != FrameKind::OneWay {
-            self.now(replies, &replies.failure(error, text));
+            self.answered |= replies.refuse(&self.connection, error, text);
         }
         Ok(())
     }
@@ -288,8 +301,9 @@ impl Requests {
 
 /// Where the answers to one request go.
 pub(super) struct Replies {
-    pub(super) connection: Arc<Connection>,
-    pub(super) id: u64,
+    /// What goes on after its end does not keep its descriptor.
+    connection: Weak<Connection>,
+    id: u64,
     open: bool,
     /// Of the answers that the transport makes itself.
     head: Head,
@@ -297,34 +311,85 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// A whole frame; a reply that no frame can carry becomes a failure that says so.
-    pub(super) fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
-        encode_reply_framed(reply, kind, self.id, self.len_max)
-            .or_else(|error| {
-                let failure = self.failure(ErrorKind::TooLarge, &format!("the answer does not fit: {error}"));
-                encode_reply_framed(&failure, kind, self.id, usize::MAX)
-            })
-            .unwrap_or_default()
+    /// Sends an item of a stream when there is room for it. False if the connection has ended.
+    pub(super) async fn item(&self, reply: &Reply) -> bool {
+        let item = self.encode(FrameKind::StreamItem, reply);
+        match self.connection.upgrade() {
+            Some(connection) => connection.stream_item(item).await,
+            None => false,
+        }
     }
 
     /// A failure as an item of a stream; its end follows.
     pub(super) fn fail(&self, kind: ErrorKind, text: &str) {
-        self.connection.answer(self.encode(FrameKind::StreamItem, &self.failure(kind, text)));
+        let item = self.encode(FrameKind::StreamItem, &self.failure(kind, text));
+        if let Some(connection) = self.connection.upgrade()
+            && !connection.answer(item)
+        {
+            connection.unstick();
+        }
+    }
+
+    /// The end of a stream.
+    pub(super) fn end(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.control(FrameKind::StreamEnd, self.id, &[]);
+        }
+    }
+
+    fn congested(&self, class: Class) -> bool {
+        self.connection.upgrade().is_some_and(|connection| connection.congested(class))
+    }
+
+    /// A whole frame; a reply that no frame can carry becomes a failure that says so.
+    fn encode(&self, kind: FrameKind, reply: &Reply) -> Bytes {
+        encode_reply_framed(reply, kind, self.id, self.len_max)
+            .or_else(|error| {
+                // What it answers was carried out.
+                let error = Error::new(ErrorKind::TooLarge, format!("the answer does not fit: {error}"));
+                encode_reply_framed(&self.failed(error.unknown_outcome()), kind, self.id, usize::MAX)
+            })
+            .unwrap_or_default()
     }
 
     /// A reply that the transport makes itself.
     fn failure(&self, kind: ErrorKind, text: &str) -> Reply {
-        Reply::new(self.head, Response::Failure(Error::new(kind, text)))
+        self.failed(Error::new(kind, text))
     }
 
-    /// Queues the one reply; a stream of one if a stream was asked for.
-    fn send(&self, reply: &Reply) {
-        if self.open {
-            self.connection.answer(self.encode(FrameKind::StreamItem, reply));
-            self.connection.control(FrameKind::StreamEnd, self.id, &[]);
-        } else {
-            self.connection.answer(self.encode(FrameKind::Response, reply));
+    fn failed(&self, error: Error) -> Reply {
+        Reply::new(self.head, Response::Failure(error))
+    }
+
+    /// Queues the one reply, or in place of a long one for which there is no room a failure that says so. A peer that takes
+    /// so little that there is none for that either loses the connection. True: something is to be flushed.
+    fn send(&self, connection: &Connection, reply: &Reply) -> bool {
+        let said = self.queue(connection, reply) || {
+            let untaken = Error::new(ErrorKind::Overloaded, UNTAKEN).unknown_outcome();
+            self.queue(connection, &self.failed(untaken))
+        };
+        if !said {
+            connection.unstick();
         }
+        said
+    }
+
+    /// Queues a refusal. Behind so many answers that there is no room for it, it is left unsaid: whoever asked has given up
+    /// before it would come. True: something is to be flushed.
+    fn refuse(&self, connection: &Connection, kind: ErrorKind, text: &str) -> bool {
+        self.queue(connection, &self.failure(kind, text))
+    }
+
+    /// Queues the one reply, as a stream of one if a stream was asked for; false if there is no room for it.
+    fn queue(&self, connection: &Connection, reply: &Reply) -> bool {
+        if !self.open {
+            return connection.answer(self.encode(FrameKind::Response, reply));
+        }
+        let queued = connection.answer(self.encode(FrameKind::StreamItem, reply));
+        if queued {
+            connection.control(FrameKind::StreamEnd, self.id, &[]);
+        }
+        queued
     }
 
     /// Answers carry the trace of their request.
@@ -334,11 +399,14 @@ impl Replies {
 }
 
 impl Drop for Replies {
-    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline. What it had done
+    /// before nobody knows.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.send(&self.failure(ErrorKind::Internal, "the request made the service panic"));
-            self.connection.flush(true);
+        if std::thread::panicking()
+            && let Some(connection) = self.connection.upgrade()
+            && self.send(&connection, &self.failed(Error::new(ErrorKind::Internal, PANICKED).unknown_outcome()))
+        {
+            connection.flush(true);
         }
     }
 }

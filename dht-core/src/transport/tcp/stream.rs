@@ -25,8 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::{BoxFuture, Reply, Responses, TransportError};
 use super::connection::Connection;
@@ -52,7 +51,7 @@ pub(super) enum StreamEvent {
 }
 
 /// What comes in a second while a large item does at least, else its stream is broken.
-const ITEM_BYTES_PER_S: u64 = 32 << 10;
+pub(super) const ITEM_BYTES_PER_S: u64 = 32 << 10;
 
 /// So often a stream waits for the large items of others on its connection.
 const BEHIND_OTHERS_MAX: u32 = 12;
@@ -110,9 +109,10 @@ impl TcpResponses {
                 let why = self.connection.ended().unwrap_or_else(|| TransportError::Broken(peer()));
                 return Some(Err(why));
             }
-            Err(_) => {
+            Err(until) => {
                 let waited_ms = self.idle_max.as_millis() as u64;
-                self.connection.missed(self.connection.env.uptime_ms().saturating_sub(waited_ms));
+                let started_ms = self.connection.env.uptime_ms_at(until).saturating_sub(waited_ms);
+                self.connection.missed(started_ms, until);
                 TransportError::Deadline(peer())
             }
         };
@@ -120,15 +120,16 @@ impl TcpResponses {
         Some(Err(error))
     }
 
-    /// The next event. A large item on a slow way is no silence: it is waited for while it comes, or another before it.
-    async fn next_event(&mut self) -> Result<Option<StreamEvent>, Elapsed> {
+    /// The next event, or until when there was none. A large item on a slow way is no silence: it is waited for while it
+    /// comes, or another before it.
+    async fn next_event(&mut self) -> Result<Option<StreamEvent>, Instant> {
         let mut waits = 0_u32;
         loop {
             let before = self.connection.received();
-            let elapsed = match timeout(self.idle_max, self.events.recv()).await {
-                Ok(event) => return Ok(event),
-                Err(elapsed) => elapsed,
-            };
+            let until = self.connection.env.after(self.idle_max);
+            if let Ok(event) = timeout_at(until, self.events.recv()).await {
+                return Ok(event);
+            }
             let received = self.connection.received().wrapping_sub(before);
             waits = waits.saturating_add(1);
             let least = ITEM_BYTES_PER_S.saturating_mul(self.idle_max.as_millis() as u64) / 1000;
@@ -137,7 +138,7 @@ impl TcpResponses {
                 id => id == self.id || waits < BEHIND_OTHERS_MAX,
             };
             if !comes || received < least {
-                return Err(elapsed);
+                return Err(until);
             }
         }
     }
@@ -191,10 +192,9 @@ pub(super) async fn send_stream(replies: Replies, mut responses: Box<dyn Respons
                 break;
             }
         }
-        let item = replies.encode(FrameKind::StreamItem, &reply);
-        if !replies.connection.stream_item(item).await {
+        if !replies.item(&reply).await {
             return;
         }
     }
-    replies.connection.control(FrameKind::StreamEnd, replies.id, &[]);
+    replies.end();
 }

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use super::super::contract::{self, Bounds, Pair};
 use super::super::security::testing::{Authority, secured, with_key, with_tls};
 use super::super::{Answer, Fault, Service};
+use super::outbound::Outbound;
 use super::*;
 use crate::config::Config;
 use crate::data::record::{Format, OpId, Value};
@@ -182,6 +183,16 @@ async fn other_clusters_are_rejected_with_both_names() {
     assert!(reason.contains("\"test\" here and \"other\" there"), "{reason}");
     assert!(error.not_sent());
     assert_eq!((b.traffic().connections, b.traffic().network_errors), (0, 1));
+}
+
+/// A connection without its tasks, as if it came from or led to `peer`, and its other end.
+pub(super) async fn bare_connection(serial: u64, peer: &Address, dialled: bool) -> (Arc<Connection>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let socket = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let (other, _) = listener.accept().await.expect("dialled");
+    let (_, sink) = super::channel::ends(socket, None);
+    let (outbound, env) = (Outbound::new(64, Load::new(64)), Env::system());
+    (Arc::new(Connection::new(serial, peer.clone(), dialled, sink, outbound, Arc::default(), env)), other)
 }
 
 /// A socket that has done its part of the handshake.
@@ -499,7 +510,8 @@ async fn a_service_that_panics_is_reported_to_the_caller() {
         let mut call = ask("panic");
         call.head.attempt = attempt;
         let reply = a.call(&b.local_address(), call, soon()).await.expect("an answer");
-        assert!(matches!(&reply.body, Response::Failure(error) if error.kind() == ErrorKind::Internal), "{reply:?}");
+        let Response::Failure(error) = &reply.body else { panic!("{reply:?}") };
+        assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Internal, true), "{error}");
         if attempt == 0 {
             // The reader that panicked took its connection along.
             connections(&a, 0).await;
@@ -530,6 +542,32 @@ async fn idle_connections_are_closed_by_who_dialled_them() {
     tokio::time::advance(Duration::from_secs(11)).await;
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(a.traffic().connections, 0);
+}
+
+/// What a call over a connection without a reader comes to that waits for so long.
+async fn unanswered(connection: &Arc<Connection>, id: u64, within: Duration, stands_still: Duration) {
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, id, 1 << 20).expect("short");
+    let mut call = Box::pin(connection.call(id, frame, Weight::Ordinary, Env::system().now() + within));
+    assert!(futures_util::future::poll_immediate(&mut call).await.is_none());
+    if !stands_still.is_zero() {
+        tokio::time::advance(stands_still).await;
+    }
+    let Called::Done(outcome) = call.await else { panic!("not sent") };
+    assert_eq!(outcome.expect_err("nobody answers"), TransportError::Deadline(connection.peer.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_ends_no_connection_for_what_it_has_not_read() {
+    let (connection, mut other) = bare_connection(1, &nobody().await, true).await;
+    let (second, none) = (Duration::from_secs(1), Duration::ZERO);
+    unanswered(&connection, 1, second, second * 10).await;
+    assert_eq!(connection.ended(), None, "nobody knows what came meanwhile");
+    other.write_all(b"an answer").await.expect("sent");
+    unanswered(&connection, 2, second * 10, none).await;
+    assert_eq!(connection.ended(), None, "it is there to be read");
+    let (connection, _other) = bare_connection(2, &nobody().await, true).await;
+    unanswered(&connection, 1, second * 10, none).await;
+    assert_eq!(connection.ended(), Some(TransportError::Broken(connection.peer.clone())));
 }
 
 /// Only the peer's machine can say that nobody listens there; all else may be this machine's fault, and must not speak

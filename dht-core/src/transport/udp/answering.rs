@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::load::{SLICE, room};
 use super::super::misbehaviour::{Misbehaviour, source_of};
-use super::super::turn::{Due, FULL, STREAMED, TOO_LATE, Turn, Work};
+use super::super::turn::{Due, FULL, PANICKED, STREAMED, TOO_LATE, Turn, Work};
 use super::super::{Answer, Call, Reply, Service};
 use super::packet::{DATAGRAM_MAX, Header, PacketError, PacketKind, SessionId};
 use super::seal::{Direction, Front, Link, Seal};
@@ -210,12 +210,9 @@ impl Shared {
         if !may {
             return self.blame(link.address, Misbehaviour::Flood);
         }
-        let (session, slot) = {
-            let mut sessions = self.sessions();
-            (sessions.offer(link.address), sessions.slots_max())
-        };
+        let session = self.sessions().offer(link.address);
         let Some(session) = session else { return };
-        let header = Header { slot, ..header.answered(PacketKind::Offer) };
+        let header = Header { slot: self.slots_max(), ..header.answered(PacketKind::Offer) };
         self.transmit(link, &header, &session.encode(), false);
     }
 
@@ -266,7 +263,7 @@ impl Shared {
             call.head.deadline_ms = left_ms;
         }
         let turn = Turn { arrived: now, deadline_ms: left_ms, class: call.body.class(), len: payload.len() };
-        if under_way >= room(turn.class, self.sessions().slots_max().into()) {
+        if under_way >= room(turn.class, self.slots_max().into()) {
             return ticket.refuse(ErrorKind::Overloaded, "too many requests of this peer are under way");
         }
         if self.load.hopeless(turn.class, self.env.uptime_ms_at(now)) {
@@ -281,7 +278,7 @@ impl Shared {
             Ok(Answer::Later(answer)) => self.later(ticket, turn, Work::Finish(answer)),
             Ok(Answer::Stream(_)) => ticket.refuse(ErrorKind::Unsupported, STREAMED),
             Ok(Answer::Nothing) => ticket.leave(),
-            Err(_) => ticket.refuse(ErrorKind::Internal, "the request made the service panic"),
+            Err(_) => ticket.panicked(),
         }
     }
 
@@ -355,6 +352,14 @@ impl Ticket {
         self.respond(refusal);
     }
 
+    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline. What it had done
+    /// before nobody knows.
+    fn panicked(&mut self) {
+        let panicked = Error::new(ErrorKind::Internal, PANICKED).unknown_outcome();
+        let refusal = failure(&self.head, self.shared.boot, panicked);
+        self.respond(refusal);
+    }
+
     /// It has no answer, and will have none.
     fn give_up(mut self) {
         self.done = true;
@@ -387,12 +392,9 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
-    /// A service that panics is a defect, which the asker learns at once and not by waiting for its deadline.
     fn drop(&mut self) {
         if !self.done && std::thread::panicking() {
-            let panicked = Error::new(ErrorKind::Internal, "the request made the service panic");
-            let refusal = failure(&self.head, self.shared.boot, panicked);
-            self.respond(refusal);
+            self.panicked();
         }
     }
 }

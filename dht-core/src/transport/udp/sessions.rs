@@ -173,11 +173,6 @@ impl Sessions {
         Some(SessionId { number: self.offered, cookie: self.cookie(self.offered, source) })
     }
 
-    /// How many slots a session has.
-    pub(super) fn slots_max(&self) -> u16 {
-        self.limits.slots_max
-    }
-
     /// A request came from `source`.
     pub(super) fn arrived(&mut self, source: SocketAddr, header: &Header, now: Instant) -> Arrival {
         let slots_max = self.limits.slots_max;

@@ -94,6 +94,11 @@ impl Shared {
         }
     }
 
+    /// How many slots a session has.
+    pub(super) fn slots_max(&self) -> u16 {
+        self.limits.slots_max
+    }
+
     pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // Every change under the lock is complete before anything can panic, so a poisoned lock loses nothing.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)

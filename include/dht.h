@@ -282,7 +282,7 @@ dht_status dht_stop(dht_t *d,
  Hands over what only this node holds, says goodbye and ends. Later calls succeed.
 
  Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has ended nevertheless, and
- with a data_dir may come back with its data.
+ with a data_dir may come back with its data. DHT_STOPPED if it was stopped meanwhile, before everything was handed over.
  DHT_NOT_STARTED.
 
  # Safety
@@ -1016,8 +1016,8 @@ dht_status dht_scan(dht_t *d,
  take turns.
 
  Errors: DHT_NOT_FOUND at the end, and then no error is set. DHT_TOO_LARGE (the prefix), DHT_NOT_JOINED, DHT_QUORUM,
- DHT_TIMEOUT: the scan is where it was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node
- was freed.
+ DHT_TIMEOUT, and DHT_OVERLOADED if the replicas of a key over which they differ have too much to do: the scan is where it
+ was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node was freed.
 
  # Safety
  The rules at the top.
@@ -1356,7 +1356,9 @@ dht_status dht_snapshot(dht_t *d,
  Errors: DHT_INVALID_ARGUMENT if the file is no snapshot; DHT_STORAGE if it cannot be read, is damaged, or of a newer
  release; DHT_INCOMPATIBLE_RING if it is of another cluster_name; DHT_TOO_LARGE if a key or value exceeds the bounds of
  this ring; DHT_OVERLOADED while another snapshot or restore is under way; DHT_NOT_JOINED; DHT_NOT_STARTED: nothing was
- restored. DHT_MEMORY_FULL, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_STOPPED: see dht_error_maybe_applied; a part may be restored.
+ restored. DHT_STORAGE, DHT_OVERLOADED, DHT_NOT_JOINED, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_MEMORY_FULL if a quorum of some
+ record's replicas did not take it within the time of a call, and DHT_STOPPED: a part may be restored. Of a status that is in
+ both lists dht_error_maybe_applied tells.
 
  # Safety
  The rules at the top.

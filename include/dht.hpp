@@ -251,7 +251,8 @@ public:
     void stop() {
         call([&](dht_error_t **err) { return dht_stop(get(), err); });
     }
-    // Hands over, says goodbye, ends.
+    // Hands over, says goodbye, ends. DHT_TIMEOUT: not everything was handed over; DHT_STOPPED: nor was it when another thread
+    // stopped the node.
     void leave(milliseconds timeout = std::chrono::seconds(10)) {
         call([&](dht_error_t **err) { return dht_leave(get(), ms(timeout), err); });
     }

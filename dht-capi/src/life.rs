@@ -76,7 +76,7 @@ pub unsafe extern "C" fn dht_stop(d: *mut dht_t, err: *mut *mut dht_error_t) -> 
 /// Hands over what only this node holds, says goodbye and ends. Later calls succeed.
 ///
 /// Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has ended nevertheless, and
-/// with a data_dir may come back with its data.
+/// with a data_dir may come back with its data. DHT_STOPPED if it was stopped meanwhile, before everything was handed over.
 /// DHT_NOT_STARTED.
 ///
 /// # Safety

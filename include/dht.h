@@ -241,9 +241,10 @@ void dht_error_free(dht_error_t *error);
 
 /*
  Makes a node that is not started. `config_json` is an object with the keys of the configuration; NULL: the defaults.
- Until dht_start only dht_hash_key works; other calls are DHT_NOT_STARTED. Free the handle with dht_free.
+ Each key with its default and bounds: configuration.md in share/doc/dht. Until dht_start only dht_hash_key works; other
+ calls are DHT_NOT_STARTED. Free the handle with dht_free.
 
- Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
+ Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles, of a 32-bit process at 256.
 
  # Safety
  The rules at the top.

@@ -234,7 +234,8 @@ class Node {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    // A node that is not started. `config_json`: an object with the keys of the configuration; empty: the defaults.
+    // A node that is not started. `config_json`: an object with the keys of the configuration, which configuration.md in
+    // share/doc/dht has with their defaults and bounds; empty: the defaults.
     explicit Node(const std::string &config_json = {}) {
         dht_t *made = nullptr;
         call([&](dht_error_t **err) {

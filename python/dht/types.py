@@ -62,7 +62,8 @@ class TlsFiles(TypedDict):
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `dht.DHT`; what is left out keeps its default."""
+    """The keyword arguments of `dht.DHT`; what is left out keeps its default. docs/configuration.md of the sources has each
+    with its default, its bounds and what it does."""
 
     node_id: str
     address: str

@@ -95,3 +95,4 @@ fuzz: ## SECONDS=n of every fuzz target (TARGET=name for one); ends with 1 if on
 
 clean:
 	$(CARGO) clean
+	rm -f THIRD-PARTY

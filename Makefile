@@ -17,7 +17,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 tools: ## check for what everything needs, and say what is missing
-	@scripts/check-tools "$(RUST_MIN)"
+	@scripts/check-tools "$(RUST_MIN)" "$(PYTHON)"
 
 demo: tools ## five processes, real files, one SIGKILL: nothing is lost (DEMO="--nodes 9" and more)
 	$(CARGO) run --locked --release --quiet -p dht-cli --bin dht -- demo $(DEMO)
@@ -80,7 +80,7 @@ sim-tables: ## what the ring costs, measured in the simulator (TABLE=name, NODES
 
 readme: c-stage $(VENV)/built ## the README's blocks run (its Rust code runs as a documentation test)
 	$(CARGO) build --locked --release --quiet -p dht-cli
-	scripts/readme-blocks --readme README.md --programs $(TARGET_DIR)/release --stage $(C_STAGE) --python $(VENV_PYTHON)
+	$(PYTHON) scripts/readme-blocks --readme README.md --programs $(TARGET_DIR)/release --stage $(C_STAGE) --python $(VENV_PYTHON)
 
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked $(CRATES) --no-deps
@@ -98,3 +98,4 @@ fuzz: ## SECONDS=n of every fuzz target (TARGET=name for one); ends with 1 if on
 
 clean:
 	$(CARGO) clean
+	rm -f THIRD-PARTY

@@ -241,9 +241,10 @@ void dht_error_free(dht_error_t *error);
 
 /*
  Makes a node that is not started. `config_json` is an object with the keys of the configuration; NULL: the defaults.
- Until dht_start only dht_hash_key works; other calls are DHT_NOT_STARTED. Free the handle with dht_free.
+ Each key with its default and bounds: configuration.md in share/doc/dht. Until dht_start only dht_hash_key works; other
+ calls are DHT_NOT_STARTED. Free the handle with dht_free.
 
- Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
+ Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles, of a 32-bit process at 256.
 
  # Safety
  The rules at the top.
@@ -282,7 +283,7 @@ dht_status dht_stop(dht_t *d,
  Hands over what only this node holds, says goodbye and ends. Later calls succeed.
 
  Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has ended nevertheless, and
- with a data_dir may come back with its data.
+ with a data_dir may come back with its data. DHT_STOPPED if it was stopped meanwhile, before everything was handed over.
  DHT_NOT_STARTED.
 
  # Safety
@@ -1016,8 +1017,8 @@ dht_status dht_scan(dht_t *d,
  take turns.
 
  Errors: DHT_NOT_FOUND at the end, and then no error is set. DHT_TOO_LARGE (the prefix), DHT_NOT_JOINED, DHT_QUORUM,
- DHT_TIMEOUT: the scan is where it was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node
- was freed.
+ DHT_TIMEOUT, and DHT_OVERLOADED if the replicas of a key over which they differ have too much to do: the scan is where it
+ was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node was freed.
 
  # Safety
  The rules at the top.
@@ -1291,14 +1292,30 @@ dht_status dht_ring(dht_t *d,
 dht_status dht_members(dht_t *d, char **json, dht_error_t **err);
 
 /*
- What was counted and measured, a flat object.
+ What was counted and measured since the start, a flat object; times are seconds. Operations are counted per key, at the
+ node that was called. What each key means: statistics.md in share/doc/dht.
+
+ "start_time" (Unix seconds), "uptime"; keys written or deleted: "stores_successful", "stores_failed", "store_success_rate"
+ (0 to 1), "average_store_time", "store_time_p50", "store_time_p99"; keys read: "lookups_successful" (those without a value
+ included), "lookups_failed", "lookups_not_found", "hits", "misses", "lookup_success_rate", "average_lookup_time",
+ "lookup_time_p50", "lookup_time_p99"; errors by name: "errors" (an object).
+
+ What this node keeps, replicas included: "data_items_stored", "data_bytes_stored", "evictions", "expirations",
+ "conflicts_resolved", "replications_sent" (records), "under_replicated_slots".
+
+ The network: "messages_sent", "messages_received", "bytes_sent", "bytes_received", "network_errors"; the ring:
+ "nodes_joined", "nodes_left", "heartbeats_sent", "node_availability" (0 to 1), "stabilize_operations",
+ "finger_table_updates", "finger_table_accuracy" (0 to 1); what others did that no node does: "misbehaviours",
+ "misbehaviour_kinds", "misbehaving_peers" (objects).
 
  Errors: DHT_NOT_STARTED, DHT_STOPPED.
 
  # Safety
  The rules at the top.
  */
-dht_status dht_statistics(dht_t *d, char **json, dht_error_t **err);
+dht_status dht_statistics(dht_t *d,
+                          char **json,
+                          dht_error_t **err);
 
 /*
  Whether this node and its part of the ring are well: {"joined", "handed_over", "fully_replicated",
@@ -1356,7 +1373,9 @@ dht_status dht_snapshot(dht_t *d,
  Errors: DHT_INVALID_ARGUMENT if the file is no snapshot; DHT_STORAGE if it cannot be read, is damaged, or of a newer
  release; DHT_INCOMPATIBLE_RING if it is of another cluster_name; DHT_TOO_LARGE if a key or value exceeds the bounds of
  this ring; DHT_OVERLOADED while another snapshot or restore is under way; DHT_NOT_JOINED; DHT_NOT_STARTED: nothing was
- restored. DHT_MEMORY_FULL, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_STOPPED: see dht_error_maybe_applied; a part may be restored.
+ restored. DHT_STORAGE, DHT_OVERLOADED, DHT_NOT_JOINED, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_MEMORY_FULL if a quorum of some
+ record's replicas did not take it within the time of a call, and DHT_STOPPED: a part may be restored. Of a status that is in
+ both lists dht_error_maybe_applied tells.
 
  # Safety
  The rules at the top.

@@ -234,7 +234,8 @@ class Node {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    // A node that is not started. `config_json`: an object with the keys of the configuration; empty: the defaults.
+    // A node that is not started. `config_json`: an object with the keys of the configuration, which configuration.md in
+    // share/doc/dht has with their defaults and bounds; empty: the defaults.
     explicit Node(const std::string &config_json = {}) {
         dht_t *made = nullptr;
         call([&](dht_error_t **err) {
@@ -251,7 +252,8 @@ public:
     void stop() {
         call([&](dht_error_t **err) { return dht_stop(get(), err); });
     }
-    // Hands over, says goodbye, ends.
+    // Hands over, says goodbye, ends. DHT_TIMEOUT: not everything was handed over; DHT_STOPPED: nor was it when another thread
+    // stopped the node.
     void leave(milliseconds timeout = std::chrono::seconds(10)) {
         call([&](dht_error_t **err) { return dht_leave(get(), ms(timeout), err); });
     }

@@ -7,6 +7,8 @@ INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR ?= $(PREFIX)/share/doc/dht
 DESTDIR ?=
 LICENCES := LICENSE LICENSE-APACHE LICENSE-MIT
+# What the header refers to.
+MANUALS := docs/configuration.md docs/statistics.md
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 ABI := $(shell sed -n 's/^pub const DHT_ABI_VERSION: u32 = \(.*\);/\1/p' dht-capi/src/version.rs)
@@ -21,16 +23,20 @@ PKG = PKG_CONFIG_PATH=$(C_STAGE)$(LIBDIR)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(C_S
 
 .PHONY: capi header install uninstall c-stage c-header c-symbols c-licences c-shared c-static c-sanitized c-cmake test-c cpp-shared cpp-sanitized test-cpp test-go
 
-capi:
+# Written last, so it is also the sign that the libraries were built.
+THIRD_PARTY := $(TARGET_DIR)/release/THIRD-PARTY
+
+capi: ## build libdht.so and libdht.a
 	$(CARGO) build --locked --release -p dht-capi --lib
-	$(CARGO) build --locked --release -p dht-capi --lib --quiet --message-format=json | scripts/third-party > $(TARGET_DIR)/release/THIRD-PARTY
+	$(CARGO) build --locked --release -p dht-capi --lib --quiet --message-format=json | scripts/third-party > $(THIRD_PARTY).new
+	mv $(THIRD_PARTY).new $(THIRD_PARTY)
 
 header: ## write include/dht.h anew from dht-capi
 	DHT_WRITE_HEADER=1 $(CARGO) test --locked -p dht-capi --test header
 
 define INSTALL_FILES
 install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/DHT $(DESTDIR)$(DOCDIR)
-install -m 644 $(LICENCES) $(TARGET_DIR)/release/THIRD-PARTY $(DESTDIR)$(DOCDIR)/
+install -m 644 $(LICENCES) $(MANUALS) $(THIRD_PARTY) $(DESTDIR)$(DOCDIR)/
 install -m 644 include/dht.h $(DESTDIR)$(INCLUDEDIR)/
 if [ -e include/dht.hpp ]; then install -m 644 include/dht.hpp $(DESTDIR)$(INCLUDEDIR)/; fi
 install -m 755 $(TARGET_DIR)/release/libdht.so $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI).$(VERSION:0.%=%)
@@ -46,15 +52,19 @@ sed -e 's|@VERSION@|$(VERSION)|g; s|@ABI@|$(ABI)|g; s|@STATIC_LIBS@|$(STATIC_LIB
 sed -e 's|@VERSION@|$(VERSION)|g' mk/DHTConfigVersion.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/DHT/DHTConfigVersion.cmake
 endef
 
-install: capi ## header, libraries, dht.pc, the CMake package and licences under PREFIX (DESTDIR before it)
+# Builds nothing after `make capi`: root often has no cargo, and what root builds its owner cannot build again.
+install: $(THIRD_PARTY) ## header, libraries, dht.pc, the CMake package and licences under PREFIX (DESTDIR before it)
 	$(INSTALL_FILES)
+
+$(THIRD_PARTY): $(shell find dht-capi/src dht-capi/Cargo.toml dht-core/src dht-core/Cargo.toml Cargo.toml Cargo.lock scripts/third-party -type f)
+	$(MAKE) --no-print-directory capi
 
 uninstall: ## take away what install put there
 	rm -f $(DESTDIR)$(INCLUDEDIR)/dht.h $(DESTDIR)$(INCLUDEDIR)/dht.hpp $(DESTDIR)$(LIBDIR)/libdht.a
 	rm -f $(DESTDIR)$(LIBDIR)/libdht.so $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI) $(DESTDIR)$(LIBDIR)/libdht.so.$(ABI).$(VERSION:0.%=%)
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/dht.pc
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/DHT
-	rm -f $(LICENCES:%=$(DESTDIR)$(DOCDIR)/%) $(DESTDIR)$(DOCDIR)/THIRD-PARTY
+	rm -f $(patsubst %,$(DESTDIR)$(DOCDIR)/%,$(LICENCES) $(notdir $(MANUALS)) THIRD-PARTY)
 	if [ -d $(DESTDIR)$(DOCDIR) ]; then rmdir --ignore-fail-on-non-empty $(DESTDIR)$(DOCDIR); fi
 
 # Built once into a tree of its own; all C tests use only that.
@@ -76,15 +86,10 @@ c-symbols: c-stage
 	diff $(C_BUILD)/declared $(C_BUILD)/exported
 	readelf -d $(C_STAGE)$(LIBDIR)/libdht.so | grep -q 'SONAME.*\[libdht.so.$(ABI)\]'
 
-# What is linked in is installed with its licences.
+# What is linked in is installed with its licences, and what the header refers to.
 c-licences: c-stage
-	for file in $(LICENCES); do cmp $$file $(C_STAGE)$(DOCDIR)/$$file; done
-	$(CARGO) tree --locked -p dht-capi -e normal --prefix none | sed -nE 's/^([^ ]+) v([^ ]+)( \(\*\))?$$/\1 \2/p' | sort -u > $(C_BUILD)/linked
-	test -s $(C_BUILD)/linked
-	while read -r crate; do \
-		grep -q "^$$crate: ." $(C_STAGE)$(DOCDIR)/THIRD-PARTY && grep -q "\(^\|, \)$$crate\(,\|$$\)" $(C_STAGE)$(DOCDIR)/THIRD-PARTY || \
-			{ echo "$$crate is linked in without its licence"; exit 1; }; \
-	done < $(C_BUILD)/linked
+	for file in $(LICENCES) $(MANUALS); do cmp $$file $(C_STAGE)$(DOCDIR)/$$(basename $$file); done
+	scripts/check-third-party dht-capi $(C_STAGE)$(DOCDIR)/THIRD-PARTY
 
 c-shared: c-stage
 	$(CC) $(C_FLAGS) $$($(PKG) --cflags dht) tests/c/*.c -o $(C_BUILD)/shared $$($(PKG) --libs dht)

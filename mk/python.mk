@@ -26,5 +26,11 @@ python-test: $(VENV)/built ## the Python package's tests (PROCESS_RUNS=n for for
 python-bench: $(VENV)/built ## gets and puts per second from Python, beside a dict
 	$(VENV_PYTHON) tests/python/bench.py
 
-python-package: $(VENV)/installed ## wheel and sdist, each installed into an environment of its own
+# The licences of what the extension is made of. Wheel and sdist take it along (license-files in pyproject.toml) if it is there:
+# who builds for others makes it first. Checked only, not built: the messages name the same crates.
+THIRD-PARTY: Cargo.toml Cargo.lock dht-core/Cargo.toml dht-cli/Cargo.toml dht-py/Cargo.toml scripts/third-party
+	$(CARGO) check --locked -p dht-py --lib --quiet --message-format=json | scripts/third-party > $@.new
+	mv $@.new $@
+
+python-package: $(VENV)/installed THIRD-PARTY ## wheel and sdist, each installed into an environment of its own
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check-python-package "$(VENV_PYTHON)"

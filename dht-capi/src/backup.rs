@@ -51,7 +51,9 @@ pub unsafe extern "C" fn dht_snapshot(
 /// Errors: DHT_INVALID_ARGUMENT if the file is no snapshot; DHT_STORAGE if it cannot be read, is damaged, or of a newer
 /// release; DHT_INCOMPATIBLE_RING if it is of another cluster_name; DHT_TOO_LARGE if a key or value exceeds the bounds of
 /// this ring; DHT_OVERLOADED while another snapshot or restore is under way; DHT_NOT_JOINED; DHT_NOT_STARTED: nothing was
-/// restored. DHT_MEMORY_FULL, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_STOPPED: see dht_error_maybe_applied; a part may be restored.
+/// restored. DHT_STORAGE, DHT_OVERLOADED, DHT_NOT_JOINED, DHT_UNREACHABLE, DHT_TIMEOUT, DHT_MEMORY_FULL if a quorum of some
+/// record's replicas did not take it within the time of a call, and DHT_STOPPED: a part may be restored. Of a status that is in
+/// both lists dht_error_maybe_applied tells.
 ///
 /// # Safety
 /// The rules at the top.

@@ -13,9 +13,10 @@ use crate::registry::{self, dht_t};
 use crate::status::dht_status;
 
 /// Makes a node that is not started. `config_json` is an object with the keys of the configuration; NULL: the defaults.
-/// Until dht_start only dht_hash_key works; other calls are DHT_NOT_STARTED. Free the handle with dht_free.
+/// Each key with its default and bounds: configuration.md in share/doc/dht. Until dht_start only dht_hash_key works; other
+/// calls are DHT_NOT_STARTED. Free the handle with dht_free.
 ///
-/// Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles.
+/// Errors: DHT_CONFIG naming key, value and bound; DHT_INSECURE; DHT_OVERLOADED at 65,536 handles, of a 32-bit process at 256.
 ///
 /// # Safety
 /// The rules at the top.
@@ -76,7 +77,7 @@ pub unsafe extern "C" fn dht_stop(d: *mut dht_t, err: *mut *mut dht_error_t) -> 
 /// Hands over what only this node holds, says goodbye and ends. Later calls succeed.
 ///
 /// Errors: DHT_TIMEOUT if not everything was handed over within `timeout_ms`: the node has ended nevertheless, and
-/// with a data_dir may come back with its data.
+/// with a data_dir may come back with its data. DHT_STOPPED if it was stopped meanwhile, before everything was handed over.
 /// DHT_NOT_STARTED.
 ///
 /// # Safety

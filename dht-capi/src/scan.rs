@@ -62,8 +62,8 @@ pub unsafe extern "C" fn dht_scan(
 /// take turns.
 ///
 /// Errors: DHT_NOT_FOUND at the end, and then no error is set. DHT_TOO_LARGE (the prefix), DHT_NOT_JOINED, DHT_QUORUM,
-/// DHT_TIMEOUT: the scan is where it was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node
-/// was freed.
+/// DHT_TIMEOUT, and DHT_OVERLOADED if the replicas of a key over which they differ have too much to do: the scan is where it
+/// was, and goes on there if called again. DHT_STOPPED; DHT_INVALID_ARGUMENT if the node was freed.
 ///
 /// # Safety
 /// The rules at the top.

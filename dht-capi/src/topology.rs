@@ -105,7 +105,21 @@ pub unsafe extern "C" fn dht_members(d: *mut dht_t, json: *mut *mut c_char, err:
     unsafe { call("dht_members", err, || show(d, json, |dht| json::shape(&dht.members()?))) }
 }
 
-/// What was counted and measured, a flat object.
+/// What was counted and measured since the start, a flat object; times are seconds. Operations are counted per key, at the
+/// node that was called. What each key means: statistics.md in share/doc/dht.
+///
+/// "start_time" (Unix seconds), "uptime"; keys written or deleted: "stores_successful", "stores_failed", "store_success_rate"
+/// (0 to 1), "average_store_time", "store_time_p50", "store_time_p99"; keys read: "lookups_successful" (those without a value
+/// included), "lookups_failed", "lookups_not_found", "hits", "misses", "lookup_success_rate", "average_lookup_time",
+/// "lookup_time_p50", "lookup_time_p99"; errors by name: "errors" (an object).
+///
+/// What this node keeps, replicas included: "data_items_stored", "data_bytes_stored", "evictions", "expirations",
+/// "conflicts_resolved", "replications_sent" (records), "under_replicated_slots".
+///
+/// The network: "messages_sent", "messages_received", "bytes_sent", "bytes_received", "network_errors"; the ring:
+/// "nodes_joined", "nodes_left", "heartbeats_sent", "node_availability" (0 to 1), "stabilize_operations",
+/// "finger_table_updates", "finger_table_accuracy" (0 to 1); what others did that no node does: "misbehaviours",
+/// "misbehaviour_kinds", "misbehaving_peers" (objects).
 ///
 /// Errors: DHT_NOT_STARTED, DHT_STOPPED.
 ///

@@ -95,7 +95,8 @@ pub(crate) enum Command {
     /// Make a secret for cluster_key; or an authority and certificates for tls.
     ///
     /// Without a command it makes a random key of 256 bits and prints it, or writes it to a file that only its owner can
-    /// read. `dht keygen ca` makes an authority, `dht keygen node` the certificate of one node. Nothing is written over.
+    /// read. `dht keygen ca` makes an authority, `dht keygen node` the certificate of one node. Without --force nothing is
+    /// written over.
     Keygen(KeygenArgs),
     /// Start a ring of processes, store files in it, kill a node, and prove that nothing is lost.
     ///

@@ -147,7 +147,7 @@ const HELP: &[(&str, &str)] = &[
     ("node_id", "Name of this node; drawn at random if empty"),
     ("address", "IP address or host name to bind"),
     ("port", "Port to bind; 0: chosen by the system"),
-    ("advertise", "HOST:PORT that others dial; if empty, what is bound"),
+    ("advertise", "HOST:PORT that others dial; empty: what is bound, for 0.0.0.0 the address towards a seed"),
     ("seeds", "Members to join through, HOST:PORT, comma separated; none: found a ring"),
     ("cluster_name", "Name of the ring; others are refused"),
     ("hash_function", "fnv1, fnv1a, crc32, md5, sha1, sha256 or consistent"),

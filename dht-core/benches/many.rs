@@ -30,7 +30,7 @@ struct Line {
     connections_max: usize,
     protocol: NetworkProtocol,
     shares: bool,
-    /// What the issue asks for.
+    /// What was planned, printed beside what was measured.
     aim: &'static str,
 }
 

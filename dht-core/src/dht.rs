@@ -216,7 +216,8 @@ impl Dht {
     ///
     /// # Errors
     /// `Timeout` if not everything was handed over within `timeout`; the node has ended nevertheless, and
-    /// with a `data_dir`, to the others like one that died, may come back with its data. `Stopped` if it was stopped meanwhile.
+    /// with a `data_dir`, to the others like one that died, may come back with its data. `Stopped` if it was stopped meanwhile,
+    /// before everything was handed over.
     pub async fn leave(&self, timeout: Duration) -> Result<()> {
         self.0.node.leave(timeout).await
     }

@@ -211,56 +211,94 @@ pub struct Health {
     pub storage_ok: bool,
 }
 
-/// What a node has counted and measured since it started. Counted per key, at the node called: `hits` are lookups that
-/// found a value, `misses` those that found none; a lookup that failed is neither. `evictions` (by `lru`) and
-/// `expirations` (values dropped since their time is over, some seconds later) are counted at each node that kept one.
-/// `misbehaviours` are things that others did to this node which no node does: of which kinds they were is in
-/// `misbehaviour_kinds`, and who did them in `misbehaving_peers` (IP addresses, addresses dialled, or node ids; the 256
-/// with the most. The source of a datagram may be forged).
+/// What a node has counted and measured since it started, operations per key and at the node called. Times are seconds.
+/// `docs/statistics.md` has the same as a table.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is what its name says; units are in the type's documentation")]
 pub struct Statistics {
+    /// When the node started, Unix seconds.
     pub start_time: f64,
+    /// For how long the node has run, in seconds.
     pub uptime: f64,
+    /// Messages sent to other nodes and to clients.
     pub messages_sent: u64,
+    /// Messages received from other nodes and from clients.
     pub messages_received: u64,
+    /// Bytes sent to other nodes and to clients.
     pub bytes_sent: u64,
+    /// Bytes received from other nodes and from clients.
     pub bytes_received: u64,
+    /// Keys that were written or deleted through this node: a batch of 1,000 is 1,000.
     pub stores_successful: u64,
+    /// Keys that could not be written or deleted through this node.
     pub stores_failed: u64,
+    /// Keys that were read through this node, with a value or without.
     pub lookups_successful: u64,
+    /// Keys that could not be read through this node.
     pub lookups_failed: u64,
+    /// Keys that were read through this node and had no value; they are successful lookups too.
     pub lookups_not_found: u64,
+    /// Mean of what successful writes took, in seconds; 0 before the first.
     pub average_store_time: f64,
+    /// Mean of what successful reads took, in seconds, of those from memory one in 16 timed for all; 0 before the
+    /// first.
     pub average_lookup_time: f64,
+    /// Half of the successful writes took no longer, in seconds, within a sixteenth; 0 before the first and without
+    /// `enable_metrics`.
     pub store_time_p50: f64,
+    /// The same of 99 in 100 successful writes.
     pub store_time_p99: f64,
+    /// The same of half of the successful reads.
     pub lookup_time_p50: f64,
+    /// The same of 99 in 100 successful reads.
     pub lookup_time_p99: f64,
+    /// Records with a value on this node, replicas included.
     pub data_items_stored: u64,
+    /// Bytes of keys and values on this node, replicas included.
     pub data_bytes_stored: u64,
+    /// Other nodes that joined or came back, clients not counted.
     pub nodes_joined: u64,
+    /// Other nodes that left or were given up, clients not counted.
     pub nodes_left: u64,
+    /// Dials that failed, connections that broke, frames that were malformed.
     pub network_errors: u64,
+    /// Rounds of stabilize, one for each position.
     pub stabilize_operations: u64,
+    /// Fingers that were set to another node.
     pub finger_table_updates: u64,
+    /// Probes that were sent to other nodes.
     pub heartbeats_sent: u64,
+    /// Records that were sent to replicas.
     pub replications_sent: u64,
+    /// Fraction of the reads that succeeded, 0 to 1; 1 before the first.
     pub lookup_success_rate: f64,
+    /// Fraction of the writes that succeeded, 0 to 1; 1 before the first.
     pub store_success_rate: f64,
+    /// Fraction of the probes that were answered, 0 to 1; 1 before the first.
     pub node_availability: f64,
+    /// Fraction of the fingers of position 0 that name the right node, 0 to 1.
     pub finger_table_accuracy: f64,
+    /// Records of which two replicas had different versions.
     pub conflicts_resolved: u64,
+    /// Slots that the node owns which lack a replica that has caught up and is equal.
     pub under_replicated_slots: u64,
+    /// Keys that were read through this node and had a value.
     pub hits: u64,
+    /// The same as `lookups_not_found`.
     pub misses: u64,
+    /// Records that this node evicted to stay below `max_memory`.
     pub evictions: u64,
+    /// Values that this node dropped because their time to live was over, some seconds later.
     pub expirations: u64,
+    /// Things that others did to this node which no node does.
     #[serde(default)]
     pub misbehaviours: u64,
+    /// Misbehaviours by kind, such as `bad_handshake`.
     #[serde(default)]
     pub misbehaviour_kinds: BTreeMap<String, u64>,
+    /// Misbehaviours by who did them, of at most 256 peers those with the most: an IP address, an address dialled or a
+    /// node_id. The source of a datagram may be forged.
     #[serde(default)]
     pub misbehaving_peers: BTreeMap<String, u64>,
+    /// Errors by name, such as `TIMEOUT`: of operations called here, and of what the node does by itself.
     pub errors: BTreeMap<String, u64>,
 }

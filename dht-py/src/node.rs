@@ -198,7 +198,8 @@ impl Node {
     }
 
     /// Hands over what only this node holds, says goodbye and ends; ``timeout`` in seconds. Later calls succeed at
-    /// once. Raises OperationTimeout if not everything was handed over: the node has ended nevertheless.
+    /// once. Raises OperationTimeout if not everything was handed over: the node has ended nevertheless. NodeStopped if it was
+    /// stopped meanwhile, before everything was handed over.
     ///
     /// >>> import dht
     /// >>> node = dht.DHT()

@@ -63,7 +63,7 @@ impl Node {
     ///
     /// After an error of the network the iterator is where it was: ``next`` goes on there.
     ///
-    /// Raises NotJoined, QuorumError, OperationTimeout; TooLarge (the prefix).
+    /// Raises NotJoined, QuorumError, OperationTimeout, Overloaded, NodeStopped; TooLarge (the prefix).
     ///
     /// >>> import dht
     /// >>> with dht.DHT() as node:

@@ -95,8 +95,10 @@ impl Node {
     /// Restoring again does no harm.
     ///
     /// Raises InvalidArgument if the file is no snapshot; Storage if it cannot be read, is damaged, or of a newer release;
-    /// IncompatibleRing if it is of another ``cluster_name``; TooLarge; Overloaded; NotJoined: nothing was restored.
-    /// MemoryFull, Unreachable, OperationTimeout: a part may be restored.
+    /// IncompatibleRing if it is of another ``cluster_name``; TooLarge; Overloaded while another snapshot or restore of this
+    /// node is under way; NotJoined: nothing was restored. Storage, Overloaded, NotJoined, Unreachable, OperationTimeout,
+    /// MemoryFull if a quorum of some record's replicas did not take it within the time of a call, and NodeStopped: a part may
+    /// be restored. Of a class that is in both lists ``maybe_applied`` tells.
     fn restore(&self, py: Python<'_>, path: PathBuf) -> PyResult<Py<PyAny>> {
         let convert = |py: Python<'_>, info| shape(py, "RestoreInfo", &info);
         operate!(self, py, Writes, path, path, |dht, file| dht.restore(file), convert)

@@ -6,14 +6,15 @@ import (
 )
 
 // Config says how a node is. Begin with DefaultConfig: a zero Config is refused by New, which also checks every value.
-// The keys, their bounds and how to choose them are those of the library in every language.
+// The keys are those of the library in every language; docs/configuration.md of the sources has each with its default, its
+// bounds and how to choose it.
 type Config struct {
 	made bool
 
 	NodeID            string        // any text up to 255 bytes; empty: generated
 	Address           string        // to bind
 	Port              uint16        // to bind; 0: chosen by the system
-	Advertise         string        // "host:port" that others dial; empty: the bound address
+	Advertise         string        // "host:port" that others dial; empty: the bound address, of 0.0.0.0 that towards a seed
 	Seeds             []string      // "host:port" of members to join through; none: found a ring
 	ClusterName       string        // rings of other names are refused
 	HashFunction      string        // fnv1, fnv1a, crc32, md5, sha1, sha256, consistent; alike on all nodes

@@ -80,8 +80,8 @@ func (n *Node) Stop() error {
 // Leave hands over, says goodbye and ends, within the deadline of ctx or 10 s; it returns when the node has left, a moment
 // after the deadline at most. Later calls succeed.
 //
-// Errors: ErrTimeout if not everything was handed over: the node has ended nevertheless, and with a data_dir
-// may come back with its data. ErrCancelled: it may still be
+// Errors: ErrTimeout if not everything was handed over: the node has ended nevertheless, and with a DataDir may come back
+// with its data. ErrStopped if it was stopped meanwhile, before everything was handed over. ErrCancelled: it may still be
 // leaving, or, if ctx was cancelled before, runs on. ErrNotStarted.
 func (n *Node) Leave(ctx context.Context) error {
 	ms := timeoutOf(ctx, 10*time.Second)
@@ -106,7 +106,8 @@ func (n *Node) over(status C.dht_status, err **C.dht_error_t) C.dht_status {
 // Close is Leave, then Stop, and gives the node back. Calls under way end with ErrStopped, as later ones do; later
 // Close, Leave and Stop succeed. A node that was never started closes too.
 //
-// Errors: ErrTimeout if not everything was handed over; the node is closed nevertheless.
+// Errors: ErrTimeout if not everything was handed over, ErrStopped if it was stopped before that; the node is closed
+// nevertheless.
 func (n *Node) Close() error {
 	err := n.Leave(context.Background())
 	if errors.Is(err, ErrNotStarted) {

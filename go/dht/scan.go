@@ -92,7 +92,8 @@ func (s *Scanner) Value() Value { return s.found.value }
 
 // Err is what ended the scan; nil if it came to its end.
 //
-// Errors: ErrTooLarge (the prefix), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout, ErrCancelled.
+// Errors: ErrTooLarge (the prefix), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout, ErrOverloaded,
+// ErrCancelled.
 func (s *Scanner) Err() error { return s.err }
 
 // Close gives back what the scan holds; Next is false from then on. A scan at its end is closed, and so is one that the

@@ -192,47 +192,90 @@ type Health struct {
 	StorageOK bool `json:"storage_ok"`
 }
 
-// Statistics is what was counted and measured since the start, per key, at the node that was called. Times are seconds,
-// StartTime Unix seconds; LookupsNotFound are successful lookups too.
+// Statistics is what was counted and measured since the start, operations per key and at the node called. Times are
+// seconds.
 type Statistics struct {
-	StartTime            float64           `json:"start_time"`
-	Uptime               float64           `json:"uptime"`
-	MessagesSent         uint64            `json:"messages_sent"`
-	MessagesReceived     uint64            `json:"messages_received"`
-	BytesSent            uint64            `json:"bytes_sent"`
-	BytesReceived        uint64            `json:"bytes_received"`
-	StoresSuccessful     uint64            `json:"stores_successful"`
-	StoresFailed         uint64            `json:"stores_failed"`
-	LookupsSuccessful    uint64            `json:"lookups_successful"`
-	LookupsFailed        uint64            `json:"lookups_failed"`
-	LookupsNotFound      uint64            `json:"lookups_not_found"`
-	AverageStoreTime     float64           `json:"average_store_time"`
-	AverageLookupTime    float64           `json:"average_lookup_time"`
-	StoreTimeP50         float64           `json:"store_time_p50"`
-	StoreTimeP99         float64           `json:"store_time_p99"`
-	LookupTimeP50        float64           `json:"lookup_time_p50"`
-	LookupTimeP99        float64           `json:"lookup_time_p99"`
-	DataItemsStored      uint64            `json:"data_items_stored"`
-	DataBytesStored      uint64            `json:"data_bytes_stored"`
-	NodesJoined          uint64            `json:"nodes_joined"`
-	NodesLeft            uint64            `json:"nodes_left"`
-	NetworkErrors        uint64            `json:"network_errors"`
-	StabilizeOperations  uint64            `json:"stabilize_operations"`
-	FingerTableUpdates   uint64            `json:"finger_table_updates"`
-	HeartbeatsSent       uint64            `json:"heartbeats_sent"`
-	ReplicationsSent     uint64            `json:"replications_sent"`
-	LookupSuccessRate    float64           `json:"lookup_success_rate"`
-	StoreSuccessRate     float64           `json:"store_success_rate"`
-	NodeAvailability     float64           `json:"node_availability"`
-	FingerTableAccuracy  float64           `json:"finger_table_accuracy"`
-	ConflictsResolved    uint64            `json:"conflicts_resolved"`
-	UnderReplicatedSlots uint64            `json:"under_replicated_slots"`
-	Hits                 uint64            `json:"hits"`
-	Misses               uint64            `json:"misses"`
-	Evictions            uint64            `json:"evictions"`
-	Expirations          uint64            `json:"expirations"`
-	Misbehaviours        uint64            `json:"misbehaviours"` // what others did that no node does
-	MisbehaviourKinds    map[string]uint64 `json:"misbehaviour_kinds"`
-	MisbehavingPeers     map[string]uint64 `json:"misbehaving_peers"`
-	Errors               map[string]uint64 `json:"errors"` // by name, such as "TIMEOUT"
+	// StartTime is when the node started, Unix seconds.
+	StartTime float64 `json:"start_time"`
+	// Uptime is for how long the node has run, in seconds.
+	Uptime float64 `json:"uptime"`
+	// MessagesSent went to other nodes and to clients.
+	MessagesSent uint64 `json:"messages_sent"`
+	// MessagesReceived came from other nodes and from clients.
+	MessagesReceived uint64 `json:"messages_received"`
+	// BytesSent went to other nodes and to clients.
+	BytesSent uint64 `json:"bytes_sent"`
+	// BytesReceived came from other nodes and from clients.
+	BytesReceived uint64 `json:"bytes_received"`
+	// StoresSuccessful are keys that were written or deleted through this node: a batch of 1,000 is 1,000.
+	StoresSuccessful uint64 `json:"stores_successful"`
+	// StoresFailed are keys that could not be written or deleted through this node.
+	StoresFailed uint64 `json:"stores_failed"`
+	// LookupsSuccessful are keys that were read through this node, with a value or without.
+	LookupsSuccessful uint64 `json:"lookups_successful"`
+	// LookupsFailed are keys that could not be read through this node.
+	LookupsFailed uint64 `json:"lookups_failed"`
+	// LookupsNotFound are keys that were read through this node and had no value; they are successful lookups too.
+	LookupsNotFound uint64 `json:"lookups_not_found"`
+	// AverageStoreTime is the mean of what successful writes took, in seconds; 0 before the first.
+	AverageStoreTime float64 `json:"average_store_time"`
+	// AverageLookupTime is the mean of what successful reads took, in seconds, of those from memory one in 16 timed for
+	// all; 0 before the first.
+	AverageLookupTime float64 `json:"average_lookup_time"`
+	// StoreTimeP50: half of the successful writes took no longer, in seconds, within a sixteenth; 0 before the first and
+	// without EnableMetrics.
+	StoreTimeP50 float64 `json:"store_time_p50"`
+	// StoreTimeP99 is the same of 99 in 100 successful writes.
+	StoreTimeP99 float64 `json:"store_time_p99"`
+	// LookupTimeP50 is the same of half of the successful reads.
+	LookupTimeP50 float64 `json:"lookup_time_p50"`
+	// LookupTimeP99 is the same of 99 in 100 successful reads.
+	LookupTimeP99 float64 `json:"lookup_time_p99"`
+	// DataItemsStored are records with a value on this node, replicas included.
+	DataItemsStored uint64 `json:"data_items_stored"`
+	// DataBytesStored are bytes of keys and values on this node, replicas included.
+	DataBytesStored uint64 `json:"data_bytes_stored"`
+	// NodesJoined are other nodes that joined or came back, clients not counted.
+	NodesJoined uint64 `json:"nodes_joined"`
+	// NodesLeft are other nodes that left or were given up, clients not counted.
+	NodesLeft uint64 `json:"nodes_left"`
+	// NetworkErrors are dials that failed, connections that broke, frames that were malformed.
+	NetworkErrors uint64 `json:"network_errors"`
+	// StabilizeOperations are rounds of stabilize, one for each position.
+	StabilizeOperations uint64 `json:"stabilize_operations"`
+	// FingerTableUpdates are fingers that were set to another node.
+	FingerTableUpdates uint64 `json:"finger_table_updates"`
+	// HeartbeatsSent are probes that were sent to other nodes.
+	HeartbeatsSent uint64 `json:"heartbeats_sent"`
+	// ReplicationsSent are records that were sent to replicas.
+	ReplicationsSent uint64 `json:"replications_sent"`
+	// LookupSuccessRate is the fraction of the reads that succeeded, 0 to 1; 1 before the first.
+	LookupSuccessRate float64 `json:"lookup_success_rate"`
+	// StoreSuccessRate is the fraction of the writes that succeeded, 0 to 1; 1 before the first.
+	StoreSuccessRate float64 `json:"store_success_rate"`
+	// NodeAvailability is the fraction of the probes that were answered, 0 to 1; 1 before the first.
+	NodeAvailability float64 `json:"node_availability"`
+	// FingerTableAccuracy is the fraction of the fingers of position 0 that name the right node, 0 to 1.
+	FingerTableAccuracy float64 `json:"finger_table_accuracy"`
+	// ConflictsResolved are records of which two replicas had different versions.
+	ConflictsResolved uint64 `json:"conflicts_resolved"`
+	// UnderReplicatedSlots are slots that the node owns which lack a replica that has caught up and is equal.
+	UnderReplicatedSlots uint64 `json:"under_replicated_slots"`
+	// Hits are keys that were read through this node and had a value.
+	Hits uint64 `json:"hits"`
+	// Misses are the same as LookupsNotFound.
+	Misses uint64 `json:"misses"`
+	// Evictions are records that this node evicted to stay below MaxMemory.
+	Evictions uint64 `json:"evictions"`
+	// Expirations are values that this node dropped because their time to live was over, some seconds later.
+	Expirations uint64 `json:"expirations"`
+	// Misbehaviours are things that others did to this node which no node does.
+	Misbehaviours uint64 `json:"misbehaviours"`
+	// MisbehaviourKinds are misbehaviours by kind, such as "bad_handshake".
+	MisbehaviourKinds map[string]uint64 `json:"misbehaviour_kinds"`
+	// MisbehavingPeers are misbehaviours by who did them, of at most 256 peers those with the most: an IP address, an
+	// address dialled or a node id. The source of a datagram may be forged.
+	MisbehavingPeers map[string]uint64 `json:"misbehaving_peers"`
+	// Errors are counted by name, such as "TIMEOUT": of operations called here, and of what the node does by itself.
+	Errors map[string]uint64 `json:"errors"`
 }

@@ -82,8 +82,10 @@ func (n *Node) Snapshot(ctx context.Context, path string) (SnapshotInfo, error) 
 // ctx has ended no more is restored.
 //
 // Errors: ErrInvalidArgument if the file is no snapshot; ErrStorage if it cannot be read, is damaged, or of a newer release;
-// ErrIncompatibleRing if it is of another cluster name; ErrTooLarge; ErrOverloaded; ErrNotJoined: nothing was restored.
-// ErrMemoryFull, ErrUnreachable, ErrTimeout, ErrCancelled: a part may be restored.
+// ErrIncompatibleRing if it is of another cluster name; ErrTooLarge; ErrOverloaded while another snapshot or restore of this
+// node is under way; ErrNotJoined; ErrNotStarted: nothing was restored. ErrStorage, ErrOverloaded, ErrNotJoined, ErrUnreachable,
+// ErrTimeout, ErrMemoryFull if a quorum of some record's replicas did not take it within the time of a call, ErrStopped and
+// ErrCancelled: a part may be restored. Of what is in both lists Error.MaybeApplied tells.
 func (n *Node) Restore(ctx context.Context, path string) (RestoreInfo, error) {
 	var info RestoreInfo
 	p, err := cString(path, ErrInvalidArgument)

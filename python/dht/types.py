@@ -62,7 +62,8 @@ class TlsFiles(TypedDict):
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `dht.DHT`; what is left out keeps its default."""
+    """The keyword arguments of `dht.DHT`; what is left out keeps its default. docs/configuration.md of the sources has each
+    with its default, its bounds and what it does."""
 
     node_id: str
     address: str
@@ -363,53 +364,92 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a node has counted and measured since it started. Counted per key, at the node called: ``hits`` are lookups that
-    found a value, ``misses`` those that found none. ``evictions`` and ``expirations`` are counted at each node that kept
-    the record. ``misbehaviours`` are things that others did to this node which no node does."""
+    """What a node has counted and measured since it started, operations per key and at the node called. Times are
+    seconds."""
 
     start_time: float
+    """When the node started, Unix seconds."""
     uptime: float
+    """For how long the node has run, in seconds."""
     messages_sent: int
+    """Messages sent to other nodes and to clients."""
     messages_received: int
+    """Messages received from other nodes and from clients."""
     bytes_sent: int
+    """Bytes sent to other nodes and to clients."""
     bytes_received: int
+    """Bytes received from other nodes and from clients."""
     stores_successful: int
+    """Keys that were written or deleted through this node: a batch of 1,000 is 1,000."""
     stores_failed: int
+    """Keys that could not be written or deleted through this node."""
     lookups_successful: int
+    """Keys that were read through this node, with a value or without."""
     lookups_failed: int
+    """Keys that could not be read through this node."""
     lookups_not_found: int
+    """Keys that were read through this node and had no value; they are successful lookups too."""
     average_store_time: float
+    """Mean of what successful writes took, in seconds; 0 before the first."""
     average_lookup_time: float
+    """Mean of what successful reads took, in seconds, of those from memory one in 16 timed for all; 0 before the
+    first."""
     store_time_p50: float
+    """Half of the successful writes took no longer, in seconds, within a sixteenth; 0 before the first and without
+    ``enable_metrics``."""
     store_time_p99: float
+    """The same of 99 in 100 successful writes."""
     lookup_time_p50: float
+    """The same of half of the successful reads."""
     lookup_time_p99: float
+    """The same of 99 in 100 successful reads."""
     data_items_stored: int
+    """Records with a value on this node, replicas included."""
     data_bytes_stored: int
+    """Bytes of keys and values on this node, replicas included."""
     nodes_joined: int
+    """Other nodes that joined or came back, clients not counted."""
     nodes_left: int
+    """Other nodes that left or were given up, clients not counted."""
     network_errors: int
+    """Dials that failed, connections that broke, frames that were malformed."""
     stabilize_operations: int
+    """Rounds of stabilize, one for each position."""
     finger_table_updates: int
+    """Fingers that were set to another node."""
     heartbeats_sent: int
+    """Probes that were sent to other nodes."""
     replications_sent: int
+    """Records that were sent to replicas."""
     lookup_success_rate: float
+    """Fraction of the reads that succeeded, 0 to 1; 1 before the first."""
     store_success_rate: float
+    """Fraction of the writes that succeeded, 0 to 1; 1 before the first."""
     node_availability: float
+    """Fraction of the probes that were answered, 0 to 1; 1 before the first."""
     finger_table_accuracy: float
+    """Fraction of the fingers of position 0 that name the right node, 0 to 1."""
     conflicts_resolved: int
+    """Records of which two replicas had different versions."""
     under_replicated_slots: int
+    """Slots that the node owns which lack a replica that has caught up and is equal."""
     hits: int
+    """Keys that were read through this node and had a value."""
     misses: int
+    """The same as ``lookups_not_found``."""
     evictions: int
+    """Records that this node evicted to stay below ``max_memory``."""
     expirations: int
+    """Values that this node dropped because their time to live was over, some seconds later."""
     misbehaviours: int
+    """Things that others did to this node which no node does."""
     misbehaviour_kinds: dict[str, int]
     """Misbehaviours by kind, such as ``bad_handshake``."""
     misbehaving_peers: dict[str, int]
-    """Misbehaviours by who did them: IP addresses, addresses dialled, or node ids; those with the most."""
+    """Misbehaviours by who did them, of at most 256 peers those with the most: an IP address, an address dialled or
+    a node_id. The source of a datagram may be forged."""
     errors: dict[str, int]
-    """Errors by name."""
+    """Errors by name, such as ``TIMEOUT``: of operations called here, and of what the node does by itself."""
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Statistics:

@@ -272,8 +272,8 @@ impl NodeHandle {
     /// Hands over, says goodbye and ends. Later calls succeed.
     ///
     /// # Errors
-    /// `Timeout` if not everything was handed over within `timeout`: the node has ended nevertheless. `Forked`,
-    /// `NotStarted`.
+    /// `Timeout` if not everything was handed over within `timeout`: the node has ended nevertheless. `Stopped` if it was
+    /// stopped meanwhile, before everything was handed over. `Forked`, `NotStarted`.
     pub async fn leave(&self, timeout: Duration) -> Result<()> {
         let running = match self.running() {
             Err(error) if error.kind() == ErrorKind::Stopped => return Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! `bounds.rs` is the one table of keys and bounds; `check.rs` holds values against it and against each other;
 //! `parse.rs` reads files, variables and flags; `text.rs` the texts of durations and sizes; `kinds.rs` the enums.
+//! `docs/configuration.md` is the table for users, which `documented_tests.rs` holds against this one.
 
 mod bounds;
 mod check;
@@ -11,6 +12,8 @@ mod kinds;
 mod parse;
 pub(crate) mod text;
 
+#[cfg(test)]
+mod documented_tests;
 #[cfg(test)]
 mod tests;
 
@@ -145,7 +148,9 @@ pub struct Config {
     /// are always kept, so rings that merge and joins at the same moment may exceed it.
     pub max_table_nodes: usize,
     /// Directory that keeps data and identity over restarts, made if its parent is there (on Unix for its owner alone), of one node at a time; default
-    /// none: memory only. A node started on it again has its node_id and its data and finds its ring without `seeds`.
+    /// none: memory only. A node started on it again has its node_id and its data and finds its ring without `seeds`. One that was
+    /// away for longer than 21 times `tombstone_grace` (21 hours by default, 7 days at most) returns empty where the others have
+    /// everything.
     pub data_dir: Option<PathBuf>,
     /// When a write is on disk; default interval: some 100 ms after it was acknowledged. `always` (needs `data_dir`)
     /// acknowledges after an fsync, one for all writes that wait; `none` leaves it to the system, and a crash of the machine
@@ -169,8 +174,9 @@ pub struct Config {
     #[serde(deserialize_with = "text::size")]
     pub max_value_size: usize,
     /// How long a deletion is remembered at least, 100 ms to 30 d; default 1 h; up to 24 times as long while a node is missing that
-    /// may come back with the value. Longer than a node is usually away saves work at its return; each remembered
-    /// deletion costs its key.
+    /// may come back with the value. Who comes back on its `data_dir` after 21 times as long (7 days at most) returns empty where
+    /// the others have everything. Longer than a node is usually away saves work at its return; each remembered deletion costs
+    /// its key.
     #[serde(with = "text::duration")]
     pub tombstone_grace: Duration,
     /// Largest accepted difference between clocks, 1 ms to 1 h; default 5 s. `join` beyond it fails with

@@ -36,8 +36,9 @@ impl Dht {
     /// `InvalidArgument` if the file is no snapshot; `Storage` if it cannot be read, is damaged, or of a newer release;
     /// `IncompatibleRing` if it is of another `cluster_name`; `TooLarge` if a key or value exceeds the bounds of this ring;
     /// `Overloaded` while another snapshot or restore of this node is under way; `NotJoined`: nothing was restored.
-    /// `MemoryFull`, `Unreachable`, `Timeout`, `Stopped` if a quorum of some record's replicas did not take it within the time
-    /// of a call: see `Error::maybe_applied`; a part may be restored.
+    /// `Storage`, `Overloaded`, `NotJoined`, `Unreachable`, `Timeout`, `MemoryFull` if a quorum of some record's replicas did not
+    /// take it within the time of a call, and `Stopped`: a part may be restored. Of a kind that is in both lists
+    /// `Error::maybe_applied` tells.
     pub async fn restore(&self, path: impl Into<PathBuf>) -> Result<RestoreInfo> {
         self.node()?.restore(path.into()).await
     }

@@ -122,7 +122,8 @@ impl Scan {
     ///
     /// # Errors
     /// `TooLarge` (the prefix), `Stopped`, `NotJoined`, `Quorum` if too few replicas of a part of the ring agreed within the
-    /// timeout, `Timeout` if those that are missing were silent. The scan is where it was: calling again goes on there.
+    /// timeout, `Timeout` if those that are missing were silent, `Overloaded` if the replicas of a key over which they differ
+    /// have too much to do. The scan is where it was: calling again goes on there.
     #[allow(clippy::should_implement_trait, reason = "it waits; `into_stream` is the trait's form")]
     pub async fn next(&mut self) -> Result<Option<(Bytes, Versioned<Value>)>> {
         // Before what the last page has left: a node that has ended tells nothing.

@@ -471,7 +471,16 @@ impl Connection {
         };
         let silent = Duration::from_millis(self.env.uptime_ms_at(now).saturating_sub(since_ms));
         if silent >= STALL_MIN && !self.unread() {
+            self.forget_unsent();
             self.broke(&"stalled");
+        }
+    }
+
+    /// The kernel would go on sending what it has for minutes after the end, to a machine that may be cut off or suspended: by the time it
+    /// comes, others have carried it out. It is reset instead.
+    fn forget_unsent(&self) {
+        if let Err(error) = SockRef::from(self.sink.socket()).set_linger(Some(Duration::ZERO)) {
+            event!(debug, peer = %self.peer, %error, "what was sent may come late");
         }
     }
 

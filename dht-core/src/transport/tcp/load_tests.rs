@@ -260,7 +260,7 @@ async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let to = Address::new(&listener.local_addr().expect("bound").to_string());
     let mut first = a.call(&to, ask("hello"), soon());
-    let _swallows = tokio::select! {
+    let mut swallows = tokio::select! {
         biased;
         outcome = &mut first => panic!("{outcome:?}"),
         socket = greets(&listener) => socket,
@@ -284,6 +284,9 @@ async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
         outcome = &mut next => panic!("{outcome:?}"),
         _anew = greets(&listener) => {}
     }
+    // Not ended in order: then the kernel would go on bringing what nobody waits for any more.
+    let end = swallows.read_to_end(&mut Vec::new()).await.expect_err("it is reset");
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 /// Keeps the processor for so long when it is told to; notes what it gets, but for pings.

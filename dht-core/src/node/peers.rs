@@ -36,7 +36,7 @@ impl Node {
     /// Asks `peer`; a `Response::Failure` becomes the error it carries.
     ///
     /// # Errors
-    /// `Unreachable` (with `maybe_applied` unless the request certainly did not arrive), `Timeout`, `Overloaded`,
+    /// `Unreachable` and `Timeout` (with `maybe_applied` unless the request certainly did not arrive), `Overloaded`,
     /// `TooLarge`, `Stopped`, or whatever the peer answered.
     pub(crate) async fn call(&self, peer: &Peer, body: Request, deadline: Instant, attempt: u32) -> Result<Response> {
         let what = What { kind: body.kind(), attempt, hedged: false };
@@ -191,6 +191,7 @@ impl Node {
             // A machine that refuses us may be one that serves all others: they are asked.
             TransportError::Refused(_)
             | TransportError::Unreached { .. }
+            | TransportError::Undialled(_)
             | TransportError::Broken(_)
             | TransportError::Deadline(_)
                 // They were, a moment ago, if it is known to be out of reach; heartbeats go on.

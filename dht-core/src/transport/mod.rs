@@ -140,6 +140,9 @@ pub enum TransportError {
         /// Bytes allowed.
         bound: usize,
     },
+    /// No connection came about by the deadline: not carried out.
+    #[error("no connection to {0} by the deadline")]
+    Undialled(Address),
     /// The connection broke while waiting.
     #[error("the connection to {0} broke")]
     Broken(Address),
@@ -164,6 +167,7 @@ impl TransportError {
                 | Self::Overloaded(_)
                 | Self::Busy { .. }
                 | Self::TooLarge { .. }
+                | Self::Undialled(_)
         )
     }
 }
@@ -182,7 +186,7 @@ pub(crate) fn call_error(error: TransportError) -> Error {
             ErrorKind::Overloaded
         }
         TransportError::TooLarge { .. } => ErrorKind::TooLarge,
-        TransportError::Deadline(_) => ErrorKind::Timeout,
+        TransportError::Undialled(_) | TransportError::Deadline(_) => ErrorKind::Timeout,
         TransportError::Closed => ErrorKind::Stopped,
     };
     let error = Error::new(kind, text);

@@ -305,7 +305,7 @@ impl Shared {
                 Ok(Ok(outcome)) => outcome,
                 // The dial task is cut off only when the transport closes.
                 Ok(Err(_)) => Err(TransportError::Closed),
-                Err(_) => Err(TransportError::Deadline(to.clone())),
+                Err(_) => Err(TransportError::Undialled(to.clone())),
             },
             (_, None) => Err(TransportError::Closed),
         }

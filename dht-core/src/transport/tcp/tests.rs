@@ -544,6 +544,22 @@ async fn idle_connections_are_closed_by_who_dialled_them() {
     assert_eq!(a.traffic().connections, 0);
 }
 
+#[tokio::test]
+async fn a_call_whose_dial_is_still_under_way_at_its_deadline_was_not_sent() {
+    let a = transport(options("a")).await;
+    // It greets nobody.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let to = Address::new(&listener.local_addr().expect("bound").to_string());
+    let soon = || Env::system().now() + Duration::from_millis(20);
+    let error = a.call(&to, ask("hello"), soon()).await.expect_err("no connection");
+    assert_eq!(error, TransportError::Undialled(to.clone()));
+    assert!(error.not_sent());
+    let error = crate::transport::call_error(error);
+    assert_eq!((error.kind(), error.maybe_applied()), (ErrorKind::Timeout, false), "{error}");
+    let opened = a.open(&to, ask("hello"), Duration::from_millis(20)).await;
+    assert_eq!(opened.err(), Some(TransportError::Undialled(to)));
+}
+
 /// What a call over a connection without a reader comes to that waits for so long.
 async fn unanswered(connection: &Arc<Connection>, id: u64, within: Duration, stands_still: Duration) {
     let frame = encode_call_framed(&ask("hello"), FrameKind::Request, id, 1 << 20).expect("short");

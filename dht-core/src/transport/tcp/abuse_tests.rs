@@ -10,7 +10,7 @@ use super::gate::WAITING_MAX;
 use super::outbound::Outbound;
 use super::pool::Pool;
 use super::shared::ORPHANS_MAX;
-use super::tests::{Echo, ask, asked, connections, greeted, options, transport};
+use super::tests::{Echo, ask, asked, bare_connection, connections, greeted, nobody, options, transport};
 use super::*;
 use crate::transport::Answer;
 use crate::wire::frame::Header;
@@ -96,6 +96,9 @@ async fn a_connection_that_trickles_is_the_first_to_go() {
     let b = transport(TcpOptions { max_connections: 2, ..options("b") }).await;
     b.accept(Arc::new(Echo));
     let mut trickling = greeted(&b).await;
+    let request = encode_call_framed(&ask("hello"), FrameKind::Request, 1, 1 << 20).expect("short");
+    trickling.write_all(&request).await.expect("sent");
+    assert!(trickling.read(&mut [0; 1_024]).await.expect("answered") > 0);
     let (a, c) = (transport(options("a")).await, transport(options("c")).await);
     connections(&b, 1).await;
     // What is used last is a matter of milliseconds.
@@ -113,6 +116,29 @@ async fn a_connection_that_trickles_is_the_first_to_go() {
     assert_eq!(b.traffic().connections, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_is_not_pushed_out_before_its_first_request_can_be_there() {
+    let (pool, peer) = (Pool::new(1, 1), nobody().await);
+    let (first, _other) = bare_connection(1, &peer, false).await;
+    let (second, _other) = bare_connection(2, &peer, false).await;
+    let (third, _other) = bare_connection(3, &peer, false).await;
+    let pushed_out = |by| match pool.insert(by) {
+        Ok(gone) => gone.map(|connection| connection.serial),
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(pushed_out(&first), None);
+    assert!(
+        matches!(pool.insert(&second), Err(TransportError::Overloaded(_))),
+        "its dialler is told that there is no room"
+    );
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert!(pool.end_idlest().is_none());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(pushed_out(&second), Some(1), "it has said nothing for a second");
+    second.told();
+    assert_eq!(pushed_out(&third), Some(2), "it has been heard");
+}
+
 #[tokio::test]
 async fn one_source_gets_half_of_the_connections() {
     let b = transport(options("b")).await;
@@ -124,7 +150,9 @@ async fn one_source_gets_half_of_the_connections() {
         let peer = Address::new(&format!("{source}:{serials}"));
         let (_, sink) = super::channel::ends(socket, None);
         let (counters, env) = (Arc::default(), Env::system());
-        Arc::new(Connection::new(serials, peer, false, sink, Outbound::new(1, Load::new(1)), counters, env))
+        let connection = Connection::new(serials, peer, false, sink, Outbound::new(1, Load::new(1)), counters, env);
+        connection.told();
+        Arc::new(connection)
     };
     let mut greedy = Vec::new();
     for _ in 0..4 {

@@ -37,6 +37,9 @@ const APART_MAX_MS: u64 = 10_000;
 /// Who looks so late whether an answer came in time was kept from it, and others were kept from reading.
 const LATE_MAX: Duration = Duration::from_millis(250);
 
+/// An accepted connection is given so long for its first request.
+const NEW_MS: u64 = 1_000;
+
 /// System calls in a row that whoever queued a frame makes for the others before the writer task takes over.
 const OWN_ROUNDS: usize = 2;
 
@@ -59,7 +62,7 @@ pub(super) struct Connection {
     waiting_max: usize,
     /// Requests of the peer being carried out; of those that outlive the connection too.
     serving: Arc<AtomicUsize>,
-    /// Milliseconds of uptime: last used by us, last heard from the peer, and last told something whole by it.
+    /// Milliseconds of uptime: last used by us, or begun; last heard from the peer; and last told something whole by it, 0: never.
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
     told_ms: AtomicU64,
@@ -119,7 +122,7 @@ impl Connection {
             waiting: Mutex::default(),
             serving: Arc::default(),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
-            told_ms: AtomicU64::new(now.load(Relaxed)),
+            told_ms: AtomicU64::new(0),
             used_ms: now,
             received: AtomicU64::new(0),
             reading: AtomicU64::new(0),
@@ -407,7 +410,14 @@ impl Connection {
 
     /// A whole frame came in.
     pub(super) fn told(&self) {
-        self.told_ms.store(self.env.uptime_ms(), Relaxed);
+        self.told_ms.store(self.env.uptime_ms().max(1), Relaxed);
+    }
+
+    /// True if it was accepted a moment ago, and its first request is on its way: its end would leave the peer in doubt of that,
+    /// and newcomers would push each other out.
+    pub(super) fn new_here(&self) -> bool {
+        let untold = !self.dialled && self.told_ms.load(Relaxed) == 0;
+        untold && self.env.uptime_ms().saturating_sub(self.used_ms()) < NEW_MS
     }
 
     /// Where it came from, if that counts towards the share of one source: nothing for connections of ours.

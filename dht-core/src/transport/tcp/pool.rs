@@ -286,9 +286,10 @@ impl Pool {
 
 impl Inner {
     /// The quiet connection among those that `may_go` on which nothing whole went either way for longest, ended and forgotten.
+    /// Whose first request is on its way stays.
     fn end_idlest(&mut self, may_go: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
         loop {
-            let quiet = self.open.values().filter(|c| c.quiet() && may_go(c));
+            let quiet = self.open.values().filter(|c| c.quiet() && !c.new_here() && may_go(c));
             let idlest = quiet.min_by_key(|c| (c.used_ms(), c.serial)).cloned()?;
             let ended = idlest.end_if_quiet();
             if ended || idlest.ended().is_some() {

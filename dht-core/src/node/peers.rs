@@ -194,6 +194,7 @@ impl Node {
             | TransportError::Undialled(_)
             | TransportError::Broken(_)
             | TransportError::Deadline(_)
+            | TransportError::Late { .. }
                 // They were, a moment ago, if it is known to be out of reach; heartbeats go on.
                 if !self.cut_off.has(peer.boot, || self.env.now()) =>
             {

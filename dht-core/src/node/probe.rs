@@ -260,7 +260,7 @@ impl Node {
             },
             // Somebody else listens there now: the node we mean does not.
             Ok(_) | Err(TransportError::Refused(_)) => return Pinged::Refused,
-            Err(TransportError::Busy { boot, .. }) => boot == peer.boot,
+            Err(TransportError::Busy { boot, .. } | TransportError::Late { boot, .. }) => boot == peer.boot,
             Err(error) if never_left(&error) => return Pinged::Untried,
             Err(_) => false,
         };
@@ -331,11 +331,11 @@ pub(super) fn never_left(error: &TransportError) -> bool {
     matches!(error, TransportError::NoRoom(_) | TransportError::Unreached { fault: Fault::Here, .. })
 }
 
-/// The boot that answered, if only to say that it has no room for another connection.
+/// The boot that answered, if only to say that it has no room for another connection, or somebody else meanwhile.
 fn answered_by(answer: &std::result::Result<Reply, TransportError>) -> Option<u64> {
     match answer {
         Ok(reply) => Some(reply.head.sender),
-        Err(TransportError::Busy { boot, .. }) => Some(*boot),
+        Err(TransportError::Busy { boot, .. } | TransportError::Late { boot, .. }) => Some(*boot),
         Err(_) => None,
     }
 }
@@ -349,6 +349,8 @@ mod tests {
     fn a_node_without_room_lives_and_a_full_queue_says_nothing_of_it() {
         let to = Address::new("127.0.0.1:1");
         assert_eq!(answered_by(&Err(TransportError::Busy { to: to.clone(), boot: 7 })), Some(7));
+        assert_eq!(answered_by(&Err(TransportError::Late { to: to.clone(), boot: 7 })), Some(7));
+        assert_eq!(answered_by(&Err(TransportError::Deadline(to.clone()))), None);
         assert_eq!(answered_by(&Err(TransportError::Overloaded(to.clone()))), None);
         // A queue is full since the peer takes nothing; no room for a connection to it is not its fault.
         assert!(!never_left(&TransportError::Overloaded(to.clone())) && never_left(&TransportError::NoRoom(to)));

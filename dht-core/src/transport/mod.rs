@@ -149,6 +149,15 @@ pub enum TransportError {
     /// No response by the deadline.
     #[error("no answer from {0} by the deadline")]
     Deadline(Address),
+    /// No response by the deadline, but something else came from the node of that boot meanwhile, such as a long answer to
+    /// somebody else: it lives.
+    #[error("no answer from {to} by the deadline, behind others")]
+    Late {
+        /// Whom it was for.
+        to: Address,
+        /// From whom something came.
+        boot: u64,
+    },
     /// This transport was closed.
     #[error("the transport is closed")]
     Closed,
@@ -186,7 +195,7 @@ pub(crate) fn call_error(error: TransportError) -> Error {
             ErrorKind::Overloaded
         }
         TransportError::TooLarge { .. } => ErrorKind::TooLarge,
-        TransportError::Undialled(_) | TransportError::Deadline(_) => ErrorKind::Timeout,
+        TransportError::Undialled(_) | TransportError::Deadline(_) | TransportError::Late { .. } => ErrorKind::Timeout,
         TransportError::Closed => ErrorKind::Stopped,
     };
     let error = Error::new(kind, text);

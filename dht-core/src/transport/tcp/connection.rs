@@ -52,6 +52,8 @@ pub(super) struct Connection {
     pub(super) serial: u64,
     /// As dialled, or the peer's end of an accepted connection.
     pub(super) peer: Address,
+    /// Which life of the peer this leads to, as it said itself; 0: nobody asked.
+    boot: u64,
     /// True if we dialled.
     pub(super) dialled: bool,
     /// Who dialled us.
@@ -114,6 +116,7 @@ impl Connection {
         Self {
             serial,
             peer,
+            boot: 0,
             dialled,
             accepted_from: from.map(|from| source_of(from.ip())),
             sink,
@@ -132,9 +135,14 @@ impl Connection {
         }
     }
 
+    /// The same, to that life of the peer.
+    pub(super) fn to(self, boot: u64) -> Self {
+        Self { boot, ..self }
+    }
+
     /// Sends an encoded request frame and waits for its response.
     pub(super) async fn call(self: &Arc<Self>, id: u64, frame: Bytes, weight: Weight, deadline: Instant) -> Called {
-        let started_ms = self.touch();
+        let (started_ms, received) = (self.touch(), self.received());
         let (tell, told) = oneshot::channel();
         let alone = match self.enter(id, weight, Waiter::Call(tell)) {
             Ok(count) => count == 1,
@@ -153,7 +161,13 @@ impl Connection {
             Ok(Err(_)) => Err(TransportError::Broken(self.peer.clone())),
             Err(_) => {
                 self.missed(started_ms, deadline);
-                return Called::Done(Err(TransportError::Deadline(self.peer.clone())));
+                let to = self.peer.clone();
+                // What its machine has taken says nothing of it, what it has sent does.
+                let late = self.received() != received && self.boot != 0;
+                return Called::Done(Err(match late {
+                    true => TransportError::Late { to, boot: self.boot },
+                    false => TransportError::Deadline(to),
+                }));
             }
         };
         place.vacated = true;

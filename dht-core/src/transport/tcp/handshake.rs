@@ -96,6 +96,8 @@ pub(super) struct Greeted {
     pub(super) source: Source,
     pub(super) sink: Sink,
     pub(super) frames: FrameReader,
+    /// Of the other side.
+    pub(super) boot: u64,
 }
 
 /// The dialler's part.
@@ -124,7 +126,7 @@ pub(super) async fn greet(socket: TcpStream, side: Side<'_>) -> Result<Greeted, 
             }
             Acceptance::Accepted | Acceptance::Unauthenticated(_) => {
                 side.hello.agree(&other).map_err(HandshakeError::Rejected)?;
-                Ok(talk.over())
+                Ok(talk.over(other.boot))
             }
         }
     };
@@ -161,7 +163,7 @@ pub(super) async fn receive(
             .map(|((security, session), key)| security.proof(session, Role::Listener, &words, key));
         talk.say(&own, proof).await?;
         match acceptance {
-            Acceptance::Accepted => Ok(talk.over()),
+            Acceptance::Accepted => Ok(talk.over(other.boot)),
             Acceptance::NotServing => Err(HandshakeError::NotServing),
             Acceptance::Crowded => Err(HandshakeError::Crowded { boot: side.hello.boot }),
             Acceptance::Rejected(reason) => Err(HandshakeError::Rejected(reason)),
@@ -310,8 +312,8 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn over(self) -> Greeted {
-        Greeted { source: self.source, sink: self.sink, frames: self.frames }
+    fn over(self, boot: u64) -> Greeted {
+        Greeted { source: self.source, sink: self.sink, frames: self.frames, boot }
     }
 }
 

@@ -240,8 +240,8 @@ impl Shared {
         dialled: bool,
         place: Reserved<'_>,
     ) -> Result<Arc<Connection>, TransportError> {
-        let Greeted { source, sink, frames } = greeted;
-        let connection = Arc::new(Connection::new(
+        let Greeted { source, sink, frames, boot } = greeted;
+        let connection = Connection::new(
             self.serials.fetch_add(1, Relaxed),
             peer.clone(),
             dialled,
@@ -249,7 +249,8 @@ impl Shared {
             Outbound::new(self.buffer_size, self.load.clone()),
             self.counters.clone(),
             self.env.clone(),
-        ));
+        );
+        let connection = Arc::new(connection.to(boot));
         self.pool.fill(place, &connection)?;
         let writer = connection.clone();
         let started = self.tasks.spawn_connection(read(self.clone(), connection.clone(), source, frames))

@@ -192,7 +192,8 @@ pub(super) async fn bare_connection(serial: u64, peer: &Address, dialled: bool) 
     let (other, _) = listener.accept().await.expect("dialled");
     let (_, sink) = super::channel::ends(socket, None);
     let (outbound, env) = (Outbound::new(64, Load::new(64)), Env::system());
-    (Arc::new(Connection::new(serial, peer.clone(), dialled, sink, outbound, Arc::default(), env)), other)
+    let connection = Connection::new(serial, peer.clone(), dialled, sink, outbound, Arc::default(), env);
+    (Arc::new(connection.to(7)), other)
 }
 
 /// A socket that has done its part of the handshake.
@@ -561,29 +562,48 @@ async fn a_call_whose_dial_is_still_under_way_at_its_deadline_was_not_sent() {
 }
 
 /// What a call over a connection without a reader comes to that waits for so long.
-async fn unanswered(connection: &Arc<Connection>, id: u64, within: Duration, stands_still: Duration) {
-    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, id, 1 << 20).expect("short");
-    let mut call = Box::pin(connection.call(id, frame, Weight::Ordinary, Env::system().now() + within));
+async fn unanswered(
+    connection: &Arc<Connection>,
+    within: Duration,
+    meanwhile: impl Future<Output = ()>,
+) -> TransportError {
+    let frame = encode_call_framed(&ask("hello"), FrameKind::Request, 1, 1 << 20).expect("short");
+    let mut call = Box::pin(connection.call(1, frame, Weight::Ordinary, Env::system().now() + within));
     assert!(futures_util::future::poll_immediate(&mut call).await.is_none());
-    if !stands_still.is_zero() {
-        tokio::time::advance(stands_still).await;
-    }
+    meanwhile.await;
     let Called::Done(outcome) = call.await else { panic!("not sent") };
-    assert_eq!(outcome.expect_err("nobody answers"), TransportError::Deadline(connection.peer.clone()));
+    outcome.expect_err("nobody answers")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_stood_still_ends_no_connection_for_what_it_has_not_read() {
     let (connection, mut other) = bare_connection(1, &nobody().await, true).await;
-    let (second, none) = (Duration::from_secs(1), Duration::ZERO);
-    unanswered(&connection, 1, second, second * 10).await;
+    let (second, deadline) = (Duration::from_secs(1), TransportError::Deadline(connection.peer.clone()));
+    assert_eq!(unanswered(&connection, second, tokio::time::advance(second * 10)).await, deadline);
     assert_eq!(connection.ended(), None, "nobody knows what came meanwhile");
-    other.write_all(b"an answer").await.expect("sent");
-    unanswered(&connection, 2, second * 10, none).await;
+    let answers = async { other.write_all(b"an answer").await.expect("sent") };
+    assert_eq!(unanswered(&connection, second * 10, answers).await, deadline);
     assert_eq!(connection.ended(), None, "it is there to be read");
     let (connection, _other) = bare_connection(2, &nobody().await, true).await;
-    unanswered(&connection, 1, second * 10, none).await;
+    unanswered(&connection, second * 10, async {}).await;
     assert_eq!(connection.ended(), Some(TransportError::Broken(connection.peer.clone())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_others_meanwhile_is_late_and_lives() {
+    let (connection, _other) = bare_connection(1, &nobody().await, true).await;
+    let (to, second) = (connection.peer.clone(), Duration::from_secs(1));
+    let answers = async {
+        connection.took_in(100);
+    };
+    let error = unanswered(&connection, second, answers).await;
+    assert_eq!(error, TransportError::Late { to: to.clone(), boot: 7 });
+    assert!(!error.not_sent());
+    // What its machine takes is no word of it.
+    let takes = async {
+        connection.heard();
+    };
+    assert_eq!(unanswered(&connection, second, takes).await, TransportError::Deadline(to));
 }
 
 /// Only the peer's machine can say that nobody listens there; all else may be this machine's fault, and must not speak

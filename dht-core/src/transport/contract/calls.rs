@@ -82,6 +82,8 @@ pub async fn calls_do_not_wait_for_each_other(make: &impl AsyncFn(Bounds) -> Pai
 pub async fn a_silent_service_ends_in_deadline(make: &impl AsyncFn(Bounds) -> Pair) {
     with_pair(make, USUAL, async |pair| {
         pair.callee.accept(service(silent_or_echo));
+        // Where the way there is still being found nothing was sent.
+        assert_eq!(pair.ask("hello").await, Ok("hello".to_owned()));
         let deadline = pair.env.now() + Duration::from_millis(50);
         let outcome = pair.caller.call(&pair.to(), ask("silence"), deadline).await;
         assert_eq!(outcome.err(), Some(TransportError::Deadline(pair.to())));

@@ -136,6 +136,19 @@ async fn what_waited_for_its_turn_is_refused_when_too_much_is_untaken_by_then() 
 }
 
 #[tokio::test]
+async fn an_answer_that_no_frame_can_carry_leaves_its_asker_in_doubt() {
+    let (_release, released) = watch::channel(false);
+    let b = transport(options("b")).await;
+    b.accept(Arc::new(Sized(released)));
+    let mut socket = greeted(&b).await;
+    write(&mut socket, &[(1, ask("2000000"))]).await;
+    let (header, error) = read_frame(&mut socket).await;
+    let error = error.expect("more than a frame");
+    assert_eq!((header.request_id, error.kind(), error.maybe_applied()), (1, ErrorKind::TooLarge, true), "{error}");
+    b.close().await;
+}
+
+#[tokio::test]
 async fn credit_goes_out_behind_a_long_request() {
     let (connection, _other) = bare_connection(1, &nobody().await, true).await;
     connection.send(vec![0; MUCH].into(), Weight::Ordinary).expect("alone it has room");

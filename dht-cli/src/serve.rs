@@ -20,8 +20,6 @@ const LEAVE_MAX: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The state of a node that is in no ring yet.
 const JOINING: &str = "joining";
-/// Threads, where the configuration leaves it open; more do not help one endpoint.
-const WORKERS_MAX: usize = 4;
 
 /// `dht serve`.
 pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
@@ -36,7 +34,7 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
         let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers(&config))
+        .worker_threads(config.worker_count())
         .enable_all()
         .build()
         .map_err(no_runtime)?;
@@ -44,14 +42,6 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     // A thread that waits for standard input would hold up an orderly end for ever.
     runtime.shutdown_background();
     result
-}
-
-/// Threads of a runtime: as configured, or as many as cores up to [`WORKERS_MAX`].
-pub(crate) fn workers(config: &Config) -> usize {
-    match config.worker_threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
-        threads => threads,
-    }
 }
 
 async fn serve(config: Config, exit_with_stdin: bool, as_json: bool) -> Result<(), Failure> {

@@ -64,6 +64,8 @@ pub mod wire;
 pub use config::{
     Config, Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing, Secret, TlsConfig,
 };
+#[doc(hidden)]
+pub use data::hex::hex;
 pub use data::number::Number;
 pub use data::record::{Expected, Format, ParseVersionError, Value, Version};
 #[doc(hidden)]

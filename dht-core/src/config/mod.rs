@@ -266,6 +266,17 @@ impl Config {
 
     /// Deadline of a call that carries `value_len` bytes of value: `request_timeout`, and one second for each
     /// started MiB over the first.
+    /// Threads of a runtime for this node: `worker_threads`, or else as many as the machine has cores, at most 4, since nodes
+    /// wait more than they compute.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        const WORKERS_MAX: usize = 4;
+        match self.worker_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
+            threads => threads,
+        }
+    }
+
     #[must_use]
     pub fn call_timeout(&self, value_len: usize) -> Duration {
         let extra = value_len.saturating_sub(MIB).div_ceil(MIB) as u64;

@@ -4,9 +4,12 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
-use dht_core::{Config, Dht, Error, ErrorKind};
+use dht_core::{Config, Dht, Error, ErrorKind, TRACE_TARGET};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::ServeArgs;
 use crate::client::no_runtime;
@@ -29,9 +32,10 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     }
     // Before the runtime, whose threads the configuration decides.
     config.validate()?;
-    if config.enable_logging {
+    if let Some(wanted) = wanted_events(&config) {
+        let all = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(std::io::stderr).finish();
         // Standard output is for the lines that others read. A second subscriber cannot be: this is the program.
-        let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
+        let _ = all.with(wanted).try_init();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.worker_count())
@@ -42,6 +46,14 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     // A thread that waits for standard input would hold up an orderly end for ever.
     runtime.shutdown_background();
     result
+}
+
+/// What is written to standard error, if anything: what nodes log, and what they trace.
+fn wanted_events(config: &Config) -> Option<Targets> {
+    let logs = if config.enable_logging { LevelFilter::INFO } else { LevelFilter::OFF };
+    let traces = if config.trace_sample > 0 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let wanted = Targets::new().with_default(logs).with_target(TRACE_TARGET, traces);
+    (config.enable_logging || config.trace_sample > 0).then_some(wanted)
 }
 
 async fn serve(config: Config, exit_with_stdin: bool, as_json: bool) -> Result<(), Failure> {

@@ -190,7 +190,7 @@ const HELP: &[(&str, &str)] = &[
     ("allow_insecure", "Permits a bind to other than loopback without key and TLS"),
     ("zone", "Replicas go to distinct zones first"),
     ("worker_threads", "Threads; 0: as many as cores, at most 4"),
-    ("trace_sample", "One in so many operations is traced; 0: none"),
+    ("trace_sample", "One in so many operations is traced, to standard error; 0: none"),
 ];
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ pub use dht::Foundation;
 pub use dht::{Dht, Scan};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
+pub use logging::TRACE_TARGET;
 #[doc(hidden)]
 pub use node::{FormedRing, Inspection, Pointers};
 pub use ops::{Count, GetOptions, PutOptions, Swap, Versioned};

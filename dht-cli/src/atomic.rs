@@ -72,5 +72,10 @@ pub(crate) fn expire(
     } else if done {
         output::line(if ttl.is_some() { "it will expire" } else { "it will not expire" })?;
     }
-    if done { Ok(()) } else { Err(Failure::NotFound { told: as_json }) }
+    match ttl {
+        _ if done => Ok(()),
+        // The answer is the same for a key that never expires, and says so to a machine.
+        None if !as_json => Err(Failure::NothingExpires),
+        _ => Err(Failure::NotFound { told: as_json }),
+    }
 }

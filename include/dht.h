@@ -613,9 +613,24 @@ dht_status dht_expire(dht_t *d,
                       dht_error_t **err);
 
 /*
- As dht_expire, for a key of bytes, which may be NULL where its length is 0.
+ As dht_expire, with options, which may be NULL and have no ttl.
 
- Errors: as dht_expire.
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_expire.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_expire_with(dht_t *d,
+                           const char *key,
+                           uint64_t ttl_ms,
+                           const char *options_json,
+                           bool *existed,
+                           dht_error_t **err);
+
+/*
+ As dht_expire_with, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_expire_with.
 
  # Safety
  The rules at the top; the length is that of what is there.
@@ -624,6 +639,7 @@ dht_status dht_expire_bytes(dht_t *d,
                             const uint8_t *key,
                             size_t key_len,
                             uint64_t ttl_ms,
+                            const char *options_json,
                             bool *existed,
                             dht_error_t **err);
 
@@ -642,9 +658,23 @@ dht_status dht_persist(dht_t *d,
                        dht_error_t **err);
 
 /*
- As dht_persist, for a key of bytes, which may be NULL where its length is 0.
+ As dht_persist, with options, which may be NULL and have no ttl.
 
- Errors: as dht_persist.
+ Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_persist.
+
+ # Safety
+ The rules at the top.
+ */
+dht_status dht_persist_with(dht_t *d,
+                            const char *key,
+                            const char *options_json,
+                            bool *persisted,
+                            dht_error_t **err);
+
+/*
+ As dht_persist_with, for a key of bytes, which may be NULL where its length is 0.
+
+ Errors: as dht_persist_with.
 
  # Safety
  The rules at the top; the length is that of what is there.
@@ -652,6 +682,7 @@ dht_status dht_persist(dht_t *d,
 dht_status dht_persist_bytes(dht_t *d,
                              const uint8_t *key,
                              size_t key_len,
+                             const char *options_json,
                              bool *persisted,
                              dht_error_t **err);
 

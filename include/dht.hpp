@@ -343,17 +343,19 @@ public:
     }
 
     // Lets what is under a key live for this time from now, which must be above 0; true if there is a value.
-    bool expire(std::string_view key, milliseconds ttl) {
+    bool expire(std::string_view key, milliseconds ttl, const std::string &options_json = {}) {
         bool existed = false;
         call([&](dht_error_t **err) {
-            return dht_expire_bytes(get(), bytes(key), key.size(), ms(ttl), &existed, err);
+            return dht_expire_bytes(get(), bytes(key), key.size(), ms(ttl), options(options_json), &existed, err);
         });
         return existed;
     }
     // Lets it live for ever; true if there is a value that would have expired.
-    bool persist(std::string_view key) {
+    bool persist(std::string_view key, const std::string &options_json = {}) {
         bool persisted = false;
-        call([&](dht_error_t **err) { return dht_persist_bytes(get(), bytes(key), key.size(), &persisted, err); });
+        call([&](dht_error_t **err) {
+            return dht_persist_bytes(get(), bytes(key), key.size(), options(options_json), &persisted, err);
+        });
         return persisted;
     }
 

@@ -197,7 +197,7 @@ pub unsafe extern "C" fn dht_increment(
     unsafe {
         call("dht_increment", err, || {
             let (key, out) = (text("key", key)?, Out::optional(sum_json));
-            let by = json::number(text("by_json", by_json)?)?;
+            let by = text("by_json", by_json)?.parse()?;
             increment(d, key.as_bytes(), by, options(options_json)?.get()?, out)
         })
     }
@@ -223,7 +223,7 @@ pub unsafe extern "C" fn dht_increment_bytes(
     unsafe {
         call("dht_increment_bytes", err, || {
             let (key, out) = (bytes("key", key, key_len)?, Out::optional(sum_json));
-            let by = json::number(text("by_json", by_json)?)?;
+            let by = text("by_json", by_json)?.parse()?;
             increment(d, key, by, options(options_json)?.get()?, out)
         })
     }

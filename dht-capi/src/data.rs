@@ -290,7 +290,7 @@ fn put(d: *const dht_t, key: &[u8], value: Value, options: PutOptions, out: Out<
     let running = registry::find(d)?.running()?;
     let outcome = running.block_on(Effect::Writes, running.dht().put_value(key, value, options), None)?;
     if out.wanted() {
-        out.set_text(json::outcome(&outcome))?;
+        out.set_text(json::shape(&outcome)?)?;
     }
     Ok(true)
 }

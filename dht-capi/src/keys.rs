@@ -212,14 +212,39 @@ pub unsafe extern "C" fn dht_expire(
     unsafe {
         call("dht_expire", err, || {
             let (key, out) = (text("key", key)?, Out::optional(existed));
-            expire(d, key.as_bytes(), Some(Duration::from_millis(ttl_ms)), out)
+            expire(d, key.as_bytes(), Some(Duration::from_millis(ttl_ms)), GetOptions::default(), out)
         })
     }
 }
 
-/// As dht_expire, for a key of bytes, which may be NULL where its length is 0.
+/// As dht_expire, with options, which may be NULL and have no ttl.
 ///
-/// Errors: as dht_expire.
+/// Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_expire.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_expire_with(
+    d: *mut dht_t,
+    key: *const c_char,
+    ttl_ms: u64,
+    options_json: *const c_char,
+    existed: *mut bool,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_expire_with", err, || {
+            let (key, out) = (text("key", key)?, Out::optional(existed));
+            let options = options(options_json)?.get()?;
+            expire(d, key.as_bytes(), Some(Duration::from_millis(ttl_ms)), options, out)
+        })
+    }
+}
+
+/// As dht_expire_with, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_expire_with.
 ///
 /// # Safety
 /// The rules at the top; the length is that of what is there.
@@ -229,6 +254,7 @@ pub unsafe extern "C" fn dht_expire_bytes(
     key: *const u8,
     key_len: usize,
     ttl_ms: u64,
+    options_json: *const c_char,
     existed: *mut bool,
     err: *mut *mut dht_error_t,
 ) -> dht_status {
@@ -236,7 +262,8 @@ pub unsafe extern "C" fn dht_expire_bytes(
     unsafe {
         call("dht_expire_bytes", err, || {
             let (key, out) = (bytes("key", key, key_len)?, Out::optional(existed));
-            expire(d, key, Some(Duration::from_millis(ttl_ms)), out)
+            let options = options(options_json)?.get()?;
+            expire(d, key, Some(Duration::from_millis(ttl_ms)), options, out)
         })
     }
 }
@@ -259,14 +286,37 @@ pub unsafe extern "C" fn dht_persist(
     unsafe {
         call("dht_persist", err, || {
             let (key, out) = (text("key", key)?, Out::optional(persisted));
-            expire(d, key.as_bytes(), None, out)
+            expire(d, key.as_bytes(), None, GetOptions::default(), out)
         })
     }
 }
 
-/// As dht_persist, for a key of bytes, which may be NULL where its length is 0.
+/// As dht_persist, with options, which may be NULL and have no ttl.
 ///
-/// Errors: as dht_persist.
+/// Errors: DHT_INVALID_ARGUMENT for wrong options, and as dht_persist.
+///
+/// # Safety
+/// The rules at the top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dht_persist_with(
+    d: *mut dht_t,
+    key: *const c_char,
+    options_json: *const c_char,
+    persisted: *mut bool,
+    err: *mut *mut dht_error_t,
+) -> dht_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        call("dht_persist_with", err, || {
+            let (key, out) = (text("key", key)?, Out::optional(persisted));
+            expire(d, key.as_bytes(), None, options(options_json)?.get()?, out)
+        })
+    }
+}
+
+/// As dht_persist_with, for a key of bytes, which may be NULL where its length is 0.
+///
+/// Errors: as dht_persist_with.
 ///
 /// # Safety
 /// The rules at the top; the length is that of what is there.
@@ -275,6 +325,7 @@ pub unsafe extern "C" fn dht_persist_bytes(
     d: *mut dht_t,
     key: *const u8,
     key_len: usize,
+    options_json: *const c_char,
     persisted: *mut bool,
     err: *mut *mut dht_error_t,
 ) -> dht_status {
@@ -282,7 +333,7 @@ pub unsafe extern "C" fn dht_persist_bytes(
     unsafe {
         call("dht_persist_bytes", err, || {
             let (key, out) = (bytes("key", key, key_len)?, Out::optional(persisted));
-            expire(d, key, None, out)
+            expire(d, key, None, options(options_json)?.get()?, out)
         })
     }
 }
@@ -306,9 +357,9 @@ fn ttl(d: *const dht_t, key: &[u8], out: Out<i64>) -> Result<bool> {
     Ok(true)
 }
 
-fn expire(d: *const dht_t, key: &[u8], ttl: Option<Duration>, out: Out<bool>) -> Result<bool> {
+fn expire(d: *const dht_t, key: &[u8], ttl: Option<Duration>, options: GetOptions, out: Out<bool>) -> Result<bool> {
     let running = registry::find(d)?.running()?;
-    let call = running.dht().expire_with(key, ttl, GetOptions::default());
+    let call = running.dht().expire_with(key, ttl, options);
     out.set(running.block_on(Effect::Writes, call, None)?);
     Ok(true)
 }

@@ -42,7 +42,7 @@ pub use data::{
 pub use error::{dht_error_code, dht_error_free, dht_error_maybe_applied, dht_error_message, dht_error_t};
 pub use keys::{
     dht_contains, dht_contains_bytes, dht_contains_with, dht_delete, dht_delete_bytes, dht_delete_with, dht_expire,
-    dht_expire_bytes, dht_persist, dht_persist_bytes, dht_ttl_ms, dht_ttl_ms_bytes,
+    dht_expire_bytes, dht_expire_with, dht_persist, dht_persist_bytes, dht_persist_with, dht_ttl_ms, dht_ttl_ms_bytes,
 };
 pub use life::{dht_free, dht_join, dht_leave, dht_new, dht_start, dht_stop, dht_wait_ready};
 pub use places::{

@@ -34,12 +34,9 @@ pub unsafe extern "C" fn dht_new(
                 true => Config::default(),
                 false => Config::from_json(text_as("config_json", config_json, ErrorKind::Config)?)?,
             };
-            let logs = config.enable_logging;
             let node = NodeHandle::new(config)?;
             count_forks();
-            if logs {
-                crate::log::to_stderr();
-            }
+            crate::log::to_stderr(node.config());
             out.set(registry::insert(node)?);
             Ok(true)
         })

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use dht_core::{Expected, PutOptions, Value};
+use dht_core::{Expected, Number, PutOptions, Value};
 use serde_json::json;
 
 use crate::args::{CasArgs, IncrArgs, LevelArgs, NodeArgs};
@@ -46,7 +46,7 @@ pub(crate) fn compare_and_swap(args: CasArgs, as_json: bool) -> Result<(), Failu
 
 /// `dht incr`.
 pub(crate) fn increment(args: &IncrArgs, as_json: bool) -> Result<(), Failure> {
-    let by = value::number(&args.by)?;
+    let by = args.by.parse::<Number>()?;
     let key = value::key_bytes(&args.key);
     let sum = with_node(&args.node, async |remote| remote.increment(key, by, &options(&args.level)).await)?;
     if as_json {
@@ -72,5 +72,10 @@ pub(crate) fn expire(
     } else if done {
         output::line(if ttl.is_some() { "it will expire" } else { "it will not expire" })?;
     }
-    if done { Ok(()) } else { Err(Failure::NotFound { told: as_json }) }
+    match ttl {
+        _ if done => Ok(()),
+        // The answer is the same for a key that never expires, and says so to a machine.
+        None if !as_json => Err(Failure::NothingExpires),
+        _ => Err(Failure::NotFound { told: as_json }),
+    }
 }

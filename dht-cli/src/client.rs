@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use dht_core::{Config, Error, ErrorKind, Format, GetOptions, PutOptions, Remote, Secret, TlsConfig};
-use serde_json::json;
 
 use crate::args::{DeleteArgs, GetArgs, LevelArgs, NodeArgs, PutArgs};
 use crate::failure::Failure;
@@ -65,13 +64,7 @@ pub(crate) fn put(args: PutArgs, as_json: bool) -> Result<(), Failure> {
         remote.put(value::key_bytes(&args.key), stored, &options).await
     })?;
     if as_json {
-        return output::line(json!({
-            "version": outcome.version.to_string(),
-            "acks": outcome.acks,
-            "wanted": outcome.wanted,
-            "set_size": outcome.set_size,
-            "degraded": outcome.degraded,
-        }));
+        return output::line(serde_json::to_string(&outcome).map_err(|error| Failure::Output(error.into()))?);
     }
     let degraded = if outcome.degraded { ", fewer than the replication factor" } else { "" };
     output::line(format_args!("stored: {} of {} replicas acknowledged{degraded}", outcome.acks, outcome.set_size))

@@ -13,6 +13,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) enum Failure {
     /// The key does not exist. With `told`, the answer on standard output says so already.
     NotFound { told: bool },
+    /// There is no key that would expire.
+    NothingExpires,
     /// The demo went to its end, and data was lost or wrong.
     DataWrong,
     /// The arguments are wrong, as this text says, and it is told to a machine; to people clap tells it.
@@ -29,7 +31,7 @@ impl Failure {
     /// The exit status of the process.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::NotFound { .. } | Self::DataWrong => 1,
+            Self::NotFound { .. } | Self::NothingExpires | Self::DataWrong => 1,
             Self::Usage(_) => USAGE,
             Self::Error(_) => 3,
             // Whoever reads a part of a result and goes away, as `head` does, has what it wanted.
@@ -45,6 +47,7 @@ impl Failure {
             Self::NotFound { told: true } => return,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
             Self::NotFound { told: false } => ("NOT_FOUND", 1, "the key does not exist".to_owned(), false),
+            Self::NothingExpires => ("NOT_FOUND", 1, "the key never expires, or does not exist".to_owned(), false),
             Self::DataWrong => ("DATA_WRONG", 1, "data was lost or wrong, see above".to_owned(), false),
             Self::Usage(text) => {
                 let kind = ErrorKind::InvalidArgument;
@@ -86,6 +89,7 @@ mod tests {
         let broken_pipe = io::Error::from(io::ErrorKind::BrokenPipe);
         for (failure, status) in [
             (Failure::NotFound { told: true }, 1),
+            (Failure::NothingExpires, 1),
             (Failure::DataWrong, 1),
             (Failure::Usage(String::new()), 2),
             (Failure::Error(Error::new(ErrorKind::Quorum, "")), 3),

@@ -4,9 +4,12 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
-use dht_core::{Config, Dht, Error, ErrorKind};
+use dht_core::{Config, Dht, Error, ErrorKind, TRACE_TARGET};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::ServeArgs;
 use crate::client::no_runtime;
@@ -20,8 +23,6 @@ const LEAVE_MAX: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The state of a node that is in no ring yet.
 const JOINING: &str = "joining";
-/// Threads, where the configuration leaves it open; more do not help one endpoint.
-const WORKERS_MAX: usize = 4;
 
 /// `dht serve`.
 pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
@@ -31,12 +32,13 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     }
     // Before the runtime, whose threads the configuration decides.
     config.validate()?;
-    if config.enable_logging {
+    if let Some(wanted) = wanted_events(&config) {
+        let all = tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).with_writer(std::io::stderr).finish();
         // Standard output is for the lines that others read. A second subscriber cannot be: this is the program.
-        let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
+        let _ = all.with(wanted).try_init();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers(&config))
+        .worker_threads(config.worker_count())
         .enable_all()
         .build()
         .map_err(no_runtime)?;
@@ -46,12 +48,12 @@ pub(crate) fn run(args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     result
 }
 
-/// Threads of a runtime: as configured, or as many as cores up to [`WORKERS_MAX`].
-pub(crate) fn workers(config: &Config) -> usize {
-    match config.worker_threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
-        threads => threads,
-    }
+/// What is written to standard error, if anything: what nodes log, and what they trace.
+fn wanted_events(config: &Config) -> Option<Targets> {
+    let logs = if config.enable_logging { LevelFilter::INFO } else { LevelFilter::OFF };
+    let traces = if config.trace_sample > 0 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let wanted = Targets::new().with_default(logs).with_target(TRACE_TARGET, traces);
+    (config.enable_logging || config.trace_sample > 0).then_some(wanted)
 }
 
 async fn serve(config: Config, exit_with_stdin: bool, as_json: bool) -> Result<(), Failure> {

@@ -9,9 +9,6 @@ use dht_core::{Config, Error, ErrorKind, Result, Secret};
 
 use crate::args::DEFAULT_PORT;
 
-/// `DHT_*` variables that are for client commands and name no key.
-const NO_KEYS: &[&str] = &["DHT_NODE"];
-
 /// The flags given for keys of the configuration: key and text, in the order of the documentation.
 #[derive(Clone, Default)]
 pub(crate) struct ConfigFlags(Vec<(&'static str, String)>);
@@ -70,7 +67,7 @@ fn variables(vars: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(St
     for (name, value) in vars {
         // A name that is no text is none of ours.
         let Some(name) = name.to_str() else { continue };
-        if !name.starts_with("DHT_") || NO_KEYS.contains(&name) {
+        if !name.starts_with("DHT_") {
             continue;
         }
         let value =
@@ -190,7 +187,7 @@ const HELP: &[(&str, &str)] = &[
     ("allow_insecure", "Permits a bind to other than loopback without key and TLS"),
     ("zone", "Replicas go to distinct zones first"),
     ("worker_threads", "Threads; 0: as many as cores, at most 4"),
-    ("trace_sample", "One in so many operations is traced; 0: none"),
+    ("trace_sample", "One in so many operations is traced, to standard error; 0: none"),
 ];
 
 #[cfg(test)]

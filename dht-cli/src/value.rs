@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
-use dht_core::{Error, ErrorKind, Format, Number, Result, Value};
+use dht_core::{Error, ErrorKind, Format, Result, Value, hex};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -81,14 +81,6 @@ pub(crate) fn write_file(path: &Path, value: &Value) -> Result<()> {
 /// The bytes of a key as it was typed.
 pub(crate) fn key_bytes(key: &OsStr) -> &[u8] {
     key.as_encoded_bytes()
-}
-
-/// A number to add, as it was typed. `InvalidValue` if it is none.
-pub(crate) fn number(text: &str) -> Result<Number> {
-    let value = Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))?;
-    Number::of(&value).map_err(|error| {
-        Error::new(ErrorKind::InvalidValue, format!("{text:?} is no number that can be added")).with_source(error)
-    })
 }
 
 /// A key on a line of its own: as it is where that is possible.
@@ -178,13 +170,6 @@ fn text_or_hex(bytes: &[u8]) -> (Option<&str>, Option<String>) {
         Ok(text) => (Some(text), None),
         Err(_) => (None, Some(hex(bytes))),
     }
-}
-
-/// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -50,8 +50,14 @@ async fn what_looks_at_the_present_value() {
     assert_eq!((ran.status, ran.text()), (0, "it will expire\n"));
     assert!(served.client(&["get", "n", "--json"]).await.json()["expires_at"].is_f64());
     assert_eq!(served.client(&["persist", "n", "--json"]).await.json(), json!({"done": true}));
-    assert_eq!(served.client(&["persist", "n"]).await.status, 1);
-    assert_eq!(served.client(&["expire", "none", "1"]).await.status, 1);
+    for (command, why) in [
+        (&["persist", "n"][..], "dht: NOT_FOUND: the key never expires, or does not exist\n"),
+        (&["persist", "none"], "dht: NOT_FOUND: the key never expires, or does not exist\n"),
+        (&["expire", "none", "1"], "dht: NOT_FOUND: the key does not exist\n"),
+    ] {
+        let ran = served.client(command).await;
+        assert_eq!((ran.status, ran.text(), ran.err.as_str()), (1, "", why), "{command:?}");
+    }
     assert!(served.client(&["get", "n", "--json"]).await.json()["expires_at"].is_null());
 }
 

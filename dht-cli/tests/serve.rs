@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::process::Stdio;
+
 use common::{Dir, PATIENCE, Served, dht, finish, run};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 #[tokio::test]
 async fn prints_one_line_with_its_address() {
@@ -162,4 +164,33 @@ async fn a_signal_while_its_seeds_are_silent() {
     common::signal("TERM", pid).await;
     let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").expect("ours");
     assert!(status.code().is_some_and(|code| code == 0), "{status}");
+}
+
+/// What is sampled is on standard error, of clients' operations too; without `--trace-sample` nothing of a trace is.
+#[tokio::test]
+async fn sampled_operations_are_told_on_standard_error() {
+    let mut first = Served::with(|command| command.args(["--enable-logging", "true"]).stderr(Stdio::piped())).await;
+    let second = Served::start(first.cluster.clone(), |command| {
+        command.args(["--seeds", &first.address, "--trace-sample", "1"]).stderr(Stdio::piped())
+    });
+    let mut second = second.await;
+    let ran = first.client(&["trace", "key"]).await;
+    assert!(ran.text().contains("get"), "{}", ran.err);
+    let ran = second.client(&["put", "key", "1", "--level", "all"]).await;
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let mut told = BufReader::new(second.child.stderr.take().expect("piped")).lines();
+    let mut done = None;
+    while done.is_none() {
+        let line = tokio::time::timeout(PATIENCE, told.next_line()).await.expect("it is told").expect("text");
+        let line = line.expect("more to come");
+        assert!(line.contains("dht::trace"), "nothing but traces is wanted: {line}");
+        done = Some(line).filter(|line| line.contains(" done "));
+        // No other was asked for what the trace above was.
+        assert!(done.is_none() || done.as_ref().is_some_and(|line| line.contains("op=\"put\"")), "{done:?}");
+    }
+    let _ = first.child.start_kill();
+    let mut log = String::new();
+    let mut stderr = first.child.stderr.take().expect("piped");
+    stderr.read_to_string(&mut log).await.expect("text");
+    assert!(log.contains("founded a ring") && !log.contains("dht::trace") && !log.contains("DEBUG"), "{log}");
 }

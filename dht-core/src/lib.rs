@@ -64,6 +64,8 @@ pub mod wire;
 pub use config::{
     Config, Consistency, Durability, Eviction, HashFunction, NetworkProtocol, Routing, Secret, TlsConfig,
 };
+#[doc(hidden)]
+pub use data::hex::hex;
 pub use data::number::Number;
 pub use data::record::{Expected, Format, ParseVersionError, Value, Version};
 #[doc(hidden)]
@@ -71,6 +73,7 @@ pub use dht::Foundation;
 pub use dht::{Dht, Scan};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
+pub use logging::TRACE_TARGET;
 #[doc(hidden)]
 pub use node::{FormedRing, Inspection, Pointers};
 pub use ops::{Count, GetOptions, PutOptions, Swap, Versioned};

@@ -5,6 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+/// The target of what `Config::trace_sample` and traces on demand tell `tracing`, level debug: a span for each operation, an
+/// event for each hop. Of its own, so that a subscriber can take these without all that is told at debug.
+pub const TRACE_TARGET: &str = "dht::trace";
+
 /// `log!(node, level, fields…, "message")`: an event that names the node.
 macro_rules! log {
     ($node:expr, $level:ident, $($event:tt)+) => {

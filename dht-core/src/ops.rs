@@ -74,6 +74,20 @@ impl Swap {
     }
 }
 
+/// From JSON, as callers write what is to be added: an integer of 64 bits with sign, or a finite float.
+impl std::str::FromStr for Number {
+    type Err = Error;
+
+    /// # Errors
+    /// `InvalidValue`.
+    fn from_str(text: &str) -> Result<Self> {
+        Self::of(&Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))?).map_err(|error| {
+            let context = error.context().replacen("the value", "what is to be added", 1);
+            Error::new(ErrorKind::InvalidValue, context)
+        })
+    }
+}
+
 /// A number that can be counted in: `i64` or `f64`.
 pub trait Count: Into<Number> + sealed::Sealed {
     /// The sum, as this type.

@@ -210,6 +210,8 @@ async fn the_first_to_come_back_does_not_answer_with_what_it_missed() {
         let first = first.clone();
         async move { first.get::<u32>("key 3").await }
     });
+    let waits = first.wait_ready(Duration::from_millis(50)).await.expect_err("it has not caught up");
+    assert!(waits.context().contains("not ready: ") && waits.context().contains("slots have not caught up"), "{waits}");
     let second = start(again(dir.of("1"), &addresses[1])).await;
     let early = asked.await.expect("no panic");
     assert!(!matches!(early, Ok(None | Some(1))), "{early:?}");

@@ -274,9 +274,11 @@ async fn a_node_whose_seeds_are_down_keeps_trying() {
     assert!(now() - begun >= Duration::from_millis(400), "it tries for request_timeout before start returns");
     assert_eq!(early.node_info().unwrap().state, "joining");
     assert!(!early.health().unwrap().joined);
-    refused(early.put("k", &1).await, ErrorKind::NotJoined, &["no ring"]);
-    refused(early.get::<i32>("k").await, ErrorKind::NotJoined, &["no ring"]);
-    refused(early.wait_ready(Duration::from_millis(50)).await, ErrorKind::Timeout, &["joined false"]);
+    // With the reason why it is in none.
+    let last_try = format!("in no ring yet; the last try to join {}: UNREACHABLE: ", seed.endpoint());
+    refused(early.put("k", &1).await, ErrorKind::NotJoined, &[&last_try]);
+    refused(early.get::<i32>("k").await, ErrorKind::NotJoined, &[&last_try]);
+    refused(early.wait_ready(Duration::from_millis(50)).await, ErrorKind::Timeout, &["not ready: ", &last_try]);
 
     // A data call waits for the ring within its deadline.
     let (node, patient) = (early.clone(), PutOptions { timeout: Some(SOON), ..PutOptions::default() });

@@ -1,12 +1,14 @@
 //! `enable_logging` is all or nothing: without it connections, files and certificates are silent as well.
 
+mod cluster;
 mod common;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cluster::{Reserved, SOON, eventually, named, seen, start, stop_all};
 use common::until;
-use dht_core::{Config, Dht, Secret};
+use dht_core::{Config, Dht, ErrorKind, Secret};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What belongs to no node is told while any of the process has logging enabled: one test at a time.
@@ -58,6 +60,42 @@ async fn a_node_without_logging_tells_nothing_to_a_subscriber_of_everything() {
             assert!(told.is_empty(), "{told:?}");
         }
     }
+}
+
+/// Also what a node is told after `start` has returned; once, however often it tries.
+#[tokio::test]
+async fn why_a_node_does_not_join_is_warned_of_when_it_changes_and_told_to_callers() {
+    let _alone = ALONE.lock().await;
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let seed = Reserved::new();
+    let config = |node_id: &str| Config { enable_logging: true, ..named(node_id) };
+    let request_timeout = Duration::from_millis(400);
+    let early = start(Config { seeds: vec![seed.endpoint()], request_timeout, ..config("early") }).await;
+    let port = seed.port();
+    let other = Config { cluster_name: "other".to_owned(), port: seed.release(), ..Config::default() };
+    let stranger = start(other).await;
+    eventually(SOON, "the reason is another", async || {
+        let error = early.put("key", &1).await.expect_err("it is in no ring");
+        assert_eq!(error.kind(), ErrorKind::NotJoined, "{error}");
+        seen(error.context().contains("INCOMPATIBLE_RING: "), || error.to_string())
+    })
+    .await;
+    // Some tries more.
+    let error = early.wait_ready(Duration::from_secs(2)).await.expect_err("it is in no ring");
+    assert!(error.context().contains("INCOMPATIBLE_RING: "), "{error}");
+    let told = lines.0.lock().expect("no panic").concat();
+    let warned: Vec<&str> =
+        told.lines().filter(|line| line.contains("WARN") && line.contains(": not joined ")).collect();
+    // One for each reason; a connection that breaks off while the other node starts may be a third.
+    assert!((2..=3).contains(&warned.len()), "{told}");
+    assert!(warned[0].contains("UNREACHABLE"), "{warned:?}");
+    assert_eq!(warned.iter().filter(|line| line.contains("INCOMPATIBLE_RING")).count(), 1, "{warned:?}");
+    stranger.stop().await;
+    let right = start(Config { port, ..named("right") }).await;
+    early.wait_ready(SOON).await.expect("it joins");
+    stop_all(&[early, right]).await;
 }
 
 /// Who comes, leaves and is given up is told by those who stay.

@@ -250,7 +250,7 @@ async fn expires_at(nodes: &[Dht], key: &str, expiry: f64) {
         for node in nodes {
             for level in LEVELS {
                 let before = wall();
-                let found = node.contains_at(key, level).await?;
+                let found = node.contains_with(key, get_at(level)).await.map_err(text)?;
                 let after = wall();
                 assert!(found || after + MS >= expiry, "{node:?} at {level:?}: gone {} s too early", expiry - after);
                 assert!(!found || before - MS < expiry, "{node:?} at {level:?}: there {} s too long", before - expiry);
@@ -262,14 +262,23 @@ async fn expires_at(nodes: &[Dht], key: &str, expiry: f64) {
     .await;
 }
 
-trait ContainsAt {
-    async fn contains_at(&self, key: &str, level: Consistency) -> Seen<bool>;
-}
-
-impl ContainsAt for Dht {
-    async fn contains_at(&self, key: &str, level: Consistency) -> Seen<bool> {
-        Ok(self.get_bytes(key, get_at(level)).await.map_err(text)?.is_some())
+/// As any read: while a replica is silent it is not known at `all` whether a key is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_a_key_is_there_is_asked_at_the_level_wanted() {
+    let model = Config { heartbeat_interval: Duration::from_secs(30), ..Config::default() };
+    let nodes = ring_of(2, "n", &model).await;
+    nodes[0].put_with("key", &1, put_at(Consistency::All)).await.unwrap();
+    for level in LEVELS {
+        assert!(nodes[0].contains_with("key", get_at(level)).await.unwrap(), "{level:?}");
     }
+    nodes[1].stop().await;
+    assert!(nodes[0].contains_with("key", get_at(Consistency::One)).await.unwrap());
+    let hasty = GetOptions { timeout: Some(Duration::from_millis(300)), ..get_at(Consistency::All) };
+    let begun = now();
+    let error = nodes[0].contains_with("key", hasty).await.expect_err("one of two is silent");
+    assert!([ErrorKind::Quorum, ErrorKind::Timeout].contains(&error.kind()), "{error}");
+    assert!(now() - begun < Duration::from_secs(1), "in the time that it was given");
+    nodes[0].stop().await;
 }
 
 async fn every_key_is_on_its_replicas_and_nowhere_else(nodes: &[Dht]) {

@@ -157,7 +157,7 @@ async fn what_cannot_be_restored_changes_nothing() {
     refused(node.snapshot(&path).await, ErrorKind::InvalidArgument, &["overwrites nothing"]);
     node.stop().await;
     refused(node.snapshot(dir.0.join("t")).await, ErrorKind::Stopped, &[]);
-    refused(node.restore(&path).await, ErrorKind::Stopped, &[]);
+    assert!(!refused(node.restore(&path).await, ErrorKind::Stopped, &[]).maybe_applied());
 
     let other = start(Config { cluster_name: "other".into(), ..named("b") }).await;
     refused(other.restore(&path).await, ErrorKind::IncompatibleRing, &["\"default\"", "\"other\""]);
@@ -184,6 +184,30 @@ async fn what_cannot_be_restored_changes_nothing() {
     assert!(error.maybe_applied());
     big.stop().await;
     node.stop().await;
+}
+
+/// What was sent before the end of the node may be there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_a_stop_ends_may_be_applied() {
+    let dir = Dir::new();
+    let path = dir.0.join("s");
+    let source = start(named("source")).await;
+    fill(&source).await;
+    source.snapshot(&path).await.unwrap();
+    source.stop().await;
+    // The second of two replicas is silent, and not given up before the test is over: one is too few.
+    let model = Config { heartbeat_interval: Duration::from_secs(30), ..Config::default() };
+    let nodes = ring_of(2, "n", &model).await;
+    nodes[1].stop().await;
+    let node = nodes[0].clone();
+    let restoring = tokio::spawn(async move { node.restore(path).await });
+    eventually(SOON, "something is restored", async || {
+        seen(nodes[0].statistics().map_err(text)?.data_items_stored > 0, || "nothing".to_owned())
+    })
+    .await;
+    nodes[0].stop().await;
+    let error = refused(restoring.await.expect("no panic"), ErrorKind::Stopped, &[]);
+    assert!(error.maybe_applied(), "{error}");
 }
 
 /// One at a time; a call that is given up ends its thread, and leaves no file.

@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// The fields of every span and event of target "dht".
+/// The fields of every span and event of target "dht::trace".
 static SPANS: Mutex<Vec<Fields>> = Mutex::new(Vec::new());
 static EVENTS: Mutex<Vec<Fields>> = Mutex::new(Vec::new());
 
@@ -21,7 +21,7 @@ struct Listener;
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "dht"
+        metadata.target() == dht_core::TRACE_TARGET
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
@@ -90,6 +90,11 @@ async fn trace_sample_makes_spans_of_one_in_so_many() {
         assert_eq!(span["trace"].len(), 16, "{span:?}");
     }
     assert_ne!(spans[0]["trace"], spans[1]["trace"]);
+    // Also who takes events alone knows whose hop it is.
+    for event in events.iter().filter(|event| ["hop", "done"].contains(&event["message"].as_str())) {
+        assert!(event["op"] == "put" && spans.iter().any(|span| span["trace"] == event["trace"]), "{event:?}");
+    }
+    assert!(events.iter().any(|event| event["message"] == "done" && event["key"] == spans[0]["key"]), "{events:?}");
     let told: Vec<_> =
         events.iter().filter(hops).map(|event| (event["what"].as_str(), event["outcome"].as_str())).collect();
     assert_eq!(told.iter().filter(|hop| **hop == ("store", "done")).count(), 4, "two to each: {told:?}");

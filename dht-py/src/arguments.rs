@@ -57,8 +57,8 @@ impl FromPyObject<'_, '_> for Seconds {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        match time(&object)? {
-            time if time.is_zero() => Err(no_time(&object, "must be above 0")),
+        match time("ttl", &object)? {
+            time if time.is_zero() => Err(no_time("ttl", &object, "must be above 0")),
             time => Ok(Self(time)),
         }
     }
@@ -72,13 +72,13 @@ impl FromPyObject<'_, '_> for Timeout {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let time = time(&object)?;
+        let time = time("timeout", &object)?;
         let options = Options { timeout: Some(time), ..Options::default() };
         options.check().map(|()| Self(time)).map_err(|error| raised(object.py(), &error))
     }
 }
 
-/// A time from 0 on: how long a wait may take at most.
+/// A `timeout` from 0 on: how long a wait may take at most.
 #[derive(Clone, Copy)]
 pub(crate) struct Wait(pub(crate) Duration);
 
@@ -86,27 +86,28 @@ impl FromPyObject<'_, '_> for Wait {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        Ok(Self(time(&object)?))
+        Ok(Self(time("timeout", &object)?))
     }
 }
 
-/// Seconds as a number, or text like "250ms".
-fn time(object: &Bound<'_, PyAny>) -> PyResult<Duration> {
+/// Seconds as a number, or text like "250ms", of the argument of that name.
+fn time(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if let Ok(text) = object.cast::<PyString>() {
         let time = dht_core::binding::parse_duration(&text.to_string_lossy());
-        return time.ok_or_else(|| no_time(object, "must be like 250ms or 1h"));
+        return time.ok_or_else(|| no_time(name, object, "must be seconds, or text like 250ms or 1h"));
     }
     if object.is_instance_of::<PyBool>() {
-        return Err(no_time(object, "must be a number"));
+        return Err(no_time(name, object, "must be a number of seconds"));
     }
     let seconds: f64 = object.extract()?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| no_time(object, "must be a finite number, not below 0"))
+    let must = "must be a finite number of seconds, not below 0";
+    Duration::try_from_secs_f64(seconds).map_err(|_| no_time(name, object, must))
 }
 
 #[cold]
-fn no_time(object: &Bound<'_, PyAny>, must: &str) -> PyErr {
+fn no_time(name: &str, object: &Bound<'_, PyAny>, must: &str) -> PyErr {
     let shown = object.repr().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
-    refused(object.py(), ErrorKind::InvalidArgument, &format!("{shown} seconds: {must}"))
+    refused(object.py(), ErrorKind::InvalidArgument, &format!("{name} = {shown}: {must}"))
 }
 
 #[inline]

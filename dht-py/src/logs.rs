@@ -1,4 +1,4 @@
-//! The core's events in Python's `logging`, below the logger "dht", once a node asks for it (`enable_logging`).
+//! The core's events in Python's `logging`, below the logger "dht", once a node asks for it (`enable_logging`, `trace_sample`).
 //!
 //! The subscriber is this module's: other extension modules have their own copy of `tracing` and do not see it.
 

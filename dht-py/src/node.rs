@@ -159,7 +159,7 @@ impl Node {
     /// >>> node.stop()
     fn start(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let handle = self.handle(py)?;
-        if handle.config().enable_logging {
+        if handle.config().enable_logging || handle.config().trace_sample > 0 {
             crate::logs::enable()?;
         }
         crate::life::remember(handle);

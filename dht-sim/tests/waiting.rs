@@ -42,6 +42,21 @@ fn a_read_with_patience_is_answered_soon_after_a_death_is_made_good() {
     });
 }
 
+/// Whoever waits in vain is told for what.
+#[test]
+fn who_is_not_ready_names_the_neighbour_that_is_silent() {
+    calm(|world| async move {
+        let nodes = ring(&world, &Config::default(), 2).await;
+        world.network().crash(&world.address(1), Crash::Machine);
+        // Before it is given up; longer than one look, so that the last one has no time left.
+        let error = nodes[0].wait_ready(2 * SECOND).await.expect_err("a neighbour is silent");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let silent = format!("not ready: its neighbour node-1 at {} does not answer: ", world.address(1));
+        assert!(error.context().starts_with(&silent), "{error}");
+        nodes[0].stop().await;
+    });
+}
+
 /// Who is silent may have it; who refuses has not: callers are told which of the two it was, of scans too.
 #[test]
 fn reads_end_in_timeout_where_replicas_are_silent_and_in_quorum_where_they_refuse() {

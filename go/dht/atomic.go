@@ -107,8 +107,13 @@ func valueAndOptions(ctx context.Context, value any, options PutOptions) (*C.cha
 // Errors: ErrWrongFormat if the value is no number, or a float; ErrInvalidValue if the sum is beyond 64 bits with sign:
 // nothing was done. As Put.
 func (n *Node) Increment(ctx context.Context, key string, by int64) (int64, error) {
+	return n.IncrementWith(ctx, key, by, GetOptions{})
+}
+
+// IncrementWith is Increment as options say.
+func (n *Node) IncrementWith(ctx context.Context, key string, by int64, options GetOptions) (int64, error) {
 	var sum int64
-	err := n.increment(ctx, key, strconv.FormatInt(by, 10), &sum)
+	err := n.increment(ctx, key, strconv.FormatInt(by, 10), options, &sum)
 	return sum, err
 }
 
@@ -117,17 +122,22 @@ func (n *Node) Increment(ctx context.Context, key string, by int64) (int64, erro
 // Errors: ErrWrongFormat if the value is no number; ErrInvalidValue if by or the sum is not finite: nothing was done. As
 // Put.
 func (n *Node) IncrementFloat(ctx context.Context, key string, by float64) (float64, error) {
+	return n.IncrementFloatWith(ctx, key, by, GetOptions{})
+}
+
+// IncrementFloatWith is IncrementFloat as options say.
+func (n *Node) IncrementFloatWith(ctx context.Context, key string, by float64, options GetOptions) (float64, error) {
 	if math.IsNaN(by) || math.IsInf(by, 0) {
 		return 0, newError(ErrInvalidValue, "what is to be added must be finite", false)
 	}
 	var sum float64
 	// With an exponent, so that it is a float also where it has no fraction.
-	err := n.increment(ctx, key, strconv.FormatFloat(by, 'e', -1, 64), &sum)
+	err := n.increment(ctx, key, strconv.FormatFloat(by, 'e', -1, 64), options, &sum)
 	return sum, err
 }
 
-func (n *Node) increment(ctx context.Context, key, by string, sum any) error {
-	b, o, err := textAndOptional(by, ErrInvalidValue, optionsOf(ctx, 0, ""))
+func (n *Node) increment(ctx context.Context, key, by string, options GetOptions, sum any) error {
+	b, o, err := textAndOptional(by, ErrInvalidValue, optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return err
 	}

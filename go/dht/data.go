@@ -22,10 +22,10 @@ type PutOptions struct {
 	Consistency string
 }
 
-// GetOptions say how one read or deletion is done. The zero value is the node's configuration; the deadline of the context bounds
-// the call.
+// GetOptions say how one read is done, or a write that stores no value of the caller's. The zero value is the node's
+// configuration; the deadline of the context bounds the call.
 type GetOptions struct {
-	// Consistency is one, quorum or all: how many replicas are asked, or deleted from before the call returns;
+	// Consistency is one, quorum or all: how many replicas are asked, or have what was done before the call returns;
 	// empty: as configured.
 	Consistency string
 }
@@ -193,26 +193,43 @@ func (n *Node) GetVersionedWith(ctx context.Context, key string, options GetOpti
 	return found, err
 }
 
-// Expire lets what is under key live for ttl from now, above 0, whatever its expiry was; true if there is a value. It takes
-// RequestTimeout at most, also where ctx has longer. Errors as of Put.
+// Expire lets what is under key live for ttl from now, above 0, whatever its expiry was; true if there is a value. Errors as
+// of Put.
 func (n *Node) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
+	return n.ExpireWith(ctx, key, ttl, GetOptions{})
+}
+
+// ExpireWith is Expire as options say.
+func (n *Node) ExpireWith(ctx context.Context, key string, ttl time.Duration, options GetOptions) (bool, error) {
 	if ttl <= 0 {
 		return false, newError(ErrInvalidArgument, "ttl = "+ttl.String()+": must be above 0", false)
+	}
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return false, err
 	}
 	k, keyLen := keyOf(key)
 	ms := C.uint64_t((ttl + time.Millisecond - 1) / time.Millisecond)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_expire_bytes(n.handle, octets(k), keyLen, ms, out, err)
-	}, k)
+		return C.dht_expire_bytes(n.handle, octets(k), keyLen, ms, o, out, err)
+	}, k, o)
 }
 
-// Persist lets what is under key live for ever; true if there is a value that would have expired. It takes RequestTimeout at
-// most, also where ctx has longer. Errors as of Put.
+// Persist lets what is under key live for ever; true if there is a value that would have expired. Errors as of Put.
 func (n *Node) Persist(ctx context.Context, key string) (bool, error) {
+	return n.PersistWith(ctx, key, GetOptions{})
+}
+
+// PersistWith is Persist as options say.
+func (n *Node) PersistWith(ctx context.Context, key string, options GetOptions) (bool, error) {
+	o, err := optional(optionsOf(ctx, 0, options.Consistency))
+	if err != nil {
+		return false, err
+	}
 	k, keyLen := keyOf(key)
 	return n.flag(ctx, writes, func(out *C.bool, err **C.dht_error_t) C.dht_status {
-		return C.dht_persist_bytes(n.handle, octets(k), keyLen, out, err)
-	}, k)
+		return C.dht_persist_bytes(n.handle, octets(k), keyLen, o, out, err)
+	}, k, o)
 }
 
 // TTL tells how long key still lives, in whole milliseconds; false if it has no value or never expires. It takes

@@ -61,6 +61,9 @@ func livesUnder(t *testing.T, node *Node, key string) {
 		t.Fatalf("%q", raw)
 	}
 	isTrue(t, true)(node.ContainsWith(bg, key, GetOptions{Consistency: "all"}))
+	all := GetOptions{Consistency: "all"}
+	isTrue(t, true)(node.ExpireWith(bg, key, time.Minute, all))
+	isTrue(t, true)(node.PersistWith(bg, key, all))
 	isTrue(t, true)(node.Expire(bg, key, time.Hour))
 	left, has, err := node.TTL(bg, key)
 	ok(t, err)
@@ -93,9 +96,9 @@ func swapsUnder(t *testing.T, node *Node, key string) {
 	}
 	swap, err = node.CompareAndSwap(bg, key, OfValue(1), 3)
 	ok(t, err)
-	sum, err := node.Increment(bg, key, 2)
+	sum, err := node.IncrementWith(bg, key, 2, GetOptions{Consistency: "all"})
 	ok(t, err)
-	float, err := node.IncrementFloat(bg, key, 0.5)
+	float, err := node.IncrementFloatWith(bg, key, 0.5, GetOptions{Consistency: "all"})
 	ok(t, err)
 	if !swap.Swapped || sum != 5 || float != 5.5 {
 		t.Fatal(swap, sum, float)

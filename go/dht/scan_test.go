@@ -3,6 +3,7 @@ package dht
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -148,6 +149,29 @@ func TestContextsEndClear(t *testing.T) {
 	withEverMoreKeys(t, func(node *Node, _ uint64) bool {
 		given := givenUp(t, func(ctx context.Context) error { _, err := node.Clear(ctx, ""); return err })
 		return given && settled(t, node) > 0
+	})
+}
+
+// The library writes on, and the file appears.
+func TestContextsEndSnapshot(t *testing.T) {
+	withEverMoreKeys(t, func(node *Node, _ uint64) bool {
+		path := filepath.Join(t.TempDir(), "snapshot")
+		ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+		defer cancel()
+		_, err := node.Snapshot(ctx, path)
+		if err == nil {
+			return false
+		}
+		fails(t, err, ErrTimeout)
+		if !err.(*Error).MaybeApplied {
+			t.Fatal("it may be written nevertheless:", err)
+		}
+		for {
+			if _, err := os.Stat(path); err == nil {
+				return true
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 	})
 }
 

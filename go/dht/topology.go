@@ -63,14 +63,15 @@ func (n *Node) Trace(ctx context.Context, key string, options GetOptions) (Opera
 // everything; else take one from each node.
 //
 // Errors: ErrInvalidArgument if something is at path already, which stays; ErrStorage; ErrUnsupported on a client;
-// ErrOverloaded while another snapshot or restore of this node is under way; ErrCancelled: it goes on by itself.
+// ErrOverloaded while another snapshot or restore of this node is under way; ErrNotStarted, ErrStopped: no file is left then.
+// ErrCancelled, ErrTimeout when ctx ends: it goes on by itself, and the file may be there later, as Error.MaybeApplied says.
 func (n *Node) Snapshot(ctx context.Context, path string) (SnapshotInfo, error) {
 	var info SnapshotInfo
 	p, err := cString(path, ErrInvalidArgument)
 	if err != nil {
 		return info, err
 	}
-	err = n.ask(ctx, reads, &info, func(out **C.char, err **C.dht_error_t) C.dht_status {
+	err = n.ask(ctx, writes, &info, func(out **C.char, err **C.dht_error_t) C.dht_status {
 		return C.dht_snapshot(n.handle, p, out, err)
 	}, p)
 	return info, err

@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
     from .types import Path, Settings
 
-# For client commands of the `dht` program; it names no key.
-_NO_SETTINGS = frozenset({"DHT_NODE"})
-
 
 def settings_of_environment() -> _dht.Settings:
     """The defaults, and over them the DHT_* variables of this process."""
-    told = {name: text for name, text in os.environ.items() if name.startswith("DHT_") and name not in _NO_SETTINGS}
+    told = {name: text for name, text in os.environ.items() if name.startswith("DHT_")}
     return _dht.Settings.from_variables(told)
 
 

@@ -249,6 +249,11 @@ static void refused(dht_t *node) {
     FAILS(dht_delete_with(node, "r", "{\"ttl\": 1}", &flag, &err), DHT_INVALID_ARGUMENT);
     FAILS(dht_contains_with(node, "r", "[]", &flag, &err), DHT_INVALID_ARGUMENT);
     FAILS(dht_expire(node, "r", 0, &flag, &err), DHT_INVALID_ARGUMENT);
+    FAILS(dht_expire_with(node, "r", 0, NULL, &flag, &err), DHT_INVALID_ARGUMENT);
+    FAILS(dht_expire_with(node, "r", 1, "{\"consistency\": \"most\"}", &flag, &err), DHT_INVALID_ARGUMENT);
+    FAILS(dht_persist_with(node, "r", "{\"ttl\": 1}", &flag, &err), DHT_INVALID_ARGUMENT);
+    OK(dht_expire_with(node, "r", 1, "{\"consistency\": \"all\", \"timeout\": 30}", &flag, &err));
+    OK(dht_persist_with(node, "r", "{\"consistency\": \"one\"}", NULL, &err));
     STATUS(dht_get(node, "r", &text, NULL), DHT_NOT_FOUND);
     CHECK(text == NULL && !flag);
 }

@@ -73,6 +73,7 @@ void cycles(void);
 void forks(void);
 void processes(void);
 void pipes(void);
+void logs(void);
 void wrong(void);
 void secured(void);
 void vectors(void);

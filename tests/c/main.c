@@ -62,9 +62,9 @@ int main(int argc, char **argv) {
         void (*run)(void);
     } themes[] = {
         /* First, while the process has no other threads. */
-        {"processes", processes}, {"pipes", pipes},       {"forks", forks},       {"life", life},       {"data", data},
-        {"odd_keys", odd_keys},   {"atomic", atomic},     {"batches", batches},   {"scans", scans},     {"nulls", nulls},
-        {"topology", topology},   {"threads", threads},   {"vectors", vectors},   {"wrong", wrong},
+        {"processes", processes}, {"pipes", pipes},       {"logs", logs},         {"forks", forks},     {"life", life},
+        {"data", data},           {"odd_keys", odd_keys}, {"atomic", atomic},     {"batches", batches}, {"scans", scans},
+        {"nulls", nulls},         {"topology", topology}, {"threads", threads},   {"vectors", vectors}, {"wrong", wrong},
         {"secured", secured},     {"cycles", cycles},
     };
     size_t i, run = 0;

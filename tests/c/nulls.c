@@ -40,9 +40,11 @@ static void without_a_handle(void) {
     REFUSED(dht_ttl_ms(NULL, "k", &ttl, &err));
     REFUSED(dht_ttl_ms_bytes(NULL, k, 1, &ttl, &err));
     REFUSED(dht_expire(NULL, "k", 1, &flag, &err));
-    REFUSED(dht_expire_bytes(NULL, k, 1, 1, &flag, &err));
+    REFUSED(dht_expire_with(NULL, "k", 1, NULL, &flag, &err));
+    REFUSED(dht_expire_bytes(NULL, k, 1, 1, NULL, &flag, &err));
     REFUSED(dht_persist(NULL, "k", &flag, &err));
-    REFUSED(dht_persist_bytes(NULL, k, 1, &flag, &err));
+    REFUSED(dht_persist_with(NULL, "k", NULL, &flag, &err));
+    REFUSED(dht_persist_bytes(NULL, k, 1, NULL, &flag, &err));
     REFUSED(dht_compare_and_swap(NULL, "k", "{\"absent\": true}", "1", NULL, &text, &err));
     REFUSED(dht_compare_and_swap_bytes(NULL, k, 1, "{\"absent\": true}", k, 1, NULL, &text, &err));
     REFUSED(dht_compare_and_swap_json(NULL, k, 1, "{\"absent\": true}", "1", NULL, &text, &err));
@@ -139,9 +141,11 @@ static void without_arguments(dht_t *d) {
     REFUSED(dht_contains_bytes(d, NULL, 1, NULL, &flag, &err));
     REFUSED(dht_contains_bytes(d, k, 1, NULL, NULL, &err));
     REFUSED(dht_expire(d, NULL, 1, NULL, &err));
-    REFUSED(dht_expire_bytes(d, NULL, 1, 1, NULL, &err));
+    REFUSED(dht_expire_with(d, NULL, 1, NULL, NULL, &err));
+    REFUSED(dht_expire_bytes(d, NULL, 1, 1, NULL, NULL, &err));
     REFUSED(dht_persist(d, NULL, NULL, &err));
-    REFUSED(dht_persist_bytes(d, NULL, 1, NULL, &err));
+    REFUSED(dht_persist_with(d, NULL, NULL, NULL, &err));
+    REFUSED(dht_persist_bytes(d, NULL, 1, NULL, NULL, &err));
     REFUSED(dht_compare_and_swap(d, NULL, "{\"absent\": true}", "1", NULL, NULL, &err));
     REFUSED(dht_compare_and_swap(d, "k", NULL, "1", NULL, NULL, &err));
     REFUSED(dht_compare_and_swap(d, "k", "{\"absent\": true}", NULL, NULL, NULL, &err));

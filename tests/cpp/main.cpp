@@ -89,6 +89,9 @@ static void atomic() {
     CHECK(!node.get_and_put("t", "1") && node.get_and_put("t", "2") == "1" && node.get_and_delete("t") == "2");
     CHECK(!node.get_and_delete("t") && !node.expire("t", 1s) && !node.persist("t"));
     CHECK(node.expire("f", 1h) && *node.ttl("f") <= 1h && node.persist("f") && !node.ttl("f"));
+    CHECK(node.expire("f", 1h, "{\"consistency\": \"all\"}") && node.persist("f", "{\"timeout\": 30}"));
+    throws(DHT_INVALID_ARGUMENT, [&] { node.expire("f", 1h, "{\"consistency\": \"most\"}"); });
+    throws(DHT_INVALID_ARGUMENT, [&] { node.persist("f", "{\"ttl\": 1}"); });
     for (const char *odd : {"", "\"", "\\", "1"}) {
         throws(DHT_INVALID_ARGUMENT, [&] { node.compare_and_swap("k", dht::Expected::version(odd), "1"); });
     }

@@ -258,6 +258,21 @@ def test_logging(caplog: pytest.LogCaptureFixture, make: Callable[..., dht.DHT])
     assert all(record.name == "dht" or record.name.startswith("dht.") for record in caplog.records)
 
 
+def test_sampled_traces(caplog: pytest.LogCaptureFixture, make: Callable[..., dht.DHT]) -> None:
+    with caplog.at_level(logging.DEBUG, "dht.trace"):
+        node = make(trace_sample=1)
+        other = make(seeds=[node.address])
+        other.wait_ready()
+        node.put("k", 1, consistency="all")
+        until = time.monotonic() + 10
+        while not any(text.startswith("done ") and 'op="put"' in text for text in caplog.messages):
+            assert time.monotonic() < until, caplog.text
+            time.sleep(0.01)
+    hops = [record for record in caplog.records if record.message.startswith("hop ") and 'op="put"' in record.message]
+    assert hops and all(record.name == "dht.trace" and record.levelno == logging.DEBUG for record in hops)
+    assert len({record.message.split("trace=")[1].split()[0] for record in hops}) == 1, "of one operation"
+
+
 def test_config_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "node.toml"
     file.write_text('node_id = "filed"\nrequest_timeout = "250ms"\n')

@@ -64,9 +64,11 @@ fn a_panic_in_any_function_is_contained() {
         dht_ttl_ms(d, k, null_mut());
         dht_ttl_ms_bytes(d, null(), 0, null_mut());
         dht_expire(d, k, 1, null_mut());
-        dht_expire_bytes(d, null(), 0, 1, null_mut());
+        dht_expire_with(d, k, 1, null(), null_mut());
+        dht_expire_bytes(d, null(), 0, 1, null(), null_mut());
         dht_persist(d, k, null_mut());
-        dht_persist_bytes(d, null(), 0, null_mut());
+        dht_persist_with(d, k, null(), null_mut());
+        dht_persist_bytes(d, null(), 0, null(), null_mut());
         dht_compare_and_swap(d, k, v, v, null(), out);
         dht_compare_and_swap_bytes(d, null(), 0, v, null(), 0, null(), out);
         dht_compare_and_swap_json(d, null(), 0, v, v, null(), out);

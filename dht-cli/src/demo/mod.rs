@@ -22,7 +22,6 @@ use crate::Program;
 use crate::args::DemoArgs;
 use crate::client::no_runtime;
 use crate::failure::Failure;
-use crate::serve::workers;
 use crate::signals::Signals;
 use crate::units::{show_bytes, show_count};
 use chance::{Chance, nothing};
@@ -53,7 +52,7 @@ pub(crate) fn run(args: DemoArgs, program: &Program, as_json: bool) -> Result<()
         return Err(Error::new(ErrorKind::InvalidArgument, text).into());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers(&Config::default()))
+        .worker_threads(Config::default().worker_count())
         .enable_all()
         .build()
         .map_err(no_runtime)?;

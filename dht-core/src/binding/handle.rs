@@ -178,7 +178,7 @@ impl NodeHandle {
         match self.running.load_full() {
             Some(running) => Ok(running.lease.clone()),
             None if *self.stage.borrow() == Stage::Ended => Err(ended()),
-            None => Lease::acquire(self.config.worker_threads),
+            None => Lease::acquire(self.config.worker_count()),
         }
     }
 

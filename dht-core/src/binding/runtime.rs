@@ -20,9 +20,6 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// How long the end of the runtime waits for its threads. Only a name that is being resolved takes longer than moments.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// Threads when the configuration leaves the number open: nodes wait more than they compute.
-const THREADS_MAX: usize = 4;
-
 /// What a blocking call asks its caller every [`TICK`] while it waits; `Break` gives the call up. It runs outside of
 /// the runtime, so it may make blocking calls itself. `None`: nobody to ask.
 pub type Tick<'a> = Option<&'a mut dyn FnMut() -> ControlFlow<()>>;
@@ -74,19 +71,16 @@ struct Shared {
 }
 
 impl Lease {
-    /// The runtime of this process. If there is none yet it gets `worker_threads` threads; 0: as many as the machine
-    /// has cores, at most 4.
+    /// The runtime of this process. If there is none yet it gets so many threads.
     ///
     /// # Errors
     /// `Internal` if the system gives no threads or descriptors.
-    pub fn acquire(worker_threads: usize) -> Result<Self> {
+    pub fn acquire(threads: usize) -> Result<Self> {
         let process = process();
         let mut shared = process.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = shared.upgrade() {
             return Ok(Self(shared));
         }
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let threads = if worker_threads == 0 { cores() } else { worker_threads };
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("dht")

@@ -275,10 +275,10 @@ fn what_is_expected_is_read_strictly() {
 
 #[test]
 fn numbers_are_read_as_what_they_are() {
-    assert_eq!(json::number("-2").unwrap(), Number::Integer(-2));
-    assert_eq!(json::number("0.5").unwrap(), Number::Float(0.5));
+    assert_eq!("-2".parse::<Number>().unwrap(), Number::Integer(-2));
+    assert_eq!("0.5".parse::<Number>().unwrap(), Number::Float(0.5));
     for wrong in ["", "\"1\"", "null", "9223372036854775808", "NaN", "1e999", "1 2"] {
-        let error = json::number(wrong).unwrap_err();
+        let error = wrong.parse::<Number>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidValue, "{wrong}: {error}");
     }
 }

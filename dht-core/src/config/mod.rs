@@ -205,9 +205,11 @@ pub struct Config {
     /// the process decides; Rust uses the caller's runtime.
     pub worker_threads: usize,
     /// One in so many operations of this node's callers that other nodes are asked for is traced, 0 to 1,000,000,000;
-    /// default 0: none. A traced one is a span of `tracing` with an event for each hop, target "dht", level debug, and
-    /// costs some microseconds and some 100 bytes per hop; without a subscriber that wants them nothing is traced. The
-    /// nodes on its way tell of it in an event of their own, if this is not 0 there.
+    /// default 0: none. A traced one is a span of `tracing` with an event for each hop, target "dht::trace"
+    /// ([`TRACE_TARGET`](crate::TRACE_TARGET)), level debug, and costs some microseconds and some 100 bytes per hop; without
+    /// a subscriber that wants them nothing is traced. `dht serve`, C, C++ and Go write them to stderr, Python gives them to
+    /// the logger "dht.trace", all with `enable_logging` or without. The nodes on its way tell of it in an event of their
+    /// own, if this is not 0 there.
     pub trace_sample: u32,
 }
 
@@ -268,6 +270,17 @@ impl Config {
     #[must_use]
     pub fn vnode_count(&self) -> u16 {
         self.virtual_nodes.unwrap_or(if self.consistent_hashing { 16 } else { 1 })
+    }
+
+    /// Threads of a runtime for this node: `worker_threads`, or else as many as the machine has cores, at most 4, since nodes
+    /// wait more than they compute.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        const WORKERS_MAX: usize = 4;
+        match self.worker_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX),
+            threads => threads,
+        }
     }
 
     /// Deadline of a call that carries `value_len` bytes of value: `request_timeout`, and one second for each

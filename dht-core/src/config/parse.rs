@@ -19,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 const FILE_MAX: u64 = 1 << 20;
 /// Wrong keys named in one error.
 const NAMED_MAX: usize = 5;
+/// Variables of the `dht` program that name no key: which node its client commands talk to.
+const NO_KEYS: &[&str] = &["DHT_NODE"];
 /// Whose fault a variable is that nobody wrote, and the way out.
 const SERVICE_LINK: &str = " (Kubernetes sets such variables for a Service of that name; enableServiceLinks: false in the \
                             spec of the pod keeps them out)";
@@ -92,8 +94,9 @@ impl Config {
     /// Takes over every variable whose name begins with `DHT_`, as from [`std::env::vars`]; others are ignored.
     ///
     /// `DHT_NODE_ID` is `node_id` and so on for every key, lists are comma separated, and `DHT_TLS_CERT`,
-    /// `DHT_TLS_KEY`, `DHT_TLS_CA` are the parts of `tls`. Texts are those of [`Config::set`]. A program with `DHT_*`
-    /// variables of its own must take them out before. The library never calls this by itself.
+    /// `DHT_TLS_KEY`, `DHT_TLS_CA` are the parts of `tls`. Texts are those of [`Config::set`]. `DHT_NODE`, which is for
+    /// the client commands of the `dht` program, is passed over; a program with other `DHT_*` variables of its own must
+    /// take them out before. The library never calls this by itself.
     ///
     /// Beside a Service called `dht`, Kubernetes gives every pod such variables (`DHT_PORT=tcp://…`), unless its spec has
     /// `enableServiceLinks: false`.
@@ -102,7 +105,8 @@ impl Config {
     /// `Config` naming the variable, for an unknown one or a wrong text; `self` is then unchanged.
     pub fn apply_env(&mut self, vars: impl Iterator<Item = (String, String)>) -> Result<()> {
         // Sorted: DHT_TLS comes before its parts, and the first of several errors is always the same one.
-        let vars: BTreeMap<_, _> = vars.filter(|(name, _)| name.starts_with("DHT_")).collect();
+        let ours = |name: &str| name.starts_with("DHT_") && !NO_KEYS.contains(&name);
+        let vars: BTreeMap<_, _> = vars.filter(|(name, _)| ours(name)).collect();
         let mut next = self.clone();
         for (name, text) in vars {
             let mut key = name["DHT_".len()..].to_ascii_lowercase();

@@ -334,6 +334,9 @@ fn json_toml_and_variables_say_the_same() {
     let mut by_env = Config::default();
     by_env.apply_env(env(&ENV)).unwrap();
     assert_eq!(by_env, json);
+    // It is for the client commands of the program, and names no key.
+    by_env.apply_env(env(&[("DHT_NODE", "127.0.0.1:7400"), ("HOME", "/")])).unwrap();
+    assert_eq!(by_env, json);
     assert_eq!((json.request_timeout, json.max_value_size), (Duration::from_millis(1_500), 8 << 20));
     assert_eq!(Config::from_json("{}").unwrap(), Config::default());
     assert_eq!(Config::from_toml("").unwrap(), Config::default());

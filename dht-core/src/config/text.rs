@@ -95,7 +95,12 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Cuts what an error repeats, since it may be megabytes long, and says so.
 pub(crate) fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX) {
+    cut_at(text, SHOWN_MAX)
+}
+
+/// The same with another bound, in characters.
+pub(crate) fn cut_at(text: &str, shown_max: usize) -> String {
+    match text.char_indices().nth(shown_max) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}… (cut, {} bytes)", &text[..end], text.len()),
     }

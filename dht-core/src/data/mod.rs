@@ -3,6 +3,7 @@
 pub(crate) mod bucket;
 pub(crate) mod fingerprint;
 pub(crate) mod finite;
+pub(crate) mod hex;
 pub(crate) mod hlc;
 pub(crate) mod json;
 pub(crate) mod number;

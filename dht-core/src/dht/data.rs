@@ -178,7 +178,15 @@ impl Dht {
     /// # Errors
     /// As [`Dht::get_versioned`].
     pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get_versioned(key, GetOptions::default()).await?.is_some())
+        self.contains_with(key, GetOptions::default()).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`Dht::contains`].
+    pub async fn contains_with(&self, key: impl AsRef<[u8]>, options: GetOptions) -> Result<bool> {
+        Ok(self.get_versioned(key, options).await?.is_some())
     }
 
     /// How long `key` still lives; `None` if it has no value or never expires.

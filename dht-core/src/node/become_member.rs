@@ -85,7 +85,7 @@ impl Node {
             }
             return Err(error);
         }
-        if !self.life.enter(Phase::Active) {
+        if !self.enter_active() {
             return Err(leaves());
         }
         log!(self, info, "joined");

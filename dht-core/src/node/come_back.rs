@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::names::Named;
 use super::welcome::{Refusal, Welcome, final_for_join};
-use super::{Node, Phase, Ring, State};
+use super::{Node, Ring, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{Address, Member, NodeId, NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::reunion::Reunion;
@@ -222,7 +222,7 @@ impl Node {
             self.view.store(view);
         }
         log!(self, info, "forms its ring again and waits for the others");
-        self.life.enter(Phase::Active);
+        self.enter_active();
         self.progress.step();
         self.repair_wanted.notify_one();
     }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Node;
 use super::peers::Peer;
 use crate::error::{Error, Result};
+use crate::logging::TRACE_TARGET;
 use crate::ring::record::{Address, NodeId};
 use crate::transport::{Answer, Call, Reply, TransportError, call_error};
 use crate::wire::limits::SPANS_MAX;
@@ -205,7 +206,7 @@ impl Node {
                 let spans = trace.report(env.now());
                 if tell {
                     let (served_us, outcome) = (spans.served_us, shown(outcome(&reply.body)));
-                    tracing::debug!(target: "dht", node = %own, trace = %hex(id), kind, served_us, outcome, "served");
+                    tracing::debug!(target: TRACE_TARGET, node = %own, trace = %hex(id), kind, served_us, outcome, "served");
                 }
                 reply.trace = Some(Box::new(spans));
                 reply

@@ -1,5 +1,5 @@
 //! Operations that are followed from here on: on demand, and one in `trace_sample`, which become spans and events of
-//! `tracing` (target "dht", level debug).
+//! `tracing` (target "dht::trace", level debug).
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::Node;
 use super::follow::{Trace, hex, shown};
 use crate::config::Consistency;
+use crate::logging::TRACE_TARGET;
 use crate::shapes::{HopNode, TraceSpan};
 use crate::wire::trace::{Span, Spans};
 
@@ -35,32 +36,39 @@ impl Node {
         let sample = u64::from(self.config.trace_sample);
         sample > 0
             && self.sampled.fetch_add(1, Relaxed).is_multiple_of(sample)
-            && tracing::enabled!(target: "dht", tracing::Level::DEBUG)
+            && tracing::enabled!(target: TRACE_TARGET, tracing::Level::DEBUG)
     }
 
     /// Runs an operation under that trace id, and tells what it took.
     pub(crate) async fn followed<T>(&self, id: u64, named: Named<'_>, work: impl Future<Output = T>) -> (T, Spans) {
         // The first digits of the key's id: enough to find it again, and no key.
         let key_id = || self.ids.hex(self.key_id(named.key)).chars().take(8).collect::<String>();
-        let (op, level) = (named.name, named.level);
-        let span = tracing::debug_span!(target: "dht", "operation", op, key = key_id(), %level, trace = %hex(id));
+        let (op, level, hex) = (named.name, named.level, hex(id));
+        let span = tracing::debug_span!(target: TRACE_TARGET, "operation", op, key = key_id(), %level, trace = %hex);
         let trace = Trace::new(id, self.env.now());
         let result = trace.scope(work).instrument(span.clone()).await;
         let spans = trace.report(self.env.now());
-        span.in_scope(|| tell(&spans));
+        span.in_scope(|| {
+            tell_hops(op, &hex, &spans);
+            tracing::debug!(
+                target: TRACE_TARGET, trace = %hex, op, key = key_id(), %level, took_us = spans.served_us,
+                left_out = spans.left_out, "done"
+            );
+        });
         (result, spans)
     }
 }
 
-fn tell(spans: &Spans) {
+/// Each says whose hop it is: not every subscriber knows of spans.
+fn tell_hops(op: &str, trace: &str, spans: &Spans) {
     for span in spans.all() {
         let Span { depth, node_id, address, what, attempt, hedged, begun_us, took_us, served_us, outcome } = span;
         let (what, outcome) = (what.as_ref(), shown(*outcome));
         tracing::debug!(
-            target: "dht", depth, node = %node_id, %address, what, attempt, hedged, begun_us, took_us, served_us, outcome, "hop"
+            target: TRACE_TARGET, %trace, op, depth, node = %node_id, %address, what, attempt, hedged, begun_us, took_us,
+            served_us, outcome, "hop"
         );
     }
-    tracing::debug!(target: "dht", took_us = spans.served_us, left_out = spans.left_out, "done");
 }
 
 /// The shape of a step.

@@ -58,7 +58,7 @@ impl Node {
             self.view.store(view);
         }
         log!(self, info, "founded a ring");
-        self.life.enter(Phase::Active);
+        self.enter_active();
     }
 
     /// Joins through the configured seeds, or founds a ring if this node is the one to do it. Returns after that, or
@@ -84,7 +84,7 @@ impl Node {
                         return;
                     }
                     Err(error) => {
-                        log!(node, debug, %error, "not joined yet");
+                        node.try_failed(&error);
                         // A name that was known once may be again.
                         if final_for_join(error.kind()) || first && error.kind() == ErrorKind::Address {
                             tell.take().map(|tell| tell.send(Err(error)));

@@ -28,6 +28,7 @@ mod gossip;
 mod inspect;
 mod join;
 mod last_life;
+mod last_try;
 mod leave;
 mod let_in;
 mod lines;
@@ -159,6 +160,7 @@ pub(crate) struct Node {
     stabilize_wanted: Notify,
     /// It is on its way into a ring: see `join::WayIn`.
     entering: AtomicBool,
+    last_try: last_try::LastTry,
     /// When the disk first did not take what others sent, in milliseconds of uptime; 0: it took everything.
     missed_at_ms: AtomicU64,
     /// Why it stopped, if nobody told it to.
@@ -281,6 +283,7 @@ impl Node {
             disagreement: AtomicBool::new(false),
             stabilize_wanted: Notify::new(),
             entering: AtomicBool::new(false),
+            last_try: last_try::LastTry::default(),
             missed_at_ms: AtomicU64::new(0),
             stopped_for: OnceLock::new(),
             handed_over: AtomicBool::new(false),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use tokio::time::Instant;
 
-use super::Node;
 use super::attempts::{Origin, finish};
+use super::follow::trace_id;
 use super::scan::{WIDTH_MIN, Wanted};
+use super::{Named, Node};
 use crate::config::Consistency;
 use crate::error::{Error, ErrorKind};
 use crate::ring::slot::Slot;
@@ -33,11 +35,13 @@ impl Node {
         }
         let keys: Vec<_> = reads.iter().map(|&i| (operations[i].map, operations[i].key.clone())).collect();
         let batch: Vec<Operation> = writes.iter().map(|&i| operations[i].clone()).collect();
-        let (found, written) = futures_util::future::join(
-            self.read(&keys, level, deadline),
-            self.write_for(origin, &batch, level, deadline),
-        )
-        .await;
+        let done = join(self.read(&keys, level, deadline), self.write_for(origin, &batch, level, deadline));
+        // A caller that is no node counts as this node's own; what another node passes on is followed there, or not.
+        let (found, written) = if origin.passed_on || trace_id() != 0 {
+            done.await
+        } else {
+            self.sampled(named(&operations, level), done).await
+        };
         for (index, record) in reads.into_iter().zip(found) {
             self.count_lookup(&record, begun);
             results[index] = Some(match record {
@@ -118,4 +122,15 @@ impl Node {
             }
         }
     }
+}
+
+/// As a local call of the same is named in logs.
+fn named(operations: &[Operation], level: Consistency) -> Named<'_> {
+    let reads = operations.iter().all(|operation| matches!(operation.action, Action::Get));
+    let name = match operations {
+        [one] => one.action.name(),
+        _ if reads => "get_many",
+        _ => "write_many",
+    };
+    Named { name, key: operations.first().map_or(&[], |operation| &operation.key), level }
 }

@@ -19,10 +19,9 @@ pub(crate) async fn resolve_bind(config: &Config, deadline: Instant) -> Result<S
         let context = format!("address = {:?}: {reason}", config.address);
         Error::new(ErrorKind::Address, context)
     };
-    let host = config.address.trim_start_matches('[').trim_end_matches(']');
-    let address = match host.parse::<IpAddr>() {
+    let address = match config.address.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, config.port),
-        Err(_) => in_time(deadline, tokio::net::lookup_host((host, config.port)))
+        Err(_) => in_time(deadline, tokio::net::lookup_host((config.address.as_str(), config.port)))
             .await
             .map_err(|e| unresolved(format!("does not resolve: {e}")))?
             .next()
@@ -32,9 +31,9 @@ pub(crate) async fn resolve_bind(config: &Config, deadline: Instant) -> Result<S
     Ok(address)
 }
 
-/// What others dial: `advertise` (with the bound port, if it names port 0), the bound address, or for an unspecified
-/// bind the source address towards the first seed that resolves to another machine; without such a seed that of the default
-/// route, and loopback where there is none, or where the seeds say loopback.
+/// What others dial: `advertise`, the bound address, or for an unspecified bind the source address towards the first seed
+/// that resolves to another machine; without such a seed that of the default route, and loopback where there is none, or
+/// where the seeds say loopback.
 ///
 /// # Errors
 /// `Address` if an unspecified bind finds no source address by `deadline`.
@@ -44,10 +43,7 @@ pub(crate) async fn advertised(config: &Config, bound: &Address, deadline: Insta
         Error::new(ErrorKind::Internal, context)
     })?;
     if !config.advertise.is_empty() {
-        return Ok(match config.advertise.strip_suffix(":0") {
-            Some(host) => Address::new(&format!("{host}:{}", bound.port())),
-            None => Address::new(&config.advertise),
-        });
+        return Ok(Address::new(&config.advertise));
     }
     if !bound.ip().is_unspecified() {
         return Ok(Address::new(&bound.to_string()));

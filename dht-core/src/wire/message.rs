@@ -2,6 +2,8 @@
 //!
 //! Data messages are plural: a single put is a batch of one, and the results stand in the order of the items.
 
+use serde::Serialize;
+
 use crate::config::Consistency;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::number::Number;
@@ -123,7 +125,7 @@ impl Action {
 }
 
 /// How far a write got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct PutOutcome {
     /// The version that the write has.
     pub version: Version,

@@ -9,9 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::hex;
 use crate::config::{Consistency, text};
-use crate::data::number::Number;
+use crate::data::hex::read_hex;
 use crate::data::record::{Expected, Format, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{GetOptions, PutOptions};
@@ -124,7 +123,7 @@ pub fn expected(text: &str) -> Result<Expected> {
         }
         (None, None, Some(raw), Some(Told::BYTES)) => {
             let digits: String = serde_json::from_str(raw.get()).map_err(|e| invalid(what, &e))?;
-            match hex::read(&digits) {
+            match read_hex(&digits) {
                 Some(bytes) => Ok(Expected::Value(Value::from_bytes(bytes))),
                 None => wrong("the value is bytes, and so pairs of hexadecimal digits"),
             }
@@ -132,17 +131,6 @@ pub fn expected(text: &str) -> Result<Expected> {
         (None, None, Some(_), Some(_)) => wrong("format is \"json\" or \"bytes\""),
         _ => wrong("must have one of absent, version and value"),
     }
-}
-
-/// A number to add: the JSON of an integer of 64 bits with sign, or of a finite float.
-///
-/// # Errors
-/// `InvalidValue`.
-pub fn number(text: &str) -> Result<Number> {
-    Number::of(&Value::from_json_text(Bytes::copy_from_slice(text.as_bytes()))?).map_err(|error| {
-        let context = error.context().replacen("the value", "what is to be added", 1);
-        Error::new(ErrorKind::InvalidValue, context)
-    })
 }
 
 /// serde would take a list as well, as the values of the fields in order.

@@ -8,9 +8,8 @@
 //! re-encoded. Every function that reads gives `InvalidArgument` for text that is not what it takes, except that a wrong
 //! value is `InvalidValue`.
 
-mod hex;
 mod input;
 mod output;
 
-pub use input::{Options, entries, expected, keys, number};
-pub use output::{deleted, error, found, json_text, outcome, outcomes, shape, swap, versioned};
+pub use input::{Options, entries, expected, keys};
+pub use output::{deleted, error, found, json_text, outcomes, shape, swap, versioned};

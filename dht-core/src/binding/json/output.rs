@@ -4,26 +4,19 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::hex;
+use crate::data::hex::write_hex;
 use crate::data::record::{Format, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Swap, Versioned};
 use crate::wire::message::PutOutcome;
 
-/// Anything that has a shape of its own: `NodeInfo` and lists of it, `RingInfo`, `Finger`, `Health`, `Statistics`.
+/// Anything that has a shape of its own: `PutOutcome`, `NodeInfo` and lists of it, `RingInfo`, `Finger`, `Health`, `Statistics`.
 ///
 /// # Errors
 /// `Internal` if it has no JSON form, which no shape can cause.
 pub fn shape<T: Serialize + ?Sized>(shape: &T) -> Result<String> {
     serde_json::to_string(shape)
         .map_err(|e| Error::new(ErrorKind::Internal, "an answer has no JSON form").with_source(e))
-}
-
-/// {"version", "acks", "wanted", "set_size", "degraded"}.
-#[must_use]
-pub fn outcome(outcome: &PutOutcome) -> String {
-    let PutOutcome { version, acks, wanted, set_size, degraded } = outcome;
-    format!(r#"{{"version":"{version}","acks":{acks},"wanted":{wanted},"set_size":{set_size},"degraded":{degraded}}}"#)
 }
 
 /// {"code", "name", "message", "maybe_applied"}.
@@ -62,7 +55,7 @@ fn with_value(mut out: String, value: Option<&Value>) -> Result<String> {
         None => out.push_str(r#","format":null,"value":null"#),
         Some(value) if value.format == Format::Bytes => {
             out.push_str(r#","format":"bytes","value":""#);
-            hex::write(&mut out, &value.bytes);
+            write_hex(&mut out, &value.bytes);
             out.push('"');
         }
         Some(value) => {
@@ -90,7 +83,7 @@ pub fn json_text(value: &Value) -> Result<&str> {
 /// What became of `put_many`: {key: {"ok": outcome} or {"error": error}, …}.
 #[must_use]
 pub fn outcomes<K: AsRef<str>>(keys: &[K], results: &[Result<PutOutcome>]) -> String {
-    batch(keys, results, |result| Some(result.as_ref().map(outcome).map_err(Clone::clone)))
+    batch(keys, results, |result| Some(result.as_ref().map_err(Clone::clone).and_then(shape)))
 }
 
 /// What `get_many` found: {key: {"ok": value} or {"error": error}, …}, without the keys that have no value.

@@ -67,10 +67,22 @@ impl Node {
             // Nobody is told if nobody listens.
             let _ = sender.blocking_send(Part::End(end));
         })?;
+        let mut sent = false;
+        let restored = self.bring_all_back(&mut parts, &mut sent).await;
+        // Once something was sent a part may be restored, whatever else fails.
+        restored.map_err(|error| if sent { error.unknown_outcome() } else { error })
+    }
+
+    /// Brings what the thread reads to the ring; `sent`: whether anything of it may be there.
+    async fn bring_all_back(
+        self: &Arc<Self>,
+        parts: &mut mpsc::Receiver<Part>,
+        sent: &mut bool,
+    ) -> Result<RestoreInfo> {
         let mut superseded = 0;
         loop {
             match parts.recv().await {
-                Some(Part::Records(records)) => superseded += self.bring_back(records).await?,
+                Some(Part::Records(records)) => superseded += self.bring_back(records, sent).await?,
                 Some(Part::End(end)) => {
                     return end.map(|(records, bytes)| RestoreInfo { records, superseded, bytes });
                 }
@@ -80,7 +92,7 @@ impl Node {
     }
 
     /// Brings records to a quorum of their replicas; returns how many met a higher version.
-    async fn bring_back(self: &Arc<Self>, records: Vec<Record>) -> Result<u64> {
+    async fn bring_back(self: &Arc<Self>, records: Vec<Record>, sent: &mut bool) -> Result<u64> {
         let bytes = records.iter().map(Record::payload_len).sum();
         let deadline = self.env.now() + self.config.call_timeout(bytes);
         let restoring = |record: Record| {
@@ -90,7 +102,7 @@ impl Node {
         let mut all: Vec<Restoring> = records.into_iter().map(restoring).collect();
         loop {
             let seen = self.progress.seen();
-            let failure = self.bring_round(&mut all, deadline).await;
+            let failure = self.bring_round(&mut all, deadline, sent).await;
             if all.iter().all(|r| r.have.len() >= r.wanted) {
                 return Ok(all.iter().filter(|r| r.superseded).count() as u64);
             }
@@ -105,14 +117,14 @@ impl Node {
                     "too few replicas took what is restored: {}; what was restored stays, and restoring again goes on",
                     failure.context()
                 );
-                return Err(Error::new(failure.kind(), context).with_source(failure).unknown_outcome());
+                return Err(Error::new(failure.kind(), context).with_source(failure));
             }
             self.progress.since(seen, (now + self.env.jittered(PAUSE)).min(deadline)).await;
         }
     }
 
     /// Sends each record to those of its replicas that do not have it; what went wrong with one of them.
-    async fn bring_round(self: &Arc<Self>, all: &mut [Restoring], deadline: Instant) -> Option<Error> {
+    async fn bring_round(self: &Arc<Self>, all: &mut [Restoring], deadline: Instant, sent: &mut bool) -> Option<Error> {
         let mut failure = None;
         let mut by_peer: BTreeMap<Peer, Vec<usize>> = BTreeMap::new();
         let unfinished = |r: &Restoring| r.have.len() < r.wanted;
@@ -136,6 +148,7 @@ impl Node {
                     .map(|&i| StoreItem { slot: all[i].slot, list: ListId::UNKNOWN, record: all[i].record.clone() })
                     .collect();
                 let (node, peer) = (self.clone(), peer.clone());
+                *sent = true;
                 running.push(async move {
                     let taken = node.give(&peer, items, deadline).await;
                     (peer, message, taken)

@@ -337,3 +337,33 @@ fn many_silent_seeds_leave_time_for_the_one_that_answers() {
         assert_eq!(node.view().1, 2);
     });
 }
+
+/// A node that has served alone joins a ring of two: what it was told is there for everybody when the join returns, and who adds to a
+/// value adds to that one.
+#[test]
+fn who_joins_brings_what_it_was_told() {
+    const KEYS: usize = 200;
+    calm(|world| async move {
+        let first = Start::new(&world, &config(), &[]).node(0).await.expect("it founds a ring");
+        let second = Start::new(&world, &config(), &[0]).node(1).await.expect("it joins");
+        for node in [&first, &second] {
+            node.wait_ready(60 * SECOND).await.expect("it gets ready");
+        }
+        let lone = Start::new(&world, &config(), &[]).node(2).await.expect("it founds another");
+        for n in 0..KEYS {
+            lone.put(format!("key-{n}"), &5).await.expect("it serves");
+            lone.put(format!("counter-{n}"), &5).await.expect("it serves");
+        }
+        lone.join(&[first.address()]).await.expect("it is let in");
+        for node in [&first, &second, &lone] {
+            for n in 0..KEYS {
+                let found: Option<i64> = node.get(format!("key-{n}")).await.expect("it serves");
+                assert_eq!(found, Some(5), "key-{n} at {node:?}");
+            }
+        }
+        for n in 0..KEYS {
+            let sum = second.increment(format!("counter-{n}"), 1).await.expect("it serves");
+            assert_eq!(sum, 6, "counter-{n}");
+        }
+    });
+}

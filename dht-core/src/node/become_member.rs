@@ -56,6 +56,8 @@ impl Node {
         let crowded = self.ids.bits() <= CROWDED_BITS_MAX && !ours;
         let blank = self.store.occupied()?.is_empty();
         let copies_ahead = blank || !crowded;
+        // What it kept of this ring is compared, when it is in the lists, and not sent as a whole.
+        let brings = !blank && !ours && !crowded && !welcome.reunites && !self.is_client();
         if !self.life.enter(Phase::Joining) {
             return Err(leaves());
         }
@@ -75,7 +77,7 @@ impl Node {
         // What is news among these is passed on by those who were there.
         self.state().news.leave_to_others(&welcome.records);
         if !self.is_client()
-            && let Err(error) = self.become_active_unless_told_to_leave(copies_ahead).await
+            && let Err(error) = self.become_active_unless_told_to_leave(copies_ahead, brings).await
         {
             if self.life.phase() == Phase::Joining {
                 self.withdraw(before, crowded && blank).await;
@@ -134,22 +136,26 @@ impl Node {
         gone.wait().await
     }
 
-    async fn become_active_unless_told_to_leave(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
+    async fn become_active_unless_told_to_leave(self: &Arc<Self>, copies_ahead: bool, brings: bool) -> Result<()> {
         tokio::select! {
             biased;
-            result = self.become_active(copies_ahead) => result,
+            result = self.become_active(copies_ahead, brings) => result,
             _ = self.life.wait_for(|phase| phase != Phase::Joining) => Err(leaves()),
         }
     }
 
-    /// From knowing the ring to being in its lists. If it does not copy ahead, it catches up with everything after that.
-    async fn become_active(self: &Arc<Self>, copies_ahead: bool) -> Result<()> {
+    /// From knowing the ring to being in its lists. If it does not copy ahead, it catches up with everything after that; if it `brings`
+    /// what it has, the ring has it by then.
+    async fn become_active(self: &Arc<Self>, copies_ahead: bool, brings: bool) -> Result<()> {
         if !self.keeps_positions() {
             self.choose_positions(&mut self.state());
         }
         loop {
             let joining = self.state().members.own().clone();
             self.announce(&joining, &self.announced_to(&BTreeSet::new())).await;
+            if brings {
+                self.bring_own().await;
+            }
             // In a ring that comes back nobody has more than this node, and all wait for each other.
             let reunites = self.state().table.reunites();
             let affected = if reunites { BTreeSet::new() } else { self.copy_ahead(copies_ahead).await };

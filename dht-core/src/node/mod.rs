@@ -12,6 +12,7 @@ mod answers;
 mod atomic;
 mod attempts;
 mod become_member;
+mod bring_own;
 mod calls;
 mod claims;
 mod come_back;

@@ -92,7 +92,7 @@ impl Node {
     }
 
     /// Brings records to a quorum of their replicas; returns how many met a higher version.
-    async fn bring_back(self: &Arc<Self>, records: Vec<Record>, sent: &mut bool) -> Result<u64> {
+    pub(in crate::node) async fn bring_back(self: &Arc<Self>, records: Vec<Record>, sent: &mut bool) -> Result<u64> {
         let bytes = records.iter().map(Record::payload_len).sum();
         let deadline = self.env.now() + self.config.call_timeout(bytes);
         let restoring = |record: Record| {

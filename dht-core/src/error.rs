@@ -55,6 +55,12 @@ impl Error {
         self
     }
 
+    /// Of a question: whatever became of it, nothing was changed.
+    pub(crate) fn of_a_question(mut self) -> Self {
+        self.0.maybe_applied = false;
+        self
+    }
+
     /// Marks that only the time was over for whoever says so: somebody with more time left may try again.
     pub(crate) fn out_of_time(mut self) -> Self {
         self.0.out_of_time = true;

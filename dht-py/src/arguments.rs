@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dht_core::binding::json::Options;
 use dht_core::{Config, Consistency, ErrorKind, GetOptions, PutOptions};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyString};
 
@@ -99,8 +99,12 @@ fn time(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if object.is_instance_of::<PyBool>() {
         return Err(no_time(name, object, "must be a number of seconds"));
     }
-    let seconds: f64 = object.extract()?;
     let must = "must be a finite number of seconds, not below 0";
+    // An int beyond all floats is no other mistake than one that is infinite.
+    let beyond = |error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(object.py()) { no_time(name, object, must) } else { error }
+    };
+    let seconds: f64 = object.extract().map_err(beyond)?;
     Duration::try_from_secs_f64(seconds).map_err(|_| no_time(name, object, must))
 }
 
@@ -166,7 +170,7 @@ impl Settings {
 pub(crate) fn config(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Config> {
     let Some(settings) = settings else { return Ok(Config::default()) };
     let wrong = |text: &str| refused(py, ErrorKind::Config, text);
-    let text = settings_json(settings).map_err(|error| wrong(&error.value(py).to_string()))?;
+    let text = settings_json(settings).map_err(|error| wrong(&which(settings, &error)))?;
     let text = String::from_utf8(text).map_err(|error| wrong(&error.to_string()))?;
     // There are no lines to name here.
     Config::from_json(&text).map_err(|error| {
@@ -175,4 +179,24 @@ pub(crate) fn config(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> Py
         let text: Cow<'_, str> = text.strip_suffix(" (the first at line 1)").unwrap_or(text).into();
         wrong(&text)
     })
+}
+
+/// The first setting that has no JSON form, as `error` says of one of them.
+#[cold]
+fn which(settings: &Bound<'_, PyDict>, error: &PyErr) -> String {
+    let py = settings.py();
+    let has_none = |key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>| {
+        let one = PyDict::new(py);
+        one.set_item(key, value).is_ok_and(|()| settings_json(&one).is_err())
+    };
+    let text = error.value(py).to_string();
+    match settings.iter().find(|(key, value)| has_none(key, value)) {
+        // No secret is ever shown.
+        Some((key, _)) if key.to_string() == "cluster_key" => format!("{key} = (hidden): {text}"),
+        Some((key, value)) => {
+            let shown = value.repr().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
+            format!("{key} = {shown}: {text}")
+        }
+        None => text,
+    }
 }

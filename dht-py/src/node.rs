@@ -228,6 +228,7 @@ impl Node {
     fn stop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let made = self.made(py)?;
         if made.has_ended() {
+            made.handle.forget_how_it_left();
             return Ok(py.None());
         }
         if made.asynchronous {

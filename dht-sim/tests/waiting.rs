@@ -71,6 +71,7 @@ fn reads_end_in_timeout_where_replicas_are_silent_and_in_quorum_where_they_refus
             let hasty = GetOptions { timeout: Some(SECOND / 2), ..GetOptions::default() };
             let read = nodes[0].get_with::<usize>("key", hasty).await.expect_err("one of three is there");
             assert_eq!(read.kind(), kind, "{read}");
+            assert!(!read.maybe_applied() && !read.to_string().contains("may have been applied"), "{read}");
             let scanned = nodes[0].scan_with("", hasty).next().await.expect_err("one of three is there");
             assert_eq!(scanned.kind(), kind, "{scanned}");
         });

@@ -248,6 +248,11 @@ impl NodeHandle {
         Ok(())
     }
 
+    /// All that [`NodeHandle::stop`] does to a node that has left.
+    pub fn forget_how_it_left(&self) {
+        self.left.store(None);
+    }
+
     /// [`NodeHandle::stop`] for a thread that may block.
     ///
     /// # Errors

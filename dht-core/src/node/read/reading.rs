@@ -102,7 +102,7 @@ impl Reading {
         if self.is_done() {
             return Ok((self.newest, self.stored_as));
         }
-        if let Some(error) = self.not_mended {
+        if let Some(error) = self.not_mended.map(Error::of_a_question) {
             let context =
                 format!("the newest version of {} could not be brought to a quorum: {error}", shown(&self.key));
             return Err(Error::new(ErrorKind::Quorum, context).with_source(error));
@@ -110,7 +110,7 @@ impl Reading {
         let acks = self.tally.best().map_or(0, |(_, n)| n);
         // That somebody was asked once more when the time was over is no silence: what was said before counts.
         let silent = self.failure.as_ref().map_or(self.waiting > 0, |error| error.kind() == ErrorKind::Timeout);
-        let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.to_string());
+        let cause = self.failure.map_or_else(|| "no replica is known".to_owned(), |e| e.of_a_question().to_string());
         let context = format!(
             "{acks} replicas answered for {}, the level asks for {}: {cause}",
             shown(&self.key),

@@ -195,7 +195,8 @@ async fn a_put_that_a_join_overtakes_is_on_both_nodes() {
 
     let putting = tokio::spawn({
         let first = first.clone();
-        async move { first.put_bytes(KEY, &b"value"[..], PutOptions::default()).await }
+        let patient = PutOptions { timeout: Some(PATIENCE), ..PutOptions::default() };
+        async move { first.put_bytes(KEY, &b"value"[..], patient).await }
     });
     tokio::task::block_in_place(|| store.wait(Step::Held));
     let second = Dht::start(Config { seeds: vec![first.address()], ..Config::default() }).await.expect("it starts");

@@ -128,7 +128,7 @@ async fn a_newcomer_is_not_pushed_out_before_its_first_request_can_be_there() {
     };
     assert_eq!(pushed_out(&first), None);
     assert!(
-        matches!(pool.insert(&second), Err(TransportError::Overloaded(_))),
+        matches!(pool.insert(&second), Err(TransportError::NoRoom(_))),
         "its dialler is told that there is no room"
     );
     tokio::time::advance(Duration::from_millis(999)).await;

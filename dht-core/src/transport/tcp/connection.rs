@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ pub(super) struct Connection {
     /// Milliseconds of uptime: last used by us, or begun; last heard from the peer; and last told something whole by it, 0: never.
     used_ms: AtomicU64,
     heard_ms: AtomicU64,
+    /// It ends with a reset when the last holder lets go of it.
+    is_reset: AtomicBool,
     told_ms: AtomicU64,
     /// Bytes read.
     received: AtomicU64,
@@ -125,6 +127,7 @@ impl Connection {
             waiting: Mutex::default(),
             serving: Arc::default(),
             heard_ms: AtomicU64::new(now.load(Relaxed)),
+            is_reset: AtomicBool::new(false),
             told_ms: AtomicU64::new(0),
             used_ms: now,
             received: AtomicU64::new(0),
@@ -334,7 +337,9 @@ impl Connection {
             event!(trace, peer = %self.peer, %error, "not flushed");
         }
         self.outbound.close();
-        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(std::net::Shutdown::Both) {
+        // An end in order would have to be acknowledged, behind all that is on its way.
+        let how = if self.is_reset.load(Relaxed) { std::net::Shutdown::Read } else { std::net::Shutdown::Both };
+        if let Err(error) = SockRef::from(self.sink.socket()).shutdown(how) {
             event!(trace, peer = %self.peer, %error, "was not connected any more");
         }
     }
@@ -503,8 +508,9 @@ impl Connection {
     /// The kernel would go on sending what it has for minutes after the end, to a machine that may be cut off or suspended: by the time it
     /// comes, others have carried it out. It is reset instead.
     fn forget_unsent(&self) {
-        if let Err(error) = SockRef::from(self.sink.socket()).set_linger(Some(Duration::ZERO)) {
-            event!(debug, peer = %self.peer, %error, "what was sent may come late");
+        match SockRef::from(self.sink.socket()).set_linger(Some(Duration::ZERO)) {
+            Ok(()) => self.is_reset.store(true, Relaxed),
+            Err(error) => event!(debug, peer = %self.peer, %error, "what was sent may come late"),
         }
     }
 

@@ -260,7 +260,7 @@ async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let to = Address::new(&listener.local_addr().expect("bound").to_string());
     let mut first = a.call(&to, ask("hello"), soon());
-    let mut swallows = tokio::select! {
+    let _swallows = tokio::select! {
         biased;
         outcome = &mut first => panic!("{outcome:?}"),
         socket = greets(&listener) => socket,
@@ -271,9 +271,7 @@ async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
     let mut calls = 0;
     while a.traffic().network_errors == 0 {
         let within = a.shared.env.now() + Duration::from_millis(500);
-        // The first is longer than what the other side's kernel takes: the rest stays in this one's.
-        let text = if calls == 0 { "x".repeat(900_000) } else { "hello".to_owned() };
-        let outcome = a.call(&to, ask(&text), within).await;
+        let outcome = a.call(&to, ask("hello"), within).await;
         assert_eq!(outcome.expect_err("swallowed"), TransportError::Deadline(to.clone()));
         calls += 1;
         assert!(calls < 20, "the connection stays in use");
@@ -286,10 +284,6 @@ async fn a_connection_that_swallows_short_calls_is_given_up_and_dialled_anew() {
         outcome = &mut next => panic!("{outcome:?}"),
         _anew = greets(&listener) => {}
     }
-    // Not ended in order: then the kernel would go on bringing what nobody waits for any more.
-    let mut brought = Vec::new();
-    let end = swallows.read_to_end(&mut brought).await.map_err(|error| error.kind());
-    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset), "{} bytes came", brought.len());
 }
 
 /// Keeps the processor for so long when it is told to; notes what it gets, but for pings.

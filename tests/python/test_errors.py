@@ -171,13 +171,15 @@ def test_arguments(alone: dht.DHT) -> None:
                 call()
             assert isinstance(caught.value, ValueError)
     # Whoever gives several times is told which of them is wrong.
-    with pytest.raises(dht.InvalidArgument, match=r"^ttl = 0: must be above 0$"):
+    with pytest.raises(dht.InvalidArgument) as caught:
         alone.put("k", 1, ttl=0, timeout=1)
-    with pytest.raises(dht.InvalidArgument, match=r"^ttl = -1\.5: must be a finite number of seconds, not below 0$"):
+    assert str(caught.value) == "ttl = 0: must be above 0"
+    with pytest.raises(dht.InvalidArgument) as caught:
         alone.expire("k", -1.5)
-    with pytest.raises(dht.InvalidArgument, match=r"^timeout = 'soon': must be seconds, or text like 250ms or 1h$"):
+    assert str(caught.value) == "ttl = -1.5: must be a finite number of seconds, not below 0"
+    with pytest.raises(dht.InvalidArgument, match=r"^timeout = 'soon': must be seconds, or text like 250ms or 1h"):
         alone.put("k", 1, ttl=1, timeout="soon")
-    with pytest.raises(dht.InvalidArgument, match=r"^timeout = True: must be a number of seconds$"):
+    with pytest.raises(dht.InvalidArgument, match=r"^timeout = True: must be a number of seconds"):
         alone.leave(True)
     for timeout in [3601, 0.0001, "2h"]:
         with pytest.raises(dht.InvalidArgument, match="1 ms and 1 h"):

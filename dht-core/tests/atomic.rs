@@ -1,6 +1,6 @@
 //! Operations that look at the present value, on rings of real nodes, through every node at once.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

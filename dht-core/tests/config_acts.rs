@@ -2,7 +2,7 @@
 //! comes in a later release are refused. Where time has to pass, the test is in `dht-sim/tests/config.rs`, on the paused
 //! clock; `worker_threads`, which only programs use, is tested in `dht-cli/tests/worker_threads.rs`.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

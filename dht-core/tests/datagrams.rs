@@ -1,6 +1,6 @@
 //! Whole rings with `network_protocol = udp`, and rings of nodes that differ in it.
 
-mod cluster;
+use crate::cluster;
 
 use cluster::*;
 use dht_core::{Config, Consistency, Dht, NetworkProtocol};

@@ -1,6 +1,6 @@
 //! Nodes with a `data_dir`: what is there again after a restart, alone and in rings, and what is refused.
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

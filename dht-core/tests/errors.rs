@@ -1,6 +1,6 @@
 //! Wrong input: a typed error that names what is wrong, and nothing changed afterwards.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

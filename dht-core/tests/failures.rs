@@ -1,7 +1,7 @@
 //! Nodes that end without a word, under load: nothing that was acknowledged is lost, no call is late, errors end soon,
 //! and the ring restores its copies. A killed node is one that is `stop()`ped: no hand-over, no goodbye.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Rolling upgrades: what a node of wire version 1 says (`tests/vectors/frames/v1`), said to a node of this release; and
 //! what a node of a later one may say.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::path::Path;

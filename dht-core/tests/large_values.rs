@@ -1,6 +1,6 @@
 //! Values as large as they may be, behind as many small ones as go into one message with them.
 
-mod common;
+use crate::common;
 
 use common::{PATIENCE, join, keys_of, start, stop};
 use dht_core::{Config, Consistency, GetOptions, NetworkProtocol, PutOptions};

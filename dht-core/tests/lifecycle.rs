@@ -1,7 +1,7 @@
 //! The life of a node: start, join, wait_ready, leave, stop; founding, merging and keeping rings apart; clients.
 
-mod cluster;
-mod common;
+use crate::cluster;
+use crate::common;
 
 use std::time::Duration;
 

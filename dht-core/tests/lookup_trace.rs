@@ -1,6 +1,6 @@
 //! `lookup_trace`: the hops of a lookup, held against the ring that `ring()` shows.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What `metrics` answers of a running node: the numbers of `statistics`, by the names that follow from theirs. The text
 //! of known numbers is in `src/prometheus_known.txt`.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 

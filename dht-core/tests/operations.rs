@@ -1,6 +1,6 @@
 //! Every data operation on rings of 1, 2, 3 and 5 nodes, through every node and at every level.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

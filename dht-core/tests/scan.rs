@@ -1,6 +1,6 @@
 //! Scans: each key once, whatever happens meanwhile.
 
-mod cluster;
+use crate::cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

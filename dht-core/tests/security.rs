@@ -1,7 +1,7 @@
 //! Rings that are secured, through the public interface: who gets in, what the others are told, and that no secret is
 //! ever shown.
 
-mod common;
+use crate::common;
 
 #[path = "common/authority.rs"]
 mod authority;

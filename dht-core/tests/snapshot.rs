@@ -1,6 +1,6 @@
 //! `snapshot` and `restore` of whole nodes and rings. The file itself is tested in `dht-core/src/node/snapshot/tests.rs`.
 
-mod cluster;
+use crate::cluster;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

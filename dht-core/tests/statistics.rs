@@ -1,7 +1,7 @@
 //! Every statistic moves as documented. Those that move only with time, or while something is held up, are tested in
 //! `dht-sim/tests/statistics.rs`, on the paused clock.
 
-mod common;
+use crate::common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

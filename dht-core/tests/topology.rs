@@ -1,7 +1,7 @@
 //! What a node tells of itself and the ring, held against the definitions: everything is computed a second time from
 //! the positions that `ring()` shows.
 
-mod cluster;
+use crate::cluster;
 
 use std::time::Duration;
 

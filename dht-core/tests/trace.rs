@@ -1,7 +1,7 @@
 //! Traced operations over real sockets, and by a caller that is no node. Exact times and what messages carry are in
 //! `dht-sim/tests/trace.rs`, on the paused clock.
 
-mod cluster;
+use crate::cluster;
 
 use cluster::*;
 use dht_core::{

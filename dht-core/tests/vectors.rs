@@ -1,6 +1,6 @@
 //! The vectors in tests/vectors, which every language runs: here by the Rust interface itself.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Batches: every owner is asked once, all at the same time.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

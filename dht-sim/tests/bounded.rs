@@ -1,8 +1,8 @@
 //! Rings of nodes with a bound on memory: who refuses, what the writer hears, and that repair leaves alone what was
 //! evicted.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

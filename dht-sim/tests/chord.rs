@@ -1,7 +1,7 @@
 //! `routing = "chord"`: operations find owners by walking, and data outlives what it outlives in one_hop routing.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

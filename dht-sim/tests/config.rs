@@ -1,8 +1,8 @@
 //! The keys of the configuration whose effect takes time, on the paused clock. The others, and the table of all, are in
 //! `dht-core/tests/config_acts.rs`.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dht_core::{Config, Durability, Error, ErrorKind, GetOptions};
 use dht_sim::{Crash, Nodes, World};
 
-mod common;
+use crate::common;
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEYS: usize = 60;

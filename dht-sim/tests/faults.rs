@@ -1,6 +1,6 @@
 //! Crash, partition, cut, pause, close.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

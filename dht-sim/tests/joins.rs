@@ -1,7 +1,7 @@
 //! Many join at once, and many leave: how long it takes, and what the calls of others notice of it.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

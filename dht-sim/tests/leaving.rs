@@ -1,7 +1,7 @@
 //! Leaves that meet a join: what only the leaver held is on whoever comes in.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Members, or whoever passes for one, who tell what is not so: that nodes which live are dead, that a node is where it
 //! is not.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dht_core::{Config, Dht};
 use dht_sim::{Nodes, World};
 
-mod common;
+use crate::common;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NODES: usize = 6;

@@ -1,8 +1,8 @@
 //! Lookups at moments that only the paused clock can hold: right after a join, and when nobody answers. The others are in
 //! `dht-core/tests/lookup_trace.rs`.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

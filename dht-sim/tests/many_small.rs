@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dht_core::{Config, Consistency, GetOptions};
 use dht_sim::Nodes;
 
-mod common;
+use crate::common;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const KEYS: usize = 5_000;

@@ -1,7 +1,7 @@
 //! When many nodes are lost at once, what they held is copied only when they do not come back; but for slots down to one
 //! copy.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

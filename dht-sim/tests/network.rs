@@ -1,6 +1,6 @@
 //! What the network does to messages: delay, order, loss, bounds.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

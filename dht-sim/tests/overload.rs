@@ -1,8 +1,8 @@
 //! Rings of which nodes have more to do than they can: callers are told at once, nobody is asked much more often for it,
 //! and nobody is taken for dead.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -1,6 +1,6 @@
 //! Bulk repair: how fast it goes, from whom, what first, and what is left of it when a source dies.
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

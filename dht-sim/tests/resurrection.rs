@@ -5,8 +5,8 @@ use std::time::Duration;
 use dht_core::{Config, Consistency, Dht, Durability, ErrorKind, GetOptions};
 use dht_sim::{Crash, Nodes, World};
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use held::{Gate, Start};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dht_core::{Config, Consistency, Dht, GetOptions};
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use held::{Gate, Start, pass};
 

@@ -1,6 +1,6 @@
 //! Nodes whose process stood still: what lay in their sockets meanwhile may have been carried out by others.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

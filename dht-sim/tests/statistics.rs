@@ -1,8 +1,8 @@
 //! The statistics that move with time, or only while something is held up, on the paused clock. The others, and the
 //! table of all, are in `dht-core/tests/statistics.rs`.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Streams: order, credit, and every way to end.
 
-mod common;
+use crate::common;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

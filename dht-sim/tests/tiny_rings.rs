@@ -1,6 +1,6 @@
 //! Rings with few ids: as many nodes as find a position get in, the others are refused, and nobody is in without one.
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

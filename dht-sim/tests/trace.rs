@@ -1,8 +1,8 @@
 //! Operations followed through the nodes: what a trace shows, and what the messages carry. On the paused clock every time
 //! is exact: a message takes 5 ms each way and serving takes none.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

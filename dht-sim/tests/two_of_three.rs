@@ -5,7 +5,7 @@ use std::time::Duration;
 use dht_core::{Config, Consistency, GetOptions, PutOptions};
 use dht_sim::{Crash, Nodes, World};
 
-mod common;
+use crate::common;
 
 const NODES: usize = 7;
 const KEYS: usize = 200;

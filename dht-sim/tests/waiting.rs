@@ -1,7 +1,7 @@
 //! Calls that wait for others: not much longer than these take.
 
-mod common;
-mod held;
+use crate::common;
+use crate::held;
 
 use std::time::Duration;
 

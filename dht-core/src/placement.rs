@@ -100,6 +100,7 @@ pub(crate) fn record(node_id: &str, boot: u64, vnodes: u32) -> NodeRecord {
         address: Address::new("simulated:1"),
         incarnation: 1,
         placed_at: 1,
+        placed_in: 0,
         state: NodeState::Active,
         verdict: Verdict::Alive,
         vnodes,

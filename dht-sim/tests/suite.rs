@@ -31,5 +31,6 @@ mod streams;
 mod tiny_rings;
 mod trace;
 mod two_of_three;
+mod unions;
 mod waiting;
 mod world;

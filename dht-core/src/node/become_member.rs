@@ -17,7 +17,7 @@ use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::quorum;
 use crate::ring::params::RingConfig;
-use crate::ring::record::{NodeRecord, NodeState, Verdict};
+use crate::ring::record::{NodeRecord, NodeState, RingId, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::store::Ticket;
@@ -201,10 +201,16 @@ impl Node {
             let own = state.members.own();
             return if moved && state.members.has_room_for(own) { Ok(None) } else { Err(self.ring_full(own)) };
         }
-        let active = state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+        let active = state.members.declare(self.enters_lists(), self.env.now());
         state.admitted = true;
         self.refresh(&mut state);
         Ok(Some(active))
+    }
+
+    /// What becomes of the own record when this node enters the lists of its ring.
+    pub(super) fn enters_lists(&self) -> impl FnOnce(&mut NodeRecord) + use<> {
+        let placed_in = self.ring().id.map_or(0, RingId::digest);
+        move |me| (me.state, me.placed_in) = (NodeState::Active, placed_in)
     }
 
     /// Gives up a join that has been announced; `blank`: with all that was copied for it.

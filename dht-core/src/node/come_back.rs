@@ -214,7 +214,7 @@ impl Node {
             self.ring.store(Arc::new(Ring { id: Some(id), config }));
             state.forget_others();
             self.remember_the_gone(&mut state);
-            state.members.declare(|me| me.state = NodeState::Active, now);
+            state.members.declare(self.enters_lists(), now);
             let view = Arc::new(state.members.view());
             let present = [(self.node_id.clone(), self.boot)];
             state.table.reunite(self.reunion(), true);

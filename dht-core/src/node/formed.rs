@@ -26,19 +26,20 @@ impl FormedRing {
     /// `Config` if the bits of `config` are out of range.
     pub fn new(config: &Config, nodes: &[(String, Address, u64)]) -> Result<Self> {
         let mut ring = Placement::new(config)?;
+        // Only the names: nobody forms such a ring twice in one simulation.
+        let ring_id = RingId(u128::from(NodeId::new(&config.cluster_name).digest()));
         for (node_id, address, boot) in nodes {
             let record = NodeRecord {
                 address: address.clone(),
                 // Joining and active, as in a ring that was formed.
                 incarnation: 2,
                 placed_at: 2,
+                placed_in: ring_id.digest(),
                 zone: config.zone.clone(),
                 ..placement::record(node_id, *boot, u32::from(config.vnode_count()))
             };
             ring.place(record, config.consistent_hashing);
         }
-        // Only the names: nobody forms such a ring twice in one simulation.
-        let ring_id = RingId(u128::from(NodeId::new(&config.cluster_name).digest()));
         let members = ring.members().others().map(|known| known.member.clone()).collect();
         Ok(Self { ring_id, members, view: Arc::new(ring.members().view()) })
     }

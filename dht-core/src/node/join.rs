@@ -15,7 +15,7 @@ use super::names::Named;
 use super::welcome::{Refusal, final_for_join};
 use super::{Node, Phase, Ring};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ring::record::{Address, NodeState, RingId};
+use crate::ring::record::{Address, RingId};
 
 /// Between two tries to join.
 pub(super) const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -49,7 +49,7 @@ impl Node {
             if !self.keeps_positions() {
                 self.choose_positions(&mut state);
             }
-            state.members.declare(|me| me.state = NodeState::Active, self.env.now());
+            state.members.declare(self.enters_lists(), self.env.now());
             let view = Arc::new(state.members.view());
             state.table.found(self.slots, &view, self.replicas());
             for slot in self.slots.iter() {

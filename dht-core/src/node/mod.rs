@@ -227,6 +227,7 @@ impl Node {
             address: parts.address.clone(),
             incarnation: 1,
             placed_at: 0,
+            placed_in: 0,
             state: NodeState::Joining,
             verdict: Verdict::Alive,
             vnodes: u32::from(config.vnode_count()),

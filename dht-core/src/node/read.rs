@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::ListId;
 use crate::ring::record::{NodeRecord, Verdict};
 use crate::ring::slot::Slot;
-use crate::ring::view::{Members, list_fingerprint};
+use crate::ring::view::Members;
 use crate::wire::message::{FetchItem, FetchResult, Operation, Request, Response};
 
 /// Pause before all replicas are asked again.
@@ -228,7 +228,7 @@ impl Node {
                 continue;
             }
             reading.wanted = wanted(level, order.len());
-            let fingerprint = list_fingerprint(order.iter().copied());
+            let fingerprint = view.fingerprint_of(order.iter().copied());
             order.retain(|record| !reading.unfit.contains(&record.boot));
             reading.fit = order.len();
             let counted = reading.tally.best().map_or(0, |(_, n)| n);

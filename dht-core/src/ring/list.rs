@@ -8,10 +8,13 @@
 //! "Enough" is what meets every write quorum: R − quorum(R) + 1, the newcomer excluded. So many may lack an acknowledged
 //! write, in a list of R and still in one that deaths have made shorter. Where so many are not to be had, it takes all: what
 //! every living member of the lists before and of the present one has, caught up or not.
+//!
+//! Where two rings become one, the lists of either are the lists before: `lineage.rs`.
 
 mod catch_up;
 mod change;
 mod former_owners;
+mod lineage;
 
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ use tokio::time::Instant;
 pub(crate) use self::catch_up::CatchUp;
 use self::change::{Arcs, Between};
 pub(crate) use self::former_owners::Waits;
+use self::lineage::Lineage;
 use super::record::{Member, NodeId};
 use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};
@@ -96,6 +100,7 @@ pub(crate) struct SlotTable {
     /// The ring comes back as a whole, whether or not this node was in it: the rule of `reunion.rs` holds. Else this node only
     /// tells what it kept.
     returns: bool,
+    lineage: Lineage,
 }
 
 /// A list change as one node sees it.
@@ -123,6 +128,7 @@ impl SlotTable {
     }
 
     fn hold(&mut self, slots: SlotSpace, view: &RingView, replicas: usize, held: impl Fn(&ListMembers) -> bool) {
+        self.lineage.begin(view);
         let mut arc = None;
         let mut fingerprint: Option<u64> = None;
         for slot in slots.iter() {
@@ -213,6 +219,15 @@ impl SlotTable {
         if before_me.is_none() && after_me.is_none() && self.states.is_empty() {
             return;
         }
+        let waits = || self.states.values().any(|s| s.catch_up.as_ref().is_some_and(|c| !c.foreign.is_empty()));
+        let mut foreign = match (before_me, after_me) {
+            (Some(_), Some(_)) if !self.returns => self.lineage.meet(switch, waits),
+            (_, Some(_)) => {
+                self.lineage.begin(switch.after);
+                None
+            }
+            _ => None,
+        };
         let between = Between::new(switch);
         let mut arc: Option<Arcs> = None;
         // Of all others this node had no part and gets none.
@@ -226,25 +241,34 @@ impl SlotTable {
             if arc.as_ref().is_none_or(|a| a.starts != starts) {
                 arc = Some(Arcs::new(switch, &between, slot, starts));
             }
-            let Some(lists) = arc.as_ref().filter(|a| a.differs) else { continue };
-            if let Some(state) = self.adopt(slot, lists, switch) {
+            let foreign = foreign.as_mut().map(|foreign| foreign.list(slot, switch));
+            let Some(lists) = arc.as_ref().filter(|a| a.differs || a.listed && foreign.is_some()) else { continue };
+            if let Some(state) = self.adopt(slot, lists, foreign, switch) {
                 changed(slot, state);
             }
         }
     }
 
-    fn adopt(&mut self, slot: Slot, lists: &Arcs, switch: &Switch<'_>) -> Option<&SlotState> {
+    fn adopt(
+        &mut self,
+        slot: Slot,
+        lists: &Arcs,
+        foreign: Option<Arc<[Incarnate]>>,
+        switch: &Switch<'_>,
+    ) -> Option<&SlotState> {
         let held = self.states.get(&slot);
         if held.is_none() && !lists.listed {
             return None;
         }
         // Without a state the counter is unknown: it is learnt from those who know.
-        let counter = held.map_or(0, |s| if s.list.counter == 0 { 0 } else { s.list.counter + 1 });
+        let next = |counter: u64| if counter == 0 || !lists.differs { counter } else { counter + 1 };
+        let counter = held.map_or(0, |s| next(s.list.counter));
         let switches = held.map_or(0, |s| s.switches.wrapping_add(1));
         let list = ListId { counter, members: lists.members, epoch: 0 };
         let caught_up = held.is_some_and(|s| s.standing == Standing::CaughtUp);
-        let stays = lists.listed && lists.was_listed && lists.listed_between && caught_up;
-        let (standing, catch_up) = if stays || lists.listed && planted!("joiner_forgotten") {
+        let stayed = lists.listed && lists.was_listed && lists.listed_between;
+        let stays = stayed && caught_up;
+        let (standing, catch_up) = if stays && foreign.is_none() || lists.listed && planted!("joiner_forgotten") {
             (Standing::CaughtUp, None)
         } else if lists.listed {
             let returns = self.returns;
@@ -252,9 +276,12 @@ impl SlotTable {
             let fresh = || Box::new(CatchUp::new(lists.present.clone(), replicas, returns, switch.now));
             let mut catch_up = held.and_then(|s| s.catch_up.clone()).unwrap_or_else(fresh);
             catch_up.begin_again(&lists.present, &lists.former, switch.now);
+            catch_up.stayed = stays || stayed && catch_up.stayed;
+            if let Some(foreign) = foreign {
+                catch_up.foreign = foreign;
+            }
             let is_me = |node: &Incarnate| node.0 == *switch.me;
             if lists.present.first().is_some_and(is_me) {
-                let stayed = lists.was_listed && lists.listed_between;
                 // Not whoever was passed over, as suspected: it would be asked in vain. Where this node led before and was put out
                 // meanwhile, who came behind it has.
                 let before = match &lists.former_owner {

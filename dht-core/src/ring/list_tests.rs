@@ -8,6 +8,9 @@ use std::time::Duration;
 #[path = "list_model_tests.rs"]
 mod model;
 
+#[path = "list/lineage_tests.rs"]
+mod lineage;
+
 const SLOT: Slot = Slot(0);
 
 /// A ring of one slot as one of its nodes, "me", sees it; the others are named by letters.

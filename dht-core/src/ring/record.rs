@@ -115,6 +115,13 @@ impl std::fmt::Debug for Address {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RingId(pub(crate) u128);
 
+impl RingId {
+    /// What stands for it in node records, where a coincidence does no harm that a reader who asks a quorum would notice for long; never 0.
+    pub(crate) fn digest(self) -> u32 {
+        (xxh3_64(&self.0.to_le_bytes()) as u32).max(1)
+    }
+}
+
 /// What a node says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum NodeState {
@@ -151,6 +158,8 @@ pub struct NodeRecord {
     /// The incarnation at which the node last entered the replica lists (became active, or refuted its death). Part
     /// of list fingerprints, so that a list that returns never equals its former self.
     pub(crate) placed_at: u64,
+    /// Stands for the ring whose lists it entered, which others may have joined since ([`RingId::digest`]); 0: it does not say.
+    pub(crate) placed_in: u32,
     pub(crate) state: NodeState,
     pub(crate) verdict: Verdict,
     pub(crate) vnodes: u32,
@@ -223,6 +232,7 @@ pub(crate) fn test_record(node_id: &str) -> NodeRecord {
         address: Address::new(&format!("{node_id}:1")),
         incarnation: 1,
         placed_at: 1,
+        placed_in: 0,
         state: NodeState::Active,
         verdict: Verdict::Alive,
         vnodes: 16,

@@ -86,14 +86,26 @@ impl SharedRing {
 }
 
 fn hash_of(record: &NodeRecord) -> u64 {
-    let NodeRecord { node_id, boot, address, incarnation, placed_at, state, verdict, vnodes, choices, zone, read_only } =
-        record;
+    let NodeRecord {
+        node_id,
+        boot,
+        address,
+        incarnation,
+        placed_at,
+        placed_in,
+        state,
+        verdict,
+        vnodes,
+        choices,
+        zone,
+        read_only,
+    } = record;
     let numbers = [
         node_id.digest(),
         *boot,
         *incarnation,
         *placed_at,
-        u64::from(*vnodes),
+        u64::from(*placed_in) << 32 | u64::from(*vnodes),
         u64::from(*read_only) << 16 | u64::from(*state as u8) << 8 | u64::from(*verdict as u8),
         xxh3_64(address.as_str().as_bytes()),
         xxh3_64(choices),

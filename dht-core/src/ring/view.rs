@@ -41,6 +41,8 @@ pub(crate) struct RingView {
     members: Vec<Arc<Member>>,
     /// Shared with the views before, as long as only what is said of members changes, and not where they are.
     placement: Arc<Placement>,
+    /// The rings whose lists they entered, ascending: more than one where rings have become one.
+    rings: SmallVec<[u32; 2]>,
     fingerprint: u64,
 }
 
@@ -91,7 +93,8 @@ impl RingView {
             Some(before) => before.placement.clone(),
             None => Arc::new(Placement::of(ids, &members, before)),
         };
-        Self { ids, slots, members, placement, fingerprint }
+        let rings = rings_of(&members);
+        Self { ids, slots, members, placement, rings, fingerprint }
     }
 
     /// True if these members are where those of this view are.
@@ -278,9 +281,29 @@ impl RingView {
         self.successor_index(self.slots.last_id(slot))
     }
 
-    /// What stands for a list of members in data messages: node_id, boot and `placed_at` of each, in order.
+    /// What stands for a list of members in data messages: node_id, boot and `placed_at` of each, in order; and the rings that have
+    /// become one, so that nobody answers, or takes a write, who has not heard of that.
     pub(crate) fn list_fingerprint(&self, list: &[MemberIndex]) -> u64 {
-        list_fingerprint(list.iter().map(|m| self.member(*m)))
+        self.fingerprint_of(list.iter().map(|m| self.member(*m)))
+    }
+
+    /// The same of a list that a walk has found.
+    pub(crate) fn fingerprint_of<'a>(&self, list: impl Iterator<Item = &'a NodeRecord>) -> u64 {
+        let mut bytes = SmallVec::<[u8; 96]>::new();
+        for record in list {
+            bytes.extend_from_slice(&record.node_id.digest().to_le_bytes());
+            bytes.extend_from_slice(&record.boot.to_le_bytes());
+            bytes.extend_from_slice(&record.placed_at.to_le_bytes());
+        }
+        if let [_, _, ..] = self.rings[..] {
+            self.rings.iter().for_each(|ring| bytes.extend_from_slice(&ring.to_le_bytes()));
+        }
+        xxh3_64(&bytes)
+    }
+
+    /// The rings whose lists its members entered, ascending, as far as they say.
+    pub(crate) fn rings(&self) -> &[u32] {
+        &self.rings
     }
 
     /// True if every slot has the same list here and there, whatever the list's length.
@@ -415,15 +438,15 @@ fn held_by(member: usize, node: &Member) -> impl Iterator<Item = Position> {
     node.positions.iter().enumerate().map(of_member)
 }
 
-/// See [`RingView::list_fingerprint`].
-pub(crate) fn list_fingerprint<'a>(list: impl Iterator<Item = &'a NodeRecord>) -> u64 {
-    let mut bytes = SmallVec::<[u8; 96]>::new();
-    for record in list {
-        bytes.extend_from_slice(&record.node_id.digest().to_le_bytes());
-        bytes.extend_from_slice(&record.boot.to_le_bytes());
-        bytes.extend_from_slice(&record.placed_at.to_le_bytes());
+fn rings_of(members: &[Arc<Member>]) -> SmallVec<[u32; 2]> {
+    let mut rings = SmallVec::new();
+    for ring in members.iter().map(|member| member.record.placed_in).filter(|ring| *ring != 0) {
+        if !rings.contains(&ring) {
+            rings.push(ring);
+        }
     }
-    xxh3_64(&bytes)
+    rings.sort_unstable();
+    rings
 }
 
 /// Where the positions of a node lie, by index.

@@ -159,6 +159,7 @@ pub(super) fn responses() -> Vec<(&'static str, Response)> {
     let digest = NodeDigest { node: 3, boot: 9, incarnation: 2, verdict: Verdict::Suspect };
     vec![
         ("pong", Response::Pong { records: vec![node("a")] }),
+        ("pong.placed_in", Response::Pong { records: vec![NodeRecord { placed_in: RING.digest(), ..node("a") }] }),
         ("pong.clock", Response::Pong { records: Vec::new() }),
         ("last_life", Response::LastLife { records: vec![left("b")] }),
         ("probed", Response::Probed { alive: true }),
@@ -413,6 +414,7 @@ fn node(node_id: &str) -> NodeRecord {
         address: Address::new("127.0.0.1:1"),
         incarnation: 4,
         placed_at: 3,
+        placed_in: 0,
         state: NodeState::Active,
         verdict: Verdict::Alive,
         vnodes: 3,

@@ -265,18 +265,19 @@ fn digest() -> impl Strategy<Value = NodeDigest> {
 
 fn record_of_node() -> BoxedStrategy<NodeRecord> {
     let states = vec![NodeState::Joining, NodeState::Active, NodeState::Leaving, NodeState::Left];
-    let identity = (node_id(), 1..=u64::MAX, address(), 0..=COUNTER_MAX, 0..=COUNTER_MAX);
+    let identity = (node_id(), 1..=u64::MAX, address(), 0..=COUNTER_MAX, 0..=COUNTER_MAX, any::<u32>());
     let rest =
         (prop::sample::select(states), verdict(), 0_u32..=200, vec(any::<u8>(), 0..20), "\\PC{0,20}", any::<bool>());
     (identity, rest)
         .prop_map(|(identity, (state, verdict, vnodes, choices, zone, read_only))| {
-            let (node_id, boot, address, incarnation, placed_at) = identity;
+            let (node_id, boot, address, incarnation, placed_at, placed_in) = identity;
             NodeRecord {
                 node_id,
                 boot,
                 address,
                 incarnation,
                 placed_at,
+                placed_in,
                 state,
                 verdict,
                 vnodes,

@@ -90,8 +90,13 @@ impl Node {
             let beyond = view.list_and_heirs(slot, replicas);
             let listed: BTreeSet<u64> = beyond.iter().take(replicas).map(|m| view.member(*m).boot).collect();
             let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));
-            let asked: BTreeSet<Incarnate> =
-                catch_up.sources.iter().flat_map(|list| list.iter().cloned()).chain(near).collect();
+            let asked: BTreeSet<Incarnate> = catch_up
+                .sources
+                .iter()
+                .chain([&catch_up.foreign])
+                .flat_map(|l| l.iter().cloned())
+                .chain(near)
+                .collect();
             // Where a whole ring comes back: who kept it need not be near.
             for node_id in state.table.former_list(slot).filter(|node_id| !asked.iter().any(|(id, _)| id == *node_id)) {
                 let known = state.members.get(node_id).map(|k| k.record());

@@ -35,6 +35,10 @@ pub(crate) struct CatchUp {
     pub(crate) sources: SmallVec<[Arc<[Incarnate]>; 1]>,
     /// The present list, enough members of which do as well.
     pub(crate) present: Arc<[Incarnate]>,
+    /// This node has been in its own ring's lists all the time, and caught up: it lacks only what other rings had that are one with it now.
+    pub(super) stayed: bool,
+    /// Those who had the slot in the rings that have become one with this node's: see `lineage.rs`.
+    pub(crate) foreign: Arc<[Incarnate]>,
     /// So many caught-up members of a list may lack a write that was acknowledged.
     may_lack: usize,
     /// Caught-up members that the slot was merged from.
@@ -60,6 +64,8 @@ impl CatchUp {
             busy_since: None,
             sources: SmallVec::new(),
             present,
+            stayed: false,
+            foreign: Arc::default(),
             may_lack: may_lack(replicas),
             merged: SmallVec::new(),
             broke_off: SmallVec::new(),
@@ -90,10 +96,24 @@ impl CatchUp {
     /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
     /// this node has no more than it has, newcomers would wait for each other.
     pub(crate) fn bereft(&self, lives: impl Fn(&Incarnate) -> bool) -> bool {
+        if self.stayed {
+            return false;
+        }
         let living = |list: &Arc<[Incarnate]>| list.iter().filter(|m| lives(m)).count();
         let before = |m: &&Incarnate| self.sources.iter().any(|list| list.contains(m));
         let heirs = self.present.iter().filter(|m| lives(m)).filter(before).count();
         self.sources.iter().all(|list| living(list) <= self.may_lack) && heirs <= self.may_lack
+    }
+
+    /// It has what its own ring had.
+    fn has_own(&self) -> bool {
+        let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| self.merged.contains(m)).count() > self.may_lack;
+        (self.stayed || self.sources.iter().any(met) || met(&self.present)) && self.owners.is_empty()
+    }
+
+    /// It has what is left of what that member had.
+    fn has_of(&self, member: &Incarnate) -> bool {
+        self.merged.contains(member) || self.gathered.contains(member)
     }
 }
 
@@ -158,9 +178,7 @@ impl SlotTable {
             catch_up.merged.push(source.clone());
         }
         catch_up.hears_out(source);
-        let merged = &catch_up.merged;
-        let met = |list: &Arc<[Incarnate]>| list.iter().filter(|m| merged.contains(m)).count() > catch_up.may_lack;
-        let enough = (catch_up.sources.iter().any(met) || met(&catch_up.present)) && catch_up.owners.is_empty();
+        let enough = catch_up.has_own() && catch_up.foreign.iter().all(|m| catch_up.has_of(m));
         if enough {
             state.promote();
         }
@@ -181,14 +199,16 @@ impl SlotTable {
     }
 
     /// Ends the catch-up of a newcomer that has what every member of the lists before and of the present one has who
-    /// `lives`, caught up or not: nobody is left to wait for. True if that makes it caught up.
+    /// `lives`, caught up or not: nobody is left to wait for. Where rings have become one, what its own had may be there before.
+    /// True if that makes it caught up.
     pub(crate) fn gathered_all(&mut self, slot: Slot, list: ListId, lives: impl Fn(&Incarnate) -> bool) -> bool {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
         let Some(catch_up) = state.catch_up.as_ref().filter(|c| !c.returns) else { return false };
-        let has = |m: &Incarnate| catch_up.merged.contains(m) || catch_up.gathered.contains(m);
+        let has_all_left = |m: &Incarnate| catch_up.has_of(m) || !lives(m);
         let former = || catch_up.sources.iter().flat_map(|list| list.iter());
         // If of the lists before nobody is left, that is for `give_up_waiting`.
-        let all = former().any(has) && former().chain(catch_up.present.iter()).all(|m| has(m) || !lives(m));
+        let own = former().any(|m| catch_up.has_of(m)) && former().chain(catch_up.present.iter()).all(has_all_left);
+        let all = (own || catch_up.has_own()) && catch_up.foreign.iter().all(has_all_left);
         if all {
             state.promote();
         }

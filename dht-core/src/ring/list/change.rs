@@ -12,7 +12,7 @@ pub(crate) fn incarnates(view: &RingView, list: &ListMembers) -> Arc<[Incarnate]
     list.iter().map(|&m| identity(view.member(m))).collect()
 }
 
-fn identity(record: &NodeRecord) -> Incarnate {
+pub(super) fn identity(record: &NodeRecord) -> Incarnate {
     (record.node_id.clone(), record.boot)
 }
 

@@ -75,6 +75,7 @@ impl From<&NodeRecord> for proto::NodeRecord {
             address: address_bytes(&record.address),
             incarnation: record.incarnation,
             placed_at: record.placed_at,
+            placed_in: record.placed_in,
             state: match record.state {
                 NodeState::Joining => 1,
                 NodeState::Active => 2,
@@ -109,6 +110,7 @@ impl TryFrom<proto::NodeRecord> for NodeRecord {
             address: address(&record.address)?,
             incarnation: counter("incarnation", record.incarnation)?,
             placed_at: counter("placed_at", record.placed_at)?,
+            placed_in: record.placed_in,
             state,
             verdict: verdict(record.verdict)?,
             vnodes: record.vnodes,

@@ -257,7 +257,7 @@ pub(crate) struct Described {
     pub(crate) json: String,
 }
 
-/// Tags 11 to 16 are reserved: ring_id, cluster name, public key, signature, weight, further addresses.
+/// Tags 12 to 16 are reserved: cluster name, public key, signature, weight, further addresses.
 #[derive(prost::Message)]
 pub(crate) struct NodeRecord {
     #[prost(bytes = "bytes", tag = "1")]
@@ -280,6 +280,8 @@ pub(crate) struct NodeRecord {
     pub(crate) choices: Bytes,
     #[prost(bytes = "bytes", tag = "10")]
     pub(crate) zone: Bytes,
+    #[prost(fixed32, tag = "11")]
+    pub(crate) placed_in: u32,
     #[prost(bool, tag = "17")]
     pub(crate) read_only: bool,
 }

@@ -1,0 +1,112 @@
+use super::*;
+
+/// A node of the ring with that digest.
+fn of_ring(ring: u32, name: &str, position: u8) -> Arc<Member> {
+    with(&node(name, position), |r| r.placed_in = ring)
+}
+
+fn names(list: &[Incarnate]) -> Vec<&str> {
+    list.iter().map(|(node_id, _)| node_id.as_str()).collect()
+}
+
+fn foreign(seat: &Seat) -> Vec<&str> {
+    seat.state().catch_up.as_ref().map_or(Vec::new(), |waiting| names(&waiting.foreign))
+}
+
+impl Seat {
+    fn gathers(&mut self, name: &str) {
+        let list = self.list();
+        self.table.gathered_from(SLOT, list, &source(name));
+    }
+
+    fn has_all(&mut self, lives: &[&str]) -> bool {
+        let list = self.list();
+        self.table.gathered_all(SLOT, list, |(node_id, _)| lives.contains(&node_id.as_str()))
+    }
+}
+
+/// "me" and a are of ring 1; x, y and z of ring 2, z with no place in the list of both.
+fn two_rings() -> (Seat, [Arc<Member>; 5]) {
+    let all =
+        [of_ring(1, "me", 20), of_ring(1, "a", 10), of_ring(2, "x", 30), of_ring(2, "y", 40), of_ring(2, "z", 50)];
+    (Seat::founded(&[&all[0], &all[1]], 3), all)
+}
+
+#[test]
+fn who_keeps_its_place_lacks_what_the_other_ring_had() {
+    let (mut seat, all) = two_rings();
+    let [me, a, x, y, z] = &all;
+    assert_eq!(seat.see(&[me, a, x, y, z]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x", "y", "z"]);
+    let everybody = ["a", "x", "y", "z"];
+    seat.gathers("a");
+    seat.gathers("x");
+    assert!(!seat.merged_from("y") && !seat.has_all(&everybody), "z may have what those lack");
+    assert!(seat.merged_from("z") && seat.state().readable());
+}
+
+#[test]
+fn who_is_gone_of_the_other_ring_is_not_waited_for() {
+    let (mut seat, all) = two_rings();
+    let [me, a, x, y, z] = &all;
+    seat.see(&[me, a, x, y, z]);
+    seat.gathers("x");
+    assert!(!seat.has_all(&["a", "x", "y", "z"]));
+    assert!(seat.has_all(&["a", "x"]) && seat.state().readable());
+}
+
+/// It keeps no place: what its own ring had it needs as well.
+#[test]
+fn who_is_new_to_the_list_needs_both() {
+    let (me, all) = (of_ring(1, "me", 60), two_rings().1);
+    let [_, a, x, ..] = &all;
+    let (b, c) = (of_ring(1, "b", 12), of_ring(1, "c", 14));
+    let mut seat = Seat::outside(&[a, &b, &c, &me], 3);
+    seat.table.lineage.begin(&seat.view);
+    assert_eq!(seat.see(&[&me, x, a]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x"]);
+    seat.gathers("x");
+    assert!(!seat.has_all(&["a", "b", "c", "x"]));
+    assert!(!seat.merged_from("a") && seat.merged_from("b"));
+}
+
+/// The list is all of this ring, and has another name: who has not heard of the other ring answers nobody who has.
+#[test]
+fn a_list_of_one_ring_alone_changes_too() {
+    let (me, a, b) = (of_ring(1, "me", 10), of_ring(1, "a", 20), of_ring(1, "b", 30));
+    let (x, y) = (of_ring(2, "x", 200), of_ring(2, "y", 210));
+    let mut seat = Seat::founded(&[&me, &a, &b], 3);
+    let before = seat.list();
+    assert_eq!(seat.see(&[&me, &a, &b, &of_ring(1, "c", 220)]), None, "a newcomer like any other");
+    assert_eq!(seat.see(&[&me, &a, &b, &x, &y]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x", "y"]);
+    assert_ne!(seat.list().members, before.members);
+}
+
+#[test]
+fn those_that_are_heard_of_later_are_of_that_ring_until_all_is_here() {
+    let (mut seat, all) = two_rings();
+    let [me, a, x, y, z] = &all;
+    assert_eq!(seat.see(&[me, a, x]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x"]);
+    let list = seat.list();
+    assert_eq!(seat.see(&[me, a, x, z]), Some(Standing::Newcomer));
+    assert_eq!((foreign(&seat), seat.list().members), (vec!["x", "z"], list.members), "z is in no list");
+    assert!(!seat.merged_from("x") && seat.merged_from("z"));
+    // Whoever comes of it now has been in one ring with this one.
+    assert_eq!(seat.see(&[me, a, x, y, z]), None);
+    assert_eq!(seat.see(&[me, y, x, z]), Some(Standing::CaughtUp));
+}
+
+#[test]
+fn who_enters_rings_that_are_one_waits_for_whom_it_finds() {
+    let all = two_rings().1;
+    let [me, a, x, y, z] = &all;
+    let mut seat = Seat::outside(&[a, x, y], 3);
+    assert_eq!(seat.see(&[me, a, x, y]), Some(Standing::Newcomer));
+    assert!(foreign(&seat).is_empty());
+    assert!(!seat.merged_from("a") && seat.merged_from("x"));
+    assert_eq!(seat.see(&[me, a, x, y, z]), None, "of a ring that was there");
+    // An older node does not say.
+    assert_eq!(seat.see(&[me, a, &of_ring(0, "old", 25), x, y]), Some(Standing::CaughtUp));
+}

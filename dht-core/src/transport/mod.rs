@@ -16,6 +16,7 @@ mod buckets;
 pub mod contract;
 mod load;
 pub(crate) mod misbehaviour;
+mod names;
 mod security;
 mod tcp;
 mod turn;

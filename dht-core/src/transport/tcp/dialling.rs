@@ -4,10 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::names::Names;
 use crate::env::Env;
+use crate::ring::record::Address;
 
 /// A socket to one of the addresses that `to` stands for. Together with the name service they have `within`, of which that
 /// gets half: what it leaves is not so little that its slowness looks like their silence. Each has an equal part of what is
@@ -16,19 +18,9 @@ use crate::env::Env;
 /// # Errors
 /// `TimedOut` if one was silent, else `ConnectionRefused` if one refused, else the last failure: the less it says of the
 /// peer, the sooner it is told. A name service that is silent says nothing of it: `Other`.
-pub(super) async fn dial_any(to: &str, within: Duration, env: &Env) -> io::Result<TcpStream> {
-    dial_found(lookup_host(to), within, env).await
-}
-
-async fn dial_found<A: Iterator<Item = SocketAddr>>(
-    lookup: impl Future<Output = io::Result<A>>,
-    within: Duration,
-    env: &Env,
-) -> io::Result<TcpStream> {
+pub(super) async fn dial_any(names: &Names, to: &Address, within: Duration, env: &Env) -> io::Result<TcpStream> {
     let until = env.after(within);
-    let looked_up = timeout_at(env.halfway(until), lookup).await;
-    let found: Vec<SocketAddr> =
-        looked_up.map_err(|_| io::Error::other("the name service has not answered yet"))??.collect();
+    let found = names.addresses(to, env.halfway(until)).await?;
     dial_each(&found, until, env).await
 }
 
@@ -90,23 +82,15 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_name_service_is_not_taken_for_a_silent_peer() {
-        let second = Duration::from_secs(1);
-        let dial = async |takes| {
-            let lookup = async {
-                tokio::time::sleep(takes).await;
-                Ok(std::iter::empty())
-            };
-            dial_found(lookup, second, &Env::system()).await.expect_err("no address").kind()
-        };
-        assert_eq!(dial(second * 2 / 5).await, io::ErrorKind::NotFound);
-        assert_eq!(dial(second * 3 / 5).await, io::ErrorKind::Other, "what is left would be little for the peer");
-    }
-
     #[tokio::test]
     async fn a_name_without_an_address_is_no_silence() {
-        let error = dial_any("no.such.name.invalid:1", Duration::from_secs(20), &Env::system()).await;
+        let error = dial_any(
+            &Names::default(),
+            &Address::new("no.such.name.invalid:1"),
+            Duration::from_secs(20),
+            &Env::system(),
+        )
+        .await;
         assert_ne!(error.expect_err("no name").kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -63,6 +63,7 @@ use self::shared::Shared;
 use self::stream::{TcpResponses, stream_channel};
 use super::load::Load;
 use super::misbehaviour::Misbehaviour;
+use super::names::Names;
 use super::{BoxFuture, Call, MisdeedCounts, Reply, Responses, Security, Service, Traffic, Transport, TransportError};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,6 +129,11 @@ impl TcpTransport {
     pub(super) fn reachable(&self, to: &Address, deadline: Instant) -> BoxFuture<'static, Result<(), TransportError>> {
         let (shared, to) = (self.shared.clone(), to.clone());
         Box::pin(async move { shared.reach(&to, Lane::Calls, Weight::Priority, deadline).await.map(drop) })
+    }
+
+    /// What the names of peers stood for last.
+    pub(super) fn names(&self) -> &Names {
+        &self.shared.names
     }
 
     /// What this node has under way for its peers.

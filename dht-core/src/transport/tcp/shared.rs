@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::super::load::Load;
 use super::super::misbehaviour::{Misbehaviour, source_of};
+use super::super::names::Names;
 use super::super::{Fault, Security, Service, TransportError};
 use super::by_source::counted;
 use super::connection::Connection;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     frame_max: AtomicUsize,
     pub(super) connect_timeout: std::time::Duration,
     pub(super) env: Env,
+    pub(in crate::transport) names: Names,
     pub(super) counters: Arc<Counters>,
     pub(super) tasks: Tasks,
     pub(super) pool: Pool,
@@ -66,6 +68,7 @@ impl Shared {
             frame_max: AtomicUsize::new(options.frame_max),
             connect_timeout: options.connect_timeout,
             env,
+            names: Names::default(),
             counters: Arc::default(),
             tasks: Tasks::new(),
             pool: Pool::new(connections_max(options.max_connections), options.buffer_size),
@@ -191,7 +194,7 @@ impl Shared {
     async fn connect(&self, to: &Address) -> Result<Greeted, TransportError> {
         let unreached = |why: String, fault| TransportError::Unreached { to: to.clone(), why, fault };
         let within = self.connect_timeout;
-        let socket = match dial_any(to.as_str(), within, &self.env).await {
+        let socket = match dial_any(&self.names, to, within, &self.env).await {
             Ok(socket) => socket,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(TransportError::Refused(to.clone()));

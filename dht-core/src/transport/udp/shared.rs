@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::net::{UdpSocket, lookup_host};
-use tokio::time::timeout;
+use tokio::net::UdpSocket;
 
 use super::super::bind::for_socket;
 use super::super::buckets::{ARRIVALS, Buckets};
@@ -134,14 +133,8 @@ impl Shared {
 
     /// Where datagrams to that address go, as the socket wants it.
     pub(super) async fn socket_address(&self, to: &Address) -> Option<SocketAddr> {
-        let found = match to.as_str().parse() {
-            Ok(address) => vec![address],
-            Err(_) => match timeout(self.connect_timeout, lookup_host(to.as_str())).await {
-                Ok(Ok(found)) => found.collect(),
-                Ok(Err(_)) | Err(_) => Vec::new(),
-            },
-        };
-        found.into_iter().find_map(|address| for_socket(address, self.local.is_ipv4()))
+        let found = self.tcp.names().addresses(to, self.env.after(self.connect_timeout)).await;
+        found.unwrap_or_default().into_iter().find_map(|address| for_socket(address, self.local.is_ipv4()))
     }
 
     /// Ends everything without waiting for it.

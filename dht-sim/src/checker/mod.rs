@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dht_core::{Inspection, NodeId};
+use dht_core::{Inspection, NodeId, Pointers};
 
 pub use ideal::Ideal;
 
@@ -110,6 +110,24 @@ impl Checker {
             principals::enough(&active, settled, self.rules.successors_max)?;
         }
         Ok(())
+    }
+
+    /// Waits until every list has as many live entries as it can have, at most for `patience`: who loses one node fewer than that then
+    /// loses no node its last successor (Zave, §2: the assumption that the proof rests on). A ring that has just grown may not be there yet.
+    pub async fn lists_are_full(&self, patience: Duration) {
+        let until = self.world.now() + patience;
+        while self.world.now() < until && !self.are_full() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn are_full(&self) -> bool {
+        let all = self.registry.all();
+        let active: Vec<_> = all.iter().filter_map(|(_, dht)| Some((dht.node_id(), dht.pointers()?))).collect();
+        let lives = |node: &NodeId| active.iter().any(|(other, _)| other == node.as_str());
+        let most = self.rules.successors_max.min(active.len().saturating_sub(1));
+        let full = |own: &Pointers| own.successors.iter().filter(|p| lives(&p.node_id)).count() >= most;
+        active.iter().flat_map(|(_, pointers)| pointers).all(full)
     }
 
     /// What must hold when nothing happens any more.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use self::load::Load;
-use self::plan::{Event, Plan};
+use self::plan::{Event, Plan, REPAIR};
 use self::probers::Probers;
 use super::{Body, Scenario};
 use crate::checker::{Checker, Ideal, Rules};
@@ -345,6 +345,9 @@ impl<L: Load> Run<L> {
                 }
             }
             Event::Crash(numbers, crash) => {
+                if self.plan.within_assumptions {
+                    checker.lists_are_full(REPAIR).await;
+                }
                 let many = numbers.iter().filter(|number| runs(&self.nodes, **number)).count();
                 self.load.losing(many, !self.severed && checker.at_rest().is_ok());
                 for number in numbers {

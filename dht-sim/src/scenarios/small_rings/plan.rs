@@ -70,8 +70,9 @@ impl Event {
     }
 }
 
-/// A ring that loses nodes is given this long before the next loss: until then some successor list may be one short.
-const REPAIR: Duration = Duration::from_secs(15);
+/// A ring that loses nodes is given this long before the next loss, and one that has grown at most this long before the first: until
+/// then some successor list may be short.
+pub(super) const REPAIR: Duration = Duration::from_secs(15);
 
 impl Dice<'_> {
     /// Some of them, at most `count`, at least one unless there is none.

@@ -72,7 +72,8 @@ impl Node {
             let of = |(slot, catch_up): (Slot, &CatchUp)| {
                 let in_vain = catch_up.broke_off.iter().map(|boot| ((slot, *boot), Tried::InVain));
                 let merged = catch_up.merged.iter().map(|(_, boot)| ((slot, *boot), Tried::Merged));
-                in_vain.chain(merged).collect::<Vec<_>>()
+                let owners = catch_up.owners_waited_for().map(|boot| ((slot, boot), Tried::WaitedFor));
+                owners.chain(in_vain).chain(merged).collect::<Vec<_>>()
             };
             catch_ups.flat_map(of).collect()
         };

@@ -9,6 +9,8 @@ use crate::ring::slot::Slot;
 /// What came of it when the slot was to be brought over from a peer before; those that nothing was tried with come first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Tried {
+    /// Not yet, and what it has of the slot is waited for.
+    WaitedFor,
     Not,
     /// It may fail each time, as where a record cannot be read.
     InVain,
@@ -66,6 +68,8 @@ mod tests {
             |tried| share_out(&offered, move |_, peer| if peer == 0 { tried } else { Tried::Not })[&Slot(7)];
         assert_eq!((first_was(Tried::Merged), first_was(Tried::InVain)), (1, 1));
         assert_eq!(share_out(&offered, |_, _| Tried::Merged)[&Slot(7)], 0, "from all: what differs came later");
+        let waited_for = share_out(&offered, |_, peer| if peer == 1 { Tried::WaitedFor } else { Tried::Not });
+        assert_eq!(waited_for[&Slot(7)], 1, "an owner before, without whom this node decides nothing");
         let tried = [Tried::Merged, Tried::InVain];
         assert_eq!(share_out(&offered, |_, peer| tried[peer])[&Slot(7)], 1, "once more");
     }

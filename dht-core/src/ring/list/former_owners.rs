@@ -45,6 +45,11 @@ impl CatchUp {
         self.owners.retain(|owner| !owner.adopted || owner.node != *node);
     }
 
+    /// Those of them, by their boots, that the slot was not merged from yet.
+    pub(crate) fn owners_waited_for(&self) -> impl Iterator<Item = u64> {
+        self.owners.iter().map(|owner| owner.node.1)
+    }
+
     /// Until when this node leaves the stamping to the owners before it, or what depends on what they stamped; `None`: it need not.
     fn waits_until(&self, what: Waits) -> Option<Instant> {
         let waited_for = |owner: &&FormerOwner| what == Waits::ToDecide || !owner.adopted;

@@ -221,7 +221,7 @@ impl Remote {
         timeout: Duration,
     ) -> Result<OpResult> {
         let operations = vec![Operation { id: self.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action }];
-        let request = Request::Apply { operations, level: level.unwrap_or(Consistency::Quorum), relay: true };
+        let request = Request::Apply { operations, level: level.unwrap_or(Consistency::Quorum), relay: true, rings: 0 };
         match self.call(request, self.0.env.after(timeout)).await? {
             Response::Applied { results, .. } => match results.into_iter().next() {
                 Some(OpResult::Failed(error)) => Err(error),

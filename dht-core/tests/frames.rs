@@ -92,7 +92,7 @@ fn wanted(name: &str) -> &'static str {
         "stabilize" => "neighbours",
         "notify" => "pong",
         "lookup" | "lookup.past" => "route",
-        "apply" | "apply.owner" | "apply.atomic" => "applied",
+        "apply" | "apply.owner" | "apply.atomic" | "apply.rings" => "applied",
         "store" | "store.repair" => "stored",
         "fetch" | "fetch.retry" => "fetched",
         "compare" | "compare.catching_up" | "compare.durable" => "compared",

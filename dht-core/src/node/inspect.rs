@@ -29,6 +29,8 @@ pub struct Inspection {
     pub active: bool,
     /// Which ring it is in.
     pub ring_id: Option<u128>,
+    /// Rings that members are said to have entered: more than one for a while after rings have become one.
+    pub rings: usize,
     /// Fingerprint of its view.
     pub view: u64,
     /// (node_id, boot) of the members of its view, ascending.
@@ -72,6 +74,7 @@ impl Node {
             zone: self.config.zone.clone(),
             active: self.life.phase() == Phase::Active,
             ring_id: self.ring().id.map(|id| id.0),
+            rings: view.rings().len(),
             view: view.fingerprint(),
             members: view.members().iter().map(|m| (m.record.node_id.clone(), m.record.boot)).collect(),
             positions: view.positions().iter().map(|p| (p.id, name(p.member))).collect(),

@@ -173,7 +173,9 @@ pub(crate) fn waits(catch_up: &CatchUp, me: u64, fate: impl Fn(&Incarnate) -> Fa
     // Who was in all lists since this node is a newcomer has a copy, or became a newcomer before it and goes by this rule.
     let has_copy = |m: &Incarnate| catch_up.sources.iter().all(|list| list.contains(m));
     let counts = |&(at, m): &(usize, &Incarnate)| m.1 != me && (at < first_at || has_copy(m)) && fate(m) == Fate::Alive;
+    // What another ring had, nobody of this one need have.
     had(Fate::Dead)
+        && catch_up.foreign.is_empty()
         && !had(Fate::Leaving)
         && catch_up.present.iter().enumerate().filter(counts).count() >= COPIES_ENOUGH
 }

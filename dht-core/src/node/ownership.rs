@@ -40,6 +40,12 @@ impl Node {
         }
     }
 
+    /// Who sent an operation knows of rings that have become one, and this node does not know of all of them, or of more: what it has in
+    /// its slots is less than the sender may know of.
+    pub(super) fn is_behind(&self, rings: u64) -> bool {
+        rings != 0 && rings != self.view.load().rings_digest()
+    }
+
     /// Another node owns the key. What came before as another copy of the same message may have been carried out here: that one's
     /// answer may be lost, and this one must not say that nothing was done.
     pub(super) fn misrouted(&self, operation: &Operation) -> OpResult {

@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Deaths that others tell of, until they are looked at.
     pub(super) claims: Claims,
     pub(super) graves: Graves,
+    /// Since when this node is said to be of a ring that has become one with its own, and lacks nothing of it.
+    pub(super) apart_since: Option<Instant>,
     /// Slots that others should hold and that cannot be let go: since when, or when they were last brought up to date, and how
     /// often.
     pub(super) renewed: BTreeMap<Slot, (Instant, usize)>,
@@ -81,6 +83,7 @@ impl State {
             mass_loss: MassLoss::default(),
             claims: Claims::default(),
             graves: Graves::default(),
+            apart_since: None,
             renewed: BTreeMap::new(),
             offers: BTreeMap::new(),
             lives_compared: BTreeSet::new(),

@@ -45,7 +45,7 @@ impl Remote {
         let (id, level) = (env.random_u64().max(1), level.unwrap_or(Consistency::Quorum));
         let named = Named { name: action.name(), key, level };
         let operation = Operation { id: self.operation_id(), map: 0, key: Bytes::copy_from_slice(key), action };
-        let request = Request::Apply { operations: vec![operation], level, relay: true };
+        let request = Request::Apply { operations: vec![operation], level, relay: true, rings: 0 };
         let writes = super::writes(&request);
         let begun = env.now();
         let trace = Trace::new(id, begun);

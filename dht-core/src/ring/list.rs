@@ -128,7 +128,7 @@ impl SlotTable {
     }
 
     fn hold(&mut self, slots: SlotSpace, view: &RingView, replicas: usize, held: impl Fn(&ListMembers) -> bool) {
-        self.lineage.begin(view);
+        self.lineage.begin(view.rings());
         let mut arc = None;
         let mut fingerprint: Option<u64> = None;
         for slot in slots.iter() {
@@ -219,14 +219,20 @@ impl SlotTable {
         if before_me.is_none() && after_me.is_none() && self.states.is_empty() {
             return;
         }
-        let waits = || self.states.values().any(|s| s.catch_up.as_ref().is_some_and(|c| !c.foreign.is_empty()));
-        let mut foreign = match (before_me, after_me) {
-            (Some(_), Some(_)) if !self.returns => self.lineage.meet(switch, waits),
-            (_, Some(_)) => {
-                self.lineage.begin(switch.after);
+        let mut foreign = match after_me {
+            Some(_) if self.returns => {
+                self.lineage.settle(switch.after.rings());
                 None
             }
-            _ => None,
+            Some(me) => {
+                if before_me.is_none() {
+                    self.lineage.begin(&[switch.after.member(me).placed_in]);
+                }
+                let states = &self.states;
+                let lacks = |s: &SlotState| s.catch_up.as_ref().is_some_and(|c| !c.foreign.is_empty());
+                self.lineage.meet(switch, || states.values().any(lacks))
+            }
+            None => None,
         };
         let between = Between::new(switch);
         let mut arc: Option<Arcs> = None;
@@ -241,7 +247,9 @@ impl SlotTable {
             if arc.as_ref().is_none_or(|a| a.starts != starts) {
                 arc = Some(Arcs::new(switch, &between, slot, starts));
             }
-            let foreign = foreign.as_mut().map(|foreign| foreign.list(slot, switch));
+            let lacks =
+                || self.states.get(&slot).and_then(|s| s.catch_up.as_ref()).is_some_and(|c| !c.foreign.is_empty());
+            let foreign = foreign.as_mut().filter(|foreign| foreign.first || lacks()).map(|f| f.list(slot, switch));
             let Some(lists) = arc.as_ref().filter(|a| a.differs || a.listed && foreign.is_some()) else { continue };
             if let Some(state) = self.adopt(slot, lists, foreign, switch) {
                 changed(slot, state);
@@ -278,7 +286,7 @@ impl SlotTable {
             catch_up.begin_again(&lists.present, &lists.former, switch.now);
             catch_up.stayed = stays || stayed && catch_up.stayed;
             if let Some(foreign) = foreign {
-                catch_up.foreign = foreign;
+                catch_up.foreign = lineage::joined(&catch_up.foreign, foreign);
             }
             let is_me = |node: &Incarnate| node.0 == *switch.me;
             if lists.present.first().is_some_and(is_me) {
@@ -297,8 +305,8 @@ impl SlotTable {
                 catch_up.follows();
             }
             (Standing::Newcomer, Some(catch_up))
-        } else if caught_up && lists.was_listed {
-            // Only for the list that it has just lost: what is written after that is not its to know.
+        } else if caught_up && (lists.was_listed || lists.former == lists.present) {
+            // Only for the list that it has just lost, whatever its name: what is written after that is not its to know.
             (Standing::CaughtUp, None)
         } else {
             (Standing::Outsider, None)

@@ -165,8 +165,13 @@ impl Members {
             (true, false) => self.left += 1,
             _ => {}
         }
-        self.insert(record.clone(), now);
-        self.buried.remove(&record.node_id);
+        let (node_id, mut record) = (&record.node_id, record.clone());
+        // Who passed it on may be too old to know.
+        if let Some(known) = before.map(Known::record).filter(|k| k.boot == record.boot && record.placed_in == 0) {
+            record.placed_in = known.placed_in;
+        }
+        self.insert(record, now);
+        self.buried.remove(node_id);
         if self.all.len() > self.len_max {
             // This node itself may have left.
             let others = self.gone().filter(|known| known.record().node_id != self.me);

@@ -43,6 +43,8 @@ pub(crate) struct RingView {
     placement: Arc<Placement>,
     /// The rings whose lists they entered, ascending: more than one where rings have become one.
     rings: SmallVec<[u32; 2]>,
+    /// Stands for them; 0 if there is only one.
+    rings_digest: u64,
     fingerprint: u64,
 }
 
@@ -94,7 +96,8 @@ impl RingView {
             None => Arc::new(Placement::of(ids, &members, before)),
         };
         let rings = rings_of(&members);
-        Self { ids, slots, members, placement, rings, fingerprint }
+        let rings_digest = if rings.len() > 1 { digest_of(&rings) } else { 0 };
+        Self { ids, slots, members, placement, rings, rings_digest, fingerprint }
     }
 
     /// True if these members are where those of this view are.
@@ -295,10 +298,15 @@ impl RingView {
             bytes.extend_from_slice(&record.boot.to_le_bytes());
             bytes.extend_from_slice(&record.placed_at.to_le_bytes());
         }
-        if let [_, _, ..] = self.rings[..] {
-            self.rings.iter().for_each(|ring| bytes.extend_from_slice(&ring.to_le_bytes()));
+        if self.rings_digest != 0 {
+            bytes.extend_from_slice(&self.rings_digest.to_le_bytes());
         }
         xxh3_64(&bytes)
+    }
+
+    /// What the sender of an operation, and who carries it out, have to agree upon: which rings have become one. 0: only one is known.
+    pub(crate) fn rings_digest(&self) -> u64 {
+        self.rings_digest
     }
 
     /// The rings whose lists its members entered, ascending, as far as they say.
@@ -309,7 +317,7 @@ impl RingView {
     /// True if every slot has the same list here and there, whatever the list's length.
     pub(crate) fn same_placement(&self, other: &Self) -> bool {
         // All that positions and zones are derived from.
-        let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at);
+        let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at, m.record.placed_in);
         self.has_places_of(&other.members) && self.members.iter().zip(&other.members).all(|(a, b)| of(a) == of(b))
     }
 
@@ -439,14 +447,17 @@ fn held_by(member: usize, node: &Member) -> impl Iterator<Item = Position> {
 }
 
 fn rings_of(members: &[Arc<Member>]) -> SmallVec<[u32; 2]> {
-    let mut rings = SmallVec::new();
-    for ring in members.iter().map(|member| member.record.placed_in).filter(|ring| *ring != 0) {
-        if !rings.contains(&ring) {
-            rings.push(ring);
-        }
-    }
+    let mut rings: Vec<u32> = members.iter().map(|member| member.record.placed_in).filter(|ring| *ring != 0).collect();
+    // Mostly they are all the same.
+    rings.dedup();
     rings.sort_unstable();
-    rings
+    rings.dedup();
+    SmallVec::from_slice(&rings)
+}
+
+fn digest_of(rings: &[u32]) -> u64 {
+    let bytes: Vec<u8> = rings.iter().flat_map(|ring| ring.to_le_bytes()).collect();
+    xxh3_64(&bytes).max(1)
 }
 
 /// Where the positions of a node lie, by index.

@@ -266,7 +266,7 @@ fn records_and_operations() {
     assert_eq!(store(|_, r| r.operations = bytes(80)), "operations of a record: 5 of them, at most 4 are allowed");
 
     let apply = |level, operation: proto::Operation| {
-        refused(proto::Request::Apply(proto::Apply { operations: vec![operation], level, relay: false }))
+        refused(proto::Request::Apply(proto::Apply { operations: vec![operation], level, relay: false, rings: 0 }))
     };
     let operation = |action| proto::Operation { action, ..Default::default() };
     assert_eq!(apply(0, operation(1)), "level = 0: must be 1 to 3");
@@ -404,7 +404,10 @@ fn golden() -> Vec<(&'static str, Bytes)> {
     let item = |n: u32| CompareItem { slot: Slot(n), list, fingerprint: Fingerprint(u128::from(n)) };
     vec![
         ("ping", call(Request::Ping { boot: 9, records: vec![test_record("a")] })),
-        ("apply", call(Request::Apply { operations: vec![put], level: crate::Consistency::Quorum, relay: true })),
+        (
+            "apply",
+            call(Request::Apply { operations: vec![put], level: crate::Consistency::Quorum, relay: true, rings: 0 }),
+        ),
         (
             "store",
             call(Request::Store { items: vec![StoreItem { slot: Slot(7), list, record: tombstone }], repair: false }),

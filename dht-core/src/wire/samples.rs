@@ -92,9 +92,10 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("notify", Request::Notify { pointers: vec![(pointer(2), id(0))] }),
         ("lookup", Request::Lookup { target: id(0xabcd), past: 0, claimed: false }),
         ("lookup.past", Request::Lookup { target: id(0xabcd), past: 4, claimed: true }),
-        ("apply", Request::Apply { operations: operations(), level, relay: true }),
-        ("apply.owner", Request::Apply { operations: operations(), level: Consistency::All, relay: false }),
-        ("apply.atomic", Request::Apply { operations: atomic_operations(), level, relay: true }),
+        ("apply", Request::Apply { operations: operations(), level, relay: true, rings: 0 }),
+        ("apply.owner", Request::Apply { operations: operations(), level: Consistency::All, relay: false, rings: 0 }),
+        ("apply.rings", Request::Apply { operations: operations(), level, relay: false, rings: 0x7777 }),
+        ("apply.atomic", Request::Apply { operations: atomic_operations(), level, relay: true, rings: 0 }),
         ("store", Request::Store { items: vec![item(record()), item(tombstone())], repair: false }),
         ("store.repair", Request::Store { items: vec![item(record())], repair: true }),
         (

@@ -118,8 +118,8 @@ fn request() -> BoxedStrategy<Request> {
             past,
             claimed
         }),
-        (vec(operation(), 0..4), prop::sample::select(levels), any::<bool>())
-            .prop_map(|(operations, level, relay)| Request::Apply { operations, level, relay }),
+        (vec(operation(), 0..4), prop::sample::select(levels), any::<bool>(), any::<u64>())
+            .prop_map(|(operations, level, relay, rings)| Request::Apply { operations, level, relay, rings }),
         (vec(store_item(), 0..4), any::<bool>()).prop_map(|(items, repair)| Request::Store { items, repair }),
         vec(fetch_item(), 0..4).prop_map(|items| Request::Fetch { items }),
         (vec(compare, 0..4), any::<bool>()).prop_map(|(items, flag)| Request::Compare {

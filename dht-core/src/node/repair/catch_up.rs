@@ -47,6 +47,7 @@ impl Node {
             state.table.reunites()
         };
         let silent = if returns { self.compare_last_lives().await } else { BTreeSet::new() };
+        self.meet_rings().await;
         let (mut plan, mut needs) = self.catch_up_plan();
         // They count as not heard.
         plan.retain(|peer, _| !silent.contains(&peer.boot));
@@ -113,6 +114,9 @@ impl Node {
         for slot in self.to_catch_up(&state) {
             let Some(held) = state.table.get(slot) else { continue };
             let Some(catch_up) = &held.catch_up else { continue };
+            if !catch_up.foreign.is_empty() && state.table.rings_to_meet().next().is_some() {
+                continue;
+            }
             let beyond = view.list_and_heirs(slot, replicas);
             let listed: BTreeSet<u64> = beyond.iter().take(replicas).map(|m| view.member(*m).boot).collect();
             let near = beyond.iter().map(|m| (view.member(*m).node_id.clone(), view.member(*m).boot));

@@ -21,23 +21,27 @@ impl Node {
     /// same list, or by none.
     pub(super) async fn gather(self: &Arc<Self>, from: Vec<(Peer, Vec<Slot>)>, needs: &BTreeMap<Slot, Needs>) {
         let stuck = self.stuck(needs);
+        let mut brought = false;
         for (peer, mut slots) in from {
             slots.retain(|slot| stuck.contains(slot));
             if slots.is_empty() {
                 continue;
             }
-            let here = match self.bring_over(&peer, &slots, Some(self.env.now() + SLICE)).await {
+            let until = Some(self.env.now() + SLICE);
+            let here = match self.bring_over(&peer, &slots, until).await {
                 Ok(here) => here,
                 Err(error) => {
+                    self.note_busy(&error, &slots);
                     log!(self, debug, peer = %peer.node_id, %error, "cannot take what it has yet");
                     continue;
                 }
             };
+            brought |= self.is_past(until);
             let mut state = self.state();
             let source = (peer.node_id.clone(), peer.boot);
             for slot in here {
                 if let Some(needs) = needs.get(&slot).filter(|n| !self.switched_since(&state, slot, n)) {
-                    state.table.gathered_from(slot, needs.list, &source);
+                    brought |= state.table.gathered_from(slot, needs.list, &source);
                 }
             }
             drop(state);
@@ -45,6 +49,11 @@ impl Node {
             self.progress.step();
         }
         self.settle_gathered(&stuck, needs);
+        if brought {
+            // The copies take their time: the others have not been waited for in vain.
+            let stuck: Vec<Slot> = stuck.into_iter().collect();
+            self.state().table.postpone(&stuck, self.env.now());
+        }
     }
 
     /// Slots for which all that are caught up were merged, in vain.

@@ -17,6 +17,7 @@ mod reconcile;
 mod share;
 mod sift;
 mod sweep;
+mod unite;
 mod without_disk;
 
 pub(crate) use copy::BATCH_BYTES;
@@ -100,6 +101,9 @@ impl Node {
     async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
         if self.is_client() || self.life.phase().ended() {
             return false;
+        }
+        if full {
+            self.become_one();
         }
         let catching_up = !planted!("no_catch_up") && self.catch_up().await;
         let comparing = self.compare_replicas(full && self.config.backup_replicas).await;

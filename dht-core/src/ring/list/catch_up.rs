@@ -186,16 +186,18 @@ impl SlotTable {
     }
 
     /// Notes that a newcomer has everything of the slot that `source` has, which goes by the same list and is not caught up,
-    /// or holds nothing of it.
-    pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) {
+    /// or holds nothing of it. True if that was not known before.
+    pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {
         if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members)
             && let Some(catch_up) = &mut state.catch_up
         {
             catch_up.hears_out(source);
             if !catch_up.gathered.contains(source) {
                 catch_up.gathered.push(source.clone());
+                return true;
             }
         }
+        false
     }
 
     /// Ends the catch-up of a newcomer that has what every member of the lists before and of the present one has who
@@ -207,8 +209,11 @@ impl SlotTable {
         let has_all_left = |m: &Incarnate| catch_up.has_of(m) || !lives(m);
         let former = || catch_up.sources.iter().flat_map(|list| list.iter());
         // If of the lists before nobody is left, that is for `give_up_waiting`.
-        let own = former().any(|m| catch_up.has_of(m)) && former().chain(catch_up.present.iter()).all(has_all_left);
-        let all = (own || catch_up.has_own()) && catch_up.foreign.iter().all(has_all_left);
+        let some = catch_up.stayed || former().any(|m| catch_up.has_of(m));
+        let all_left = some && former().chain(catch_up.present.iter()).all(has_all_left);
+        // What one had who is gone may be with the others of this list by now.
+        let all_foreign = catch_up.has_own() && catch_up.foreign.iter().all(|m| catch_up.has_of(m));
+        let all = (all_left || all_foreign) && catch_up.foreign.iter().all(has_all_left);
         if all {
             state.promote();
         }

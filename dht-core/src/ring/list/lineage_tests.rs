@@ -52,6 +52,8 @@ fn who_is_gone_of_the_other_ring_is_not_waited_for() {
     seat.see(&[me, a, x, y, z]);
     seat.gathers("x");
     assert!(!seat.has_all(&["a", "x", "y", "z"]));
+    assert!(!seat.has_all(&["a", "x"]), "a may have it of them");
+    seat.gathers("a");
     assert!(seat.has_all(&["a", "x"]) && seat.state().readable());
 }
 
@@ -62,7 +64,7 @@ fn who_is_new_to_the_list_needs_both() {
     let [_, a, x, ..] = &all;
     let (b, c) = (of_ring(1, "b", 12), of_ring(1, "c", 14));
     let mut seat = Seat::outside(&[a, &b, &c, &me], 3);
-    seat.table.lineage.begin(&seat.view);
+    seat.table.lineage.begin(&[1]);
     assert_eq!(seat.see(&[&me, x, a]), Some(Standing::Newcomer));
     assert_eq!(foreign(&seat), ["x"]);
     seat.gathers("x");
@@ -98,15 +100,56 @@ fn those_that_are_heard_of_later_are_of_that_ring_until_all_is_here() {
     assert_eq!(seat.see(&[me, y, x, z]), Some(Standing::CaughtUp));
 }
 
+/// Nobody may be there who has everything of both.
 #[test]
-fn who_enters_rings_that_are_one_waits_for_whom_it_finds() {
+fn who_enters_rings_that_are_one_needs_what_either_had() {
     let all = two_rings().1;
     let [me, a, x, y, z] = &all;
     let mut seat = Seat::outside(&[a, x, y], 3);
     assert_eq!(seat.see(&[me, a, x, y]), Some(Standing::Newcomer));
-    assert!(foreign(&seat).is_empty());
-    assert!(!seat.merged_from("a") && seat.merged_from("x"));
+    assert_eq!(foreign(&seat), ["x", "y"]);
+    assert!(!seat.merged_from("a") && !seat.merged_from("x") && seat.merged_from("y"));
     assert_eq!(seat.see(&[me, a, x, y, z]), None, "of a ring that was there");
     // An older node does not say.
     assert_eq!(seat.see(&[me, a, &of_ring(0, "old", 25), x, y]), Some(Standing::CaughtUp));
+}
+
+/// It enters with the id of the ring, as all do that come after.
+#[test]
+fn who_joins_meanwhile_pushes_nobody_out_of_those_that_are_waited_for() {
+    let me = of_ring(2, "me", 20);
+    let [x, y, z] = [("x", 30), ("y", 40), ("z", 50)].map(|(name, at)| of_ring(1, name, at));
+    let mut seat = Seat::founded(&[&me], 1);
+    assert_eq!(seat.see(&[&me, &x, &y, &z]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x", "y"], "one more than a list has");
+    let joiners = [("j", 26), ("k", 28)].map(|(name, at)| of_ring(1, name, at));
+    assert_eq!(seat.see(&[&me, &x, &y, &z, &joiners[0], &joiners[1]]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x", "y", "j", "k"]);
+    for name in ["x", "j", "k"] {
+        assert!(!seat.merged_from(name), "{name}");
+    }
+    assert!(seat.merged_from("y"));
+    assert_eq!(seat.see(&[&me, &x, &y, &z, &of_ring(1, "l", 22)]), None, "nothing is waited for any more");
+}
+
+/// Who took it over before may be the only one left with it.
+#[test]
+fn what_one_had_who_is_gone_is_taken_from_the_others() {
+    let (mut seat, all) = two_rings();
+    let [me, a, x, ..] = &all;
+    seat.see(&[me, a, x]);
+    assert_eq!(foreign(&seat), ["x"]);
+    assert!(!seat.has_all(&["a"]), "x is gone, and a may have had the time");
+    seat.gathers("a");
+    assert!(seat.has_all(&["a"]));
+}
+
+#[test]
+fn another_name_of_the_same_list_takes_nothing_from_a_loser() {
+    let (me, n, x) = (of_ring(1, "me", 40), of_ring(1, "n", 10), of_ring(2, "x", 200));
+    let mut seat = Seat::founded(&[&me], 1);
+    assert_eq!(seat.see(&[&n, &me]), Some(Standing::CaughtUp));
+    assert!(!seat.state().listed);
+    assert_eq!(seat.see(&[&n, &me, &x]), Some(Standing::CaughtUp), "n copies from it still");
+    assert_eq!(seat.see(&[&of_ring(1, "m", 5), &n, &me, &x]), Some(Standing::Outsider));
 }

@@ -178,7 +178,7 @@ fn put(len: usize) -> Call {
     let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
     let action = Action::Put { value: Value { format: Format::Bytes, bytes: bytes.into() }, ttl_ms: 0 };
     let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::from_static(b"k"), action };
-    let body = Request::Apply { operations: vec![operation], level: Consistency::One, relay: false };
+    let body = Request::Apply { operations: vec![operation], level: Consistency::One, relay: false, rings: 0 };
     Call { head: ask("").head, body }
 }
 

@@ -50,7 +50,7 @@ fn large() -> Call {
     let bytes = Bytes::from(vec![1; 300_000]);
     let action = Action::Put { value: Value { format: Format::Bytes, bytes }, ttl_ms: 0 };
     let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::new(), action };
-    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false };
+    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false, rings: 0 };
     Call { body, ..ask("") }
 }
 

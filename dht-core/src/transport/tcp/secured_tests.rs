@@ -120,7 +120,7 @@ async fn after_something_large_a_connection_gives_its_room_back() {
     let bytes = Bytes::from(vec![1; 200_000]);
     let action = Action::Put { value: Value { format: Format::Bytes, bytes }, ttl_ms: 0 };
     let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::new(), action };
-    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false };
+    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false, rings: 0 };
     a.call(&b.local_address(), Call { body, ..ask("") }, soon()).await.expect("answered");
     for _ in 0..2 {
         asked(&a, &b, "hello").await.expect("answered");

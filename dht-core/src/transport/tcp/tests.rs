@@ -354,7 +354,7 @@ async fn large_requests_take_the_other_connection() {
     let bytes = Bytes::from(vec![1; BULK_LEN_MIN]);
     let action = Action::Put { value: Value { format: Format::Bytes, bytes }, ttl_ms: 0 };
     let operation = Operation { id: OpId { origin: 1, sequence: 1 }, map: 0, key: Bytes::new(), action };
-    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false };
+    let body = Request::Apply { operations: vec![operation], level: crate::Consistency::One, relay: false, rings: 0 };
     a.call(&b.local_address(), Call { body, ..ask("") }, soon()).await.expect("answered");
     assert_eq!(a.traffic().connections, 1);
     asked(&a, &b, "hello").await.expect("answered");

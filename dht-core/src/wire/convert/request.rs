@@ -60,9 +60,12 @@ impl From<&Request> for proto::Request {
             Request::Lookup { target, past, claimed } => {
                 Self::Lookup(proto::Lookup { target: id_bytes(*target), past: *past, claimed: *claimed })
             }
-            Request::Apply { operations, level, relay } => {
-                Self::Apply(proto::Apply { operations: all(operations), level: level_number(*level), relay: *relay })
-            }
+            Request::Apply { operations, level, relay, rings } => Self::Apply(proto::Apply {
+                operations: all(operations),
+                level: level_number(*level),
+                relay: *relay,
+                rings: *rings,
+            }),
             Request::Store { items, repair } => Self::Store(proto::Store { items: all(items), repair: *repair }),
             Request::Fetch { items } => Self::Fetch(proto::Fetch { items: all(items) }),
             Request::LastLife { records } => Self::LastLife(proto::LastLife { records: all(records) }),
@@ -165,7 +168,8 @@ impl TryFrom<proto::Request> for Request {
                 Self::Lookup { target: id("target", &lookup.target)?, past: lookup.past, claimed: lookup.claimed }
             }
             proto::Request::Apply(apply) => {
-                Self::Apply { operations: each(apply.operations)?, level: level(apply.level)?, relay: apply.relay }
+                let (level, relay, rings) = (level(apply.level)?, apply.relay, apply.rings);
+                Self::Apply { operations: each(apply.operations)?, level, relay, rings }
             }
             proto::Request::Store(store) => Self::Store { items: each(store.items)?, repair: store.repair },
             proto::Request::Fetch(fetch) => Self::Fetch { items: each(fetch.items)? },

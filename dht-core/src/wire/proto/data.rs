@@ -12,6 +12,8 @@ pub(crate) struct Apply {
     pub(crate) level: u32,
     #[prost(bool, tag = "3")]
     pub(crate) relay: bool,
+    #[prost(fixed64, tag = "4")]
+    pub(crate) rings: u64,
 }
 
 #[derive(prost::Message)]

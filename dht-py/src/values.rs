@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dht_core::{ErrorKind, Format, Value};
-use jiter::{JsonErrorType, PythonParse, StringCacheMode};
+use jiter::{PythonParse, StringCacheMode};
 use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -51,22 +51,19 @@ pub(crate) fn from_json(py: Python<'_>, text: &[u8]) -> PyResult<Py<PyAny>> {
     }
 }
 
+/// What is odd is for Python's own parser: it goes deeper, and takes lone surrogates and numbers beyond all floats.
 #[cold]
 fn from_odd_json(py: Python<'_>, text: &[u8], error: &jiter::JsonError) -> PyResult<Py<PyAny>> {
-    // Python's own parser goes deeper.
-    let error = match error.error_type {
-        JsonErrorType::RecursionLimitExceeded => {
-            let text = String::from_utf8_lossy(text);
-            match py.import("json")?.call_method1("loads", (text,)) {
-                Ok(value) => return Ok(value.unbind()),
-                Err(error) if of_the_text(py, &error) => error.to_string(),
-                // Ctrl-C, or no memory: nothing is wrong with the value.
-                Err(error) => return Err(error),
-            }
+    let odd = String::from_utf8_lossy(text);
+    match py.import("json")?.call_method1("loads", (odd,)) {
+        Ok(value) => Ok(value.unbind()),
+        Err(raised) if of_the_text(py, &raised) => {
+            let error = error.description(text);
+            Err(refused(py, ErrorKind::WrongFormat, &format!("the JSON value cannot be shown in Python: {error}")))
         }
-        _ => error.description(text),
-    };
-    Err(refused(py, ErrorKind::WrongFormat, &format!("the JSON value cannot be shown in Python: {error}")))
+        // Ctrl-C, or no memory: nothing is wrong with the value.
+        Err(raised) => Err(raised),
+    }
 }
 
 /// Whether Python's parser raised this for what it read.

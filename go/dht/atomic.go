@@ -150,14 +150,17 @@ func (n *Node) increment(ctx context.Context, key, by string, options GetOptions
 // GetAndPut stores the JSON of value under key, for ever, and reads what was there before into out; false if there was
 // none, and then out is left alone.
 //
-// Errors: ErrWrongFormat if what was there is bytes, or not of the type of out: the new value is stored nevertheless. As
-// Put.
+// Errors: ErrInvalidArgument if out is no pointer, or nil: nothing was done. ErrWrongFormat if what was there is bytes, or
+// not of the type of out: the new value is stored nevertheless. As Put.
 func (n *Node) GetAndPut(ctx context.Context, key string, value, out any) (bool, error) {
 	return n.GetAndPutWith(ctx, key, value, out, PutOptions{})
 }
 
 // GetAndPutWith is GetAndPut as options say.
 func (n *Node) GetAndPutWith(ctx context.Context, key string, value, out any, options PutOptions) (bool, error) {
+	if err := checkOut(out); err != nil {
+		return false, err
+	}
 	v, o, err := valueAndOptions(ctx, value, options)
 	if err != nil {
 		return false, err
@@ -181,14 +184,17 @@ func (n *Node) GetAndPutWith(ctx context.Context, key string, value, out any, op
 
 // GetAndDelete deletes key and reads what was there into out.
 //
-// Errors: ErrNotFound if there was none; ErrWrongFormat if it was bytes, or not of the type of out: it is deleted
-// nevertheless. As Put.
+// Errors: ErrInvalidArgument if out is no pointer, or nil: nothing was done. ErrNotFound if there was none; ErrWrongFormat
+// if it was bytes, or not of the type of out: it is deleted nevertheless. As Put.
 func (n *Node) GetAndDelete(ctx context.Context, key string, out any) error {
 	return n.GetAndDeleteWith(ctx, key, out, GetOptions{})
 }
 
 // GetAndDeleteWith is GetAndDelete as options say.
 func (n *Node) GetAndDeleteWith(ctx context.Context, key string, out any, options GetOptions) error {
+	if err := checkOut(out); err != nil {
+		return err
+	}
 	o, err := optional(optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return err

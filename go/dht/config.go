@@ -3,6 +3,7 @@ package dht
 import (
 	"encoding/json"
 	"time"
+	"unicode/utf8"
 )
 
 // Config says how a node is. Begin with DefaultConfig: a zero Config is refused by New, which also checks every value.
@@ -143,9 +144,29 @@ func (c Config) json() (string, error) {
 	if c.TLS != nil {
 		keys["tls"] = c.TLS
 	}
+	// Else it would be stored as another text.
+	for name, value := range keys {
+		for _, text := range textsOf(value) {
+			if !utf8.ValidString(text) {
+				return "", newError(ErrConfig, name+": must be UTF-8", false)
+			}
+		}
+	}
 	text, err := json.Marshal(keys)
 	if err != nil {
 		return "", newError(ErrConfig, err.Error(), false)
 	}
 	return string(text), nil
+}
+
+func textsOf(value any) []string {
+	switch value := value.(type) {
+	case string:
+		return []string{value}
+	case []string:
+		return value
+	case *TLS:
+		return []string{value.Cert, value.Key, value.CA}
+	}
+	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -74,7 +76,7 @@ func (n *Node) putText(ctx context.Context, key, text string, options *string) (
 
 // Get reads the JSON of key into out, as json.Unmarshal does; a *json.RawMessage gets the text as it was stored.
 //
-// Errors: ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
+// Errors: ErrInvalidArgument if out is no pointer, or nil; ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
 // ErrInvalidArgument, ErrTooLarge (the key), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout,
 // ErrOverloaded, ErrCancelled.
 func (n *Node) Get(ctx context.Context, key string, out any) error {
@@ -83,6 +85,9 @@ func (n *Node) Get(ctx context.Context, key string, out any) error {
 
 // GetWith is Get as options say.
 func (n *Node) GetWith(ctx context.Context, key string, out any, options GetOptions) error {
+	if err := checkOut(out); err != nil {
+		return err
+	}
 	text, err := n.getText(ctx, key, optionsOf(ctx, 0, options.Consistency))
 	if err != nil {
 		return err
@@ -261,6 +266,14 @@ func encode(value any) (string, error) {
 		return "", wrong
 	}
 	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
+}
+
+// checkOut says before anything is done that nothing could be read into out.
+func checkOut(out any) error {
+	if to := reflect.ValueOf(out); to.Kind() != reflect.Pointer || to.IsNil() {
+		return newError(ErrInvalidArgument, fmt.Sprintf("out is %T: must be a pointer, and not nil", out), false)
+	}
+	return nil
 }
 
 // decode reads JSON into out.

@@ -48,6 +48,10 @@ func TestALifeInOrder(t *testing.T) {
 	wrong.HashBits = 257
 	_, err = New(wrong)
 	fails(t, err, ErrConfig)
+	wrong = DefaultConfig()
+	wrong.NodeID = "\xff"
+	_, err = New(wrong)
+	fails(t, err, ErrConfig)
 	node, err := New(DefaultConfig())
 	ok(t, err)
 	id, err := node.HashKey("abc")
@@ -99,6 +103,13 @@ func TestData(t *testing.T) {
 	}
 	fails(t, node.Get(bg, "grüße", new([]int)), ErrWrongFormat)
 	fails(t, node.Get(bg, "none", &got), ErrNotFound)
+	for _, out := range []any{nil, got, (*thing)(nil)} {
+		fails(t, node.Get(bg, "grüße", out), ErrInvalidArgument)
+		fails(t, node.GetAndDelete(bg, "grüße", out), ErrInvalidArgument)
+		_, err = node.GetAndPut(bg, "grüße", 1, out)
+		fails(t, err, ErrInvalidArgument)
+	}
+	ok(t, node.Get(bg, "grüße", &got)) // Nothing was done.
 	_, err = node.GetBytes(bg, "none")
 	fails(t, err, ErrNotFound)
 	_, err = node.Put(bg, "k", math.NaN())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import subprocess
+import sys
 from collections import OrderedDict, namedtuple
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,22 @@ def test_other_types(alone: dht.DHT, value: Any) -> None:
     with pytest.raises(TypeError):
         alone.put_many({"good": 1, "bad": value})
     assert "bad" not in alone and "good" not in alone
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ('"\\ud800"', "\ud800"),
+        ("1e999", math.inf),
+        ('{"a": ["\\udfff", -1e999]}', {"a": ["\udfff", -math.inf]}),
+    ],
+    ids=["a lone surrogate", "beyond all floats", "both within"],
+)
+def test_what_other_languages_have_written(alone: dht.DHT, text: str, value: Any) -> None:
+    put = [sys.executable, "-m", "dht", "put", "odd", text, "--json-value", "--node", alone.address]
+    subprocess.run(put, check=True, capture_output=True)
+    assert alone.get("odd") == value
+    assert dict(alone.scan("odd")) == {"odd": value}
 
 
 def test_without_end(alone: dht.DHT) -> None:

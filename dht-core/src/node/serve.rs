@@ -95,15 +95,15 @@ impl Node {
                 self.later(move |node| async move { Ok(node.serve_notify(pointers).await) })
             }
             Request::Lookup { target, past, claimed } => self.now(self.serve_lookup(target, past, claimed, same_view)),
+            // Who owns the key, and what is in it, the two do not agree upon.
+            Request::Apply { operations, rings, .. } if self.is_behind(rings) => {
+                let results = operations.iter().map(|operation| self.misrouted(operation)).collect();
+                self.now(Response::Applied { results, records: Vec::new() })
+            }
             Request::Apply { operations, level, relay: true, .. } => {
                 // Clients and programs give no boot.
                 let origin = Origin { tried: head.attempt, passed_on: head.sender != 0 };
                 self.later(move |node| async move { Ok(node.relay(operations, level, deadline, origin).await) })
-            }
-            // Who owns the key, and what is in it, the two do not agree upon.
-            Request::Apply { operations, relay: false, rings, .. } if self.is_behind(rings) => {
-                let results = operations.iter().map(|operation| self.misrouted(operation)).collect();
-                self.now(Response::Applied { results, records: Vec::new() })
             }
             Request::Apply { operations, level, relay: false, .. } => self.later(move |node| async move {
                 let results = node.coordinate(operations, level, deadline, head.attempt).await;

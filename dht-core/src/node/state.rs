@@ -15,7 +15,7 @@ use super::repair::{Graves, Offer};
 use crate::ring::id::IdSpace;
 use crate::ring::list::SlotTable;
 use crate::ring::members::Members;
-use crate::ring::record::NodeId;
+use crate::ring::record::{NodeId, RingId};
 use crate::ring::slot::Slot;
 use crate::ring::vnode::VNode;
 
@@ -47,7 +47,7 @@ pub(super) struct State {
     pub(super) claims: Claims,
     pub(super) graves: Graves,
     /// Since when this node is said to be of a ring that has become one with its own, and lacks nothing of it.
-    pub(super) apart_since: Option<Instant>,
+    pub(super) apart_since: Option<(RingId, Instant)>,
     /// Slots that others should hold and that cannot be let go: since when, or when they were last brought up to date, and how
     /// often.
     pub(super) renewed: BTreeMap<Slot, (Instant, usize)>,

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) use self::catch_up::CatchUp;
 use self::change::{Arcs, Between};
 pub(crate) use self::former_owners::Waits;
-use self::lineage::Lineage;
+use self::lineage::{Foreign, Lineage};
 use super::record::{Member, NodeId};
 use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};
@@ -35,7 +35,7 @@ use crate::data::FixedMap;
 pub struct ListId {
     /// Counts the changes of the slot's list; 0: the sender is no member and does not know it.
     pub(crate) counter: u64,
-    /// Covers (node_id, boot, placed_at) of the members in order.
+    /// Covers (node_id, boot, placed_at) of the members in order, and the rings that have become one.
     pub(crate) members: u64,
     /// Reserved for consensus: always 0.
     pub(crate) epoch: u64,
@@ -128,7 +128,7 @@ impl SlotTable {
     }
 
     fn hold(&mut self, slots: SlotSpace, view: &RingView, replicas: usize, held: impl Fn(&ListMembers) -> bool) {
-        self.lineage.begin(view.rings());
+        self.lineage.settle(view.rings());
         let mut arc = None;
         let mut fingerprint: Option<u64> = None;
         for slot in slots.iter() {
@@ -224,16 +224,18 @@ impl SlotTable {
                 self.lineage.settle(switch.after.rings());
                 None
             }
-            Some(me) => {
-                if before_me.is_none() {
-                    self.lineage.begin(&[switch.after.member(me).placed_in]);
-                }
+            Some(_) if before_me.is_none() => {
+                self.lineage.settle(switch.after.rings());
+                None
+            }
+            Some(_) => {
                 let states = &self.states;
                 let lacks = |s: &SlotState| s.catch_up.as_ref().is_some_and(|c| !c.foreign.is_empty());
                 self.lineage.meet(switch, || states.values().any(lacks))
             }
             None => None,
         };
+        let mut everybody = if self.returns { None } else { Foreign::all(switch) };
         let between = Between::new(switch);
         let mut arc: Option<Arcs> = None;
         // Of all others this node had no part and gets none.
@@ -247,9 +249,14 @@ impl SlotTable {
             if arc.as_ref().is_none_or(|a| a.starts != starts) {
                 arc = Some(Arcs::new(switch, &between, slot, starts));
             }
-            let lacks =
-                || self.states.get(&slot).and_then(|s| s.catch_up.as_ref()).is_some_and(|c| !c.foreign.is_empty());
-            let foreign = foreign.as_mut().filter(|foreign| foreign.first || lacks()).map(|f| f.list(slot, switch));
+            let held = self.states.get(&slot);
+            let lacks = held.and_then(|s| s.catch_up.as_ref()).is_some_and(|c| !c.foreign.is_empty());
+            let enters = !held.is_some_and(|s| s.listed);
+            let foreign = match (&mut everybody, &mut foreign) {
+                (Some(all), _) if enters => Some(all.list(slot, switch)),
+                (_, Some(some)) if some.first || lacks => Some(some.list(slot, switch)),
+                _ => None,
+            };
             let Some(lists) = arc.as_ref().filter(|a| a.differs || a.listed && foreign.is_some()) else { continue };
             if let Some(state) = self.adopt(slot, lists, foreign, switch) {
                 changed(slot, state);

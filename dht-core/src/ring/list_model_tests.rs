@@ -438,9 +438,9 @@ impl Check {
         let own = from.members.own();
         let source = (own.node_id.clone(), own.boot);
         match counts {
-            true => drop(peer.table.merged_from(SLOT, ours, &source)),
+            true => peer.table.merged_from(SLOT, ours, &source),
             false => peer.table.gathered_from(SLOT, ours, &source),
-        }
+        };
         let Peer { members, table, .. } = peer;
         let lives = |(node_id, boot): &Incarnate| {
             let known = members.get(node_id).map(|k| k.record());

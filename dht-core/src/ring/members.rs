@@ -167,7 +167,8 @@ impl Members {
         }
         let (node_id, mut record) = (&record.node_id, record.clone());
         // Who passed it on may be too old to know.
-        if let Some(known) = before.map(Known::record).filter(|k| k.boot == record.boot && record.placed_in == 0) {
+        let same = |k: &&NodeRecord| (k.boot, k.incarnation) == (record.boot, record.incarnation);
+        if let Some(known) = before.map(Known::record).filter(same).filter(|_| record.placed_in == 0) {
             record.placed_in = known.placed_in;
         }
         self.insert(record, now);

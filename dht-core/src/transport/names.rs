@@ -16,6 +16,14 @@ const NAMES_MAX: usize = 16_384;
 /// Addresses remembered of each.
 const ADDRESSES_MAX: usize = 16;
 
+/// What a name stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The name service said so just now. Else who is not there may have moved.
+    pub(super) fresh: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Names {
     last: Mutex<BTreeMap<Address, Vec<SocketAddr>>>,
@@ -26,9 +34,9 @@ impl Names {
     ///
     /// # Errors
     /// What the name service failed with; `Other` if it has not answered. Neither says anything of the peer.
-    pub(super) async fn addresses(&self, to: &Address, until: Instant) -> io::Result<Vec<SocketAddr>> {
+    pub(super) async fn addresses(&self, to: &Address, until: Instant) -> io::Result<Found> {
         if let Ok(address) = to.as_str().parse() {
-            return Ok(vec![address]);
+            return Ok(Found { addresses: vec![address], fresh: true });
         }
         self.looked_up(to, lookup_host(to.as_str()), until).await
     }
@@ -38,17 +46,17 @@ impl Names {
         to: &Address,
         lookup: impl Future<Output = io::Result<A>>,
         until: Instant,
-    ) -> io::Result<Vec<SocketAddr>> {
+    ) -> io::Result<Found> {
         let error = match timeout_at(until, lookup).await {
             Ok(Ok(found)) => {
-                let found: Vec<SocketAddr> = found.collect();
-                self.remember(to, &found);
-                return Ok(found);
+                let addresses: Vec<SocketAddr> = found.collect();
+                self.remember(to, &addresses);
+                return Ok(Found { addresses, fresh: true });
             }
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("the name service has not answered yet"),
         };
-        self.last().get(to).cloned().ok_or(error)
+        self.last().get(to).map(|last| Found { addresses: last.clone(), fresh: false }).ok_or(error)
     }
 
     fn remember(&self, to: &Address, found: &[SocketAddr]) {
@@ -97,9 +105,10 @@ mod tests {
         assert_eq!(names.looked_up(&peer, fails(), until()).await.expect_err("new").kind(), io::ErrorKind::NotFound);
         assert_eq!(names.looked_up(&peer, hangs(), until()).await.expect_err("new").kind(), io::ErrorKind::Other);
         for found in [vec![at(1), at(2)], vec![at(3)]] {
-            assert_eq!(names.looked_up(&peer, says(found.clone()), until()).await.expect("it says so"), found);
-            assert_eq!(names.looked_up(&peer, fails(), until()).await.expect("it was said"), found);
-            assert_eq!(names.looked_up(&peer, hangs(), until()).await.expect("it was said"), found);
+            let told = |fresh| Found { addresses: found.clone(), fresh };
+            assert_eq!(names.looked_up(&peer, says(found.clone()), until()).await.expect("it says so"), told(true));
+            assert_eq!(names.looked_up(&peer, fails(), until()).await.expect("it was said"), told(false));
+            assert_eq!(names.looked_up(&peer, hangs(), until()).await.expect("it was said"), told(false));
         }
         assert!(names.looked_up(&other, fails(), until()).await.is_err(), "another name");
     }
@@ -108,7 +117,7 @@ mod tests {
     async fn an_address_needs_no_name_service_and_many_names_no_more_room() {
         let names = Names::default();
         let numeric = names.addresses(&Address::new("[::1]:7"), Env::system().now()).await.expect("it is one");
-        assert_eq!(numeric, ["[::1]:7".parse().expect("an address")]);
+        assert_eq!(numeric, Found { addresses: vec!["[::1]:7".parse().expect("an address")], fresh: true });
         assert!(names.last().is_empty());
         for n in 0..NAMES_MAX + 10 {
             names.remember(&Address::new(&format!("{n}.test:7")), &[at(1); 100]);

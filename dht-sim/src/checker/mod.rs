@@ -114,11 +114,18 @@ impl Checker {
 
     /// Waits until every list has as many live entries as it can have, at most for `patience`: who loses one node fewer than that then
     /// loses no node its last successor (Zave, §2: the assumption that the proof rests on). A ring that has just grown may not be there yet.
-    pub async fn lists_are_full(&self, patience: Duration) {
+    ///
+    /// # Errors
+    /// They never are.
+    pub async fn lists_are_full(&self, patience: Duration) -> Result<(), String> {
         let until = self.world.now() + patience;
-        while self.world.now() < until && !self.are_full() {
+        while !self.are_full() {
+            if self.world.now() >= until {
+                return Err(format!("successor lists are short after {patience:?}"));
+            }
             tokio::time::sleep(LOOK).await;
         }
+        Ok(())
     }
 
     fn are_full(&self) -> bool {

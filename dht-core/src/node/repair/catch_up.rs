@@ -3,23 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 
 use super::bring::Offers;
 use super::reconcile::Compared;
 use crate::data::fingerprint::Fingerprint;
-use crate::env::Env;
 use crate::node::peers::Peer;
 use crate::node::{Node, Phase, State};
 use crate::ring::list::{Incarnate, ListId, SlotState, Standing};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
-
-/// Answers that come so soon after the first one are taken together with it, at least.
-const PATIENCE_MIN: Duration = Duration::from_millis(50);
 
 /// What one pass needs to know of one slot.
 pub(super) struct Needs {
@@ -56,29 +48,21 @@ impl Node {
             let compared = self.compare(&peer, &slots).await;
             (peer, slots, compared)
         };
-        let mut asked: FuturesUnordered<_> = plan.into_iter().map(ask).collect();
-        let mut uncounted = Vec::new();
-        loop {
-            let mut offers = Vec::new();
-            for (peer, slots, compared) in answers_so_far(&self.env, &mut asked).await {
-                match compared {
-                    Ok(mut compared) => {
-                        self.look_again(&mut compared);
-                        let mut offered = self.weigh(&peer, compared, &mut needs).await;
-                        uncounted.push((peer.clone(), std::mem::take(&mut offered.uncounted)));
-                        offers.push((offered, peer));
-                    }
-                    Err(error) => {
-                        self.note_busy(&error, &slots);
-                        log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
-                    }
+        let mut offers = Vec::new();
+        for (peer, slots, compared) in futures_util::future::join_all(plan.into_iter().map(ask)).await {
+            match compared {
+                Ok(compared) => offers.push((self.weigh(&peer, compared, &mut needs).await, peer)),
+                Err(error) => {
+                    self.note_busy(&error, &slots);
+                    log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
                 }
             }
-            self.bring(&offers, &mut needs).await;
-            if asked.is_empty() {
-                break;
-            }
         }
+        let mut uncounted = Vec::new();
+        for (offers, peer) in &mut offers {
+            uncounted.push((peer.clone(), std::mem::take(&mut offers.uncounted)));
+        }
+        self.bring(&offers, &mut needs).await;
         self.go_on_with_what_is_kept(&needs);
         self.gather(uncounted, &needs).await;
         self.give_up_on_the_dead();
@@ -93,16 +77,6 @@ impl Node {
             self.release_admissions();
         }
         left
-    }
-
-    /// Since a slow peer was asked others may have brought what it has.
-    fn look_again(&self, compared: &mut [Compared]) {
-        for Compared { slot, ours, .. } in compared {
-            // Where that fails, what was compared stands: at worst it is compared once more.
-            if let Ok(now) = self.store.fingerprint(*slot) {
-                *ours = now;
-            }
-        }
     }
 
     /// Whom to ask about which slots: members of the lists before and of the present one, and who would enter it next.
@@ -286,39 +260,5 @@ impl Node {
     /// True once after each join, when it is time to let the next one in.
     fn was_joining(&self) -> bool {
         std::mem::take(&mut self.state().admitted)
-    }
-}
-
-/// Waits for answers, but where there are some, not for long for the others: who is silent holds up nothing that can be had from those
-/// that are not. None: all have answered.
-async fn answers_so_far<F: Future>(env: &Env, asked: &mut FuturesUnordered<F>) -> Vec<F::Output> {
-    let begun = env.now();
-    let Some(first) = asked.next().await else { return Vec::new() };
-    let mut answers = vec![first];
-    let now = env.now();
-    let until = now + 4 * (now - begun) + PATIENCE_MIN;
-    while let Ok(Some(next)) = tokio::time::timeout_at(until, asked.next()).await {
-        answers.push(next);
-    }
-    answers
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_silent_holds_up_nobody() {
-        let env = Env::simulated(1, 1);
-        let after = |ms: u64| async move {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            ms
-        };
-        let mut asked: FuturesUnordered<_> = [2_000, 100, 500, 200].map(after).into_iter().collect();
-        let begun = env.now();
-        assert_eq!(answers_so_far(&env, &mut asked).await, [100, 200, 500]);
-        assert_eq!(env.now() - begun, Duration::from_millis(550), "four times as long as the first, and a little");
-        assert_eq!(answers_so_far(&env, &mut asked).await, [2_000]);
-        assert!(answers_so_far(&env, &mut asked).await.is_empty() && asked.is_empty());
     }
 }

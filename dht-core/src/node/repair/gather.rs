@@ -23,7 +23,11 @@ impl Node {
         let stuck = self.stuck(needs);
         let mut brought = false;
         for (peer, mut slots) in from {
-            slots.retain(|slot| stuck.contains(slot));
+            let source = (peer.node_id.clone(), peer.boot);
+            {
+                let state = self.state();
+                slots.retain(|slot| stuck.contains(slot) && !state.table.has_of(*slot, &source));
+            }
             if slots.is_empty() {
                 continue;
             }
@@ -38,7 +42,6 @@ impl Node {
             };
             brought |= self.is_past(until);
             let mut state = self.state();
-            let source = (peer.node_id.clone(), peer.boot);
             for slot in here {
                 if let Some(needs) = needs.get(&slot).filter(|n| !self.switched_since(&state, slot, n)) {
                     brought |= state.table.gathered_from(slot, needs.list, &source);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::node::Node;
 use crate::node::peers::Peer;
-use crate::ring::record::{NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::record::{NodeRecord, NodeState, Verdict};
 
 /// Members of the other ring that are asked at once.
 const ASKED: usize = 3;
@@ -45,17 +45,19 @@ impl Node {
         let record = {
             let mut state = self.state();
             let now = self.env.now();
-            let ring = self.ring().id.map_or(0, RingId::digest);
+            let Some(ring) = self.ring().id else { return };
             let own = state.members.own();
-            let apart = own.state == NodeState::Active && own.placed_in != 0 && own.placed_in != ring;
+            let apart = own.state == NodeState::Active && own.placed_in != 0 && own.placed_in != ring.digest();
             if !apart || state.table.lacks_foreign() {
                 state.apart_since = None;
                 return;
             }
-            if now < *state.apart_since.get_or_insert(now) + APART_FOR {
+            let since = state.apart_since.filter(|(other, _)| *other == ring).map_or(now, |(_, since)| since);
+            state.apart_since = Some((ring, since));
+            if now < since + APART_FOR {
                 return;
             }
-            let record = state.members.declare(|me| me.placed_in = ring, now);
+            let record = state.members.declare(|me| me.placed_in = ring.digest(), now);
             self.refresh(&mut state);
             record
         };

@@ -185,6 +185,12 @@ impl SlotTable {
         enough
     }
 
+    /// A newcomer has what that one had of the slot when it was merged or gathered.
+    pub(crate) fn has_of(&self, slot: Slot, source: &Incarnate) -> bool {
+        let catch_up = self.states.get(&slot).and_then(|s| s.catch_up.as_ref());
+        catch_up.is_some_and(|catch_up| catch_up.has_of(source))
+    }
+
     /// Notes that a newcomer has everything of the slot that `source` has, which goes by the same list and is not caught up,
     /// or holds nothing of it. True if that was not known before.
     pub(crate) fn gathered_from(&mut self, slot: Slot, list: ListId, source: &Incarnate) -> bool {

@@ -15,9 +15,6 @@ use crate::ring::record::Member;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 
-/// Rings remembered that have become one with this node's, and of which nobody may be left: of more, those are forgotten.
-const SETTLED_MAX: usize = 1_024;
-
 /// Whose acknowledged writes are in this node's slots, ring by ring.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
@@ -29,16 +26,10 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// This node has everything of these rings, or of its own is the first.
-    pub(super) fn begin(&mut self, rings: &[u32]) {
-        self.uniting.clear();
-        self.settled = rings.iter().copied().collect();
-    }
-
-    /// What members of any ring had is judged by another rule.
+    /// This node enters, or what members of any ring had is judged by another rule: of these rings everything is here, or will be.
     pub(super) fn settle(&mut self, rings: &[u32]) {
         self.uniting.clear();
-        self.settled.extend(rings);
+        self.settled = rings.iter().copied().collect();
     }
 
     /// The lists of the other rings, if members of one come with this change of which some slot may lack something; `waits`: some does
@@ -47,30 +38,29 @@ impl Lineage {
         let rings = switch.after.rings();
         if !self.uniting.is_empty() && !waits() {
             self.settled.extend(std::mem::take(&mut self.uniting).into_keys());
-            if self.settled.len() > SETTLED_MAX {
-                self.settled.retain(|ring| rings.contains(ring));
-            }
         }
+        // A part of a ring that split off, and comes when nobody is said to be of that ring any more, has what the others lack.
+        self.settled.retain(|ring| rings.contains(ring));
         let is_new = |m: &&Arc<Member>| {
             let known = switch.before.member_index(&m.record.node_id).map(|index| switch.before.member(index).boot);
             known != Some(m.record.boot)
         };
-        let known = self.uniting.len();
-        for ring in rings.iter().filter(|ring| !self.settled.contains(ring)) {
-            self.uniting.entry(*ring).or_default();
+        let of = |ring: u32| switch.after.members().iter().filter(move |m| m.record.placed_in == ring);
+        let mut first = false;
+        for &ring in rings {
+            if self.settled.contains(&ring) || self.uniting.contains_key(&ring) {
+                continue;
+            }
+            // Else it is only another name for members that were there.
+            if of(ring).any(|member| is_new(&member)) {
+                self.uniting.insert(ring, false);
+                first = true;
+            } else {
+                self.settled.insert(ring);
+            }
         }
-        let first = self.uniting.len() > known;
-        let more =
-            || switch.after.members().iter().filter(is_new).any(|m| self.uniting.contains_key(&m.record.placed_in));
-        if !first && (known == 0 || !more()) {
-            return None;
-        }
-        let of_ring = |ring: &u32| {
-            let members = switch.after.members().iter().filter(|m| m.record.placed_in == *ring);
-            RingView::derive(switch.slots.ids(), switch.slots, members)
-        };
-        let rings: Vec<RingView> = self.uniting.keys().map(of_ring).collect();
-        Some(Foreign { rings, first, arcs: Vec::new(), list: Arc::default() })
+        let more = || self.uniting.keys().any(|ring| of(*ring).any(|member| is_new(&member)));
+        (first || more()).then(|| Foreign::new(switch, self.uniting.keys().copied(), first))
     }
 }
 
@@ -104,6 +94,20 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
+    /// All rings of the view: who comes into a list of rings that have just become one may find nobody there who has what all had.
+    pub(super) fn all(switch: &Switch<'_>) -> Option<Self> {
+        let rings = switch.after.rings();
+        (rings.len() > 1).then(|| Self::new(switch, rings.iter().copied(), false))
+    }
+
+    fn new(switch: &Switch<'_>, rings: impl Iterator<Item = u32>, first: bool) -> Self {
+        let of_ring = |ring| {
+            let members = switch.after.members().iter().filter(|m| m.record.placed_in == ring);
+            RingView::derive(switch.slots.ids(), switch.slots, members)
+        };
+        Self { rings: rings.map(of_ring).collect(), first, arcs: Vec::new(), list: Arc::default() }
+    }
+
     /// Those who had the slot in any of them: one more than a list has, since who has just come into one may have nothing yet.
     pub(super) fn list(&mut self, slot: Slot, switch: &Switch<'_>) -> Arc<[Incarnate]> {
         let arcs: Vec<Option<usize>> = self.rings.iter().map(|view| view.arc(slot)).collect();
@@ -113,7 +117,8 @@ impl Foreign {
         let replicas = switch.replicas.max(switch.replicas_before) + 1;
         let of_ring = |view: &RingView| {
             let list = view.replica_list(slot, replicas);
-            list.iter().map(|&m| identity(view.member(m))).collect::<Vec<_>>()
+            let others = list.iter().map(|&m| view.member(m)).filter(|record| record.node_id != *switch.me);
+            others.map(identity).collect::<Vec<_>>()
         };
         (self.list, self.arcs) = (self.rings.iter().flat_map(of_ring).collect(), arcs);
         self.list.clone()

@@ -64,9 +64,9 @@ fn who_is_new_to_the_list_needs_both() {
     let [_, a, x, ..] = &all;
     let (b, c) = (of_ring(1, "b", 12), of_ring(1, "c", 14));
     let mut seat = Seat::outside(&[a, &b, &c, &me], 3);
-    seat.table.lineage.begin(&[1]);
+    seat.table.lineage.settle(&[1]);
     assert_eq!(seat.see(&[&me, x, a]), Some(Standing::Newcomer));
-    assert_eq!(foreign(&seat), ["x"]);
+    assert_eq!(foreign(&seat), ["a", "x"]);
     seat.gathers("x");
     assert!(!seat.has_all(&["a", "b", "c", "x"]));
     assert!(!seat.merged_from("a") && seat.merged_from("b"));
@@ -107,7 +107,7 @@ fn who_enters_rings_that_are_one_needs_what_either_had() {
     let [me, a, x, y, z] = &all;
     let mut seat = Seat::outside(&[a, x, y], 3);
     assert_eq!(seat.see(&[me, a, x, y]), Some(Standing::Newcomer));
-    assert_eq!(foreign(&seat), ["x", "y"]);
+    assert_eq!(foreign(&seat), ["a", "x", "y"]);
     assert!(!seat.merged_from("a") && !seat.merged_from("x") && seat.merged_from("y"));
     assert_eq!(seat.see(&[me, a, x, y, z]), None, "of a ring that was there");
     // An older node does not say.
@@ -152,4 +152,38 @@ fn another_name_of_the_same_list_takes_nothing_from_a_loser() {
     assert!(!seat.state().listed);
     assert_eq!(seat.see(&[&n, &me, &x]), Some(Standing::CaughtUp), "n copies from it still");
     assert_eq!(seat.see(&[&of_ring(1, "m", 5), &n, &me, &x]), Some(Standing::Outsider));
+}
+
+/// The owner of a slot dies while rings unite: those who come into its list find members there who lack what the other ring had.
+#[test]
+fn who_comes_into_a_list_meanwhile_asks_either_ring() {
+    let [me, b, x] = [of_ring(2, "me", 40), of_ring(2, "b", 10), of_ring(1, "x", 20)];
+    let mut seat = Seat::founded(&[&b], 1);
+    seat.table.clear();
+    seat.view = view(&[&me, &b]);
+    seat.table.lineage.settle(&[2]);
+    assert_eq!(seat.see(&[&me, &b, &x]), None, "b keeps the slot");
+    assert_eq!(seat.see(&[&with(&me, |r| r.incarnation = 2), &of_ring(1, "x", 200)]), Some(Standing::Newcomer));
+    assert_eq!(foreign(&seat), ["x"]);
+}
+
+#[test]
+fn another_ring_that_members_say_they_are_of_is_none() {
+    let (mut seat, all) = two_rings();
+    let [me, a, x, y, z] = &all;
+    seat.see(&[me, a, x, y, z]);
+    for name in ["a", "x", "y", "z"] {
+        seat.gathers(name);
+    }
+    assert!(seat.has_all(&["a", "x", "y", "z"]));
+    // What `become_one` declares: first some, then all.
+    let one = |member: &Arc<Member>| with(member, |r| (r.incarnation, r.placed_in) = (2, 3));
+    assert_eq!(seat.see(&[me, &one(a), x, y, z]), Some(Standing::CaughtUp));
+    assert_eq!(seat.see(&[&one(me), &one(a), &one(x), &one(y), &one(z)]), Some(Standing::CaughtUp));
+    // Part of ring 2 was cut off all the time, and has written on.
+    assert_eq!(
+        seat.see(&[&one(me), &one(a), &one(x), &one(y), &one(z), &of_ring(2, "w", 35)]),
+        Some(Standing::Newcomer)
+    );
+    assert_eq!(foreign(&seat), ["w"]);
 }

@@ -134,7 +134,11 @@ impl Shared {
     /// Where datagrams to that address go, as the socket wants it.
     pub(super) async fn socket_address(&self, to: &Address) -> Option<SocketAddr> {
         let found = self.tcp.names().addresses(to, self.env.after(self.connect_timeout)).await;
-        found.unwrap_or_default().into_iter().find_map(|address| for_socket(address, self.local.is_ipv4()))
+        found
+            .map(|found| found.addresses)
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|address| for_socket(address, self.local.is_ipv4()))
     }
 
     /// Ends everything without waiting for it.

@@ -70,6 +70,8 @@ pub(super) struct Run<L> {
     load: L,
     /// Nodes on their way in.
     starting: JoinSet<(usize, Result<Dht, Error>)>,
+    /// How long events have waited for what they assume: those after them are as much later.
+    late: Duration,
     /// Somebody is cut off.
     severed: bool,
     /// Whose disks take nothing any more.
@@ -105,7 +107,19 @@ impl<L: Load> Run<L> {
         }
         let checker = Checker::new(world.clone(), nodes.registry(), rules);
         let load = load(world.clone(), nodes.registry(), plan.replicas);
-        (Self { load, world, nodes, plan, starting: JoinSet::new(), severed: false, failed: BTreeSet::new() }, checker)
+        (
+            Self {
+                load,
+                world,
+                nodes,
+                plan,
+                starting: JoinSet::new(),
+                late: Duration::ZERO,
+                severed: false,
+                failed: BTreeSet::new(),
+            },
+            checker,
+        )
     }
 
     /// From the first node to the healed ring.
@@ -124,7 +138,7 @@ impl<L: Load> Run<L> {
         let begun = self.world.env().now();
         let mut wanted: BTreeSet<usize> = (0..self.plan.nodes).collect();
         for (at, event) in self.plan.events.clone() {
-            sleep_until(begun + at).await;
+            sleep_until(begun + at + self.late).await;
             self.load.kept()?;
             self.apply(event, &mut wanted, checker).await?;
         }
@@ -346,7 +360,9 @@ impl<L: Load> Run<L> {
             }
             Event::Crash(numbers, crash) => {
                 if self.plan.within_assumptions {
-                    checker.lists_are_full(REPAIR).await;
+                    let begun = self.world.now();
+                    checker.lists_are_full(REPAIR).await?;
+                    self.late += self.world.now() - begun;
                 }
                 let many = numbers.iter().filter(|number| runs(&self.nodes, **number)).count();
                 self.load.losing(many, !self.severed && checker.at_rest().is_ok());

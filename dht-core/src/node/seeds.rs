@@ -22,6 +22,8 @@ use crate::wire::message::{Request, Response};
 
 /// Heartbeat intervals between two looks; an isolated node looks at every one.
 const PERIODS: u32 = 5;
+/// How often another ring is told that it is one with this one, within the time of the call.
+const MERGE_TRIES: u32 = 3;
 
 /// Probes one dead node and one seed at a time, for life.
 pub(crate) async fn search(node: Arc<Node>) {
@@ -168,7 +170,7 @@ impl Node {
         }
         // Whichever id it has: they hear of us now, and not only by what we send them next.
         let merge = Request::Merge { ring_id: ours.min(theirs), records };
-        self.call_address(at, merge, deadline).await.map_err(|error| {
+        self.tell_to_merge(at, merge, deadline).await.map_err(|error| {
             let context = format!("the ring at {at} did not become one with this one: {error}");
             // Where ours went over, they hear of it from whoever speaks to them next.
             let maybe = theirs < ours || error.maybe_applied();
@@ -177,6 +179,21 @@ impl Node {
         })?;
         self.learn(their_records);
         Ok(())
+    }
+
+    /// Said again where no answer comes: to be told twice changes nothing.
+    async fn tell_to_merge(&self, at: &Address, merge: Request, deadline: Instant) -> Result<()> {
+        let (mut tries_left, mut doubt) = (MERGE_TRIES, false);
+        loop {
+            let now = self.env.now();
+            let by = now + deadline.saturating_duration_since(now) / tries_left;
+            tries_left -= 1;
+            match self.call_address(at, merge.clone(), by).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Timeout && tries_left > 0 => doubt |= error.maybe_applied(),
+                Err(error) => return Err(if doubt { error.unknown_outcome() } else { error }),
+            }
+        }
     }
 
     /// A client is no part of any ring, and makes one of none: what it knew of the other it must not tell in this one.

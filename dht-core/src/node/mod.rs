@@ -382,6 +382,7 @@ impl Node {
         let switch = Switch {
             slots: self.slots,
             me: &self.node_id,
+            ring: self.ring().id.map_or(0, RingId::digest),
             before: &before,
             after: &after,
             replicas_before: replicas,

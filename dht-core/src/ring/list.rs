@@ -107,6 +107,8 @@ pub(crate) struct SlotTable {
 pub(crate) struct Switch<'a> {
     pub(crate) slots: SlotSpace,
     pub(crate) me: &'a NodeId,
+    /// The digest of the ring's id; 0: it has none.
+    pub(crate) ring: u32,
     pub(crate) before: &'a RingView,
     pub(crate) after: &'a RingView,
     pub(crate) replicas_before: usize,
@@ -225,7 +227,7 @@ impl SlotTable {
                 None
             }
             Some(_) if before_me.is_none() => {
-                self.lineage.settle(switch.after.rings());
+                self.lineage.enter(switch.after.rings());
                 None
             }
             Some(_) => {
@@ -235,7 +237,8 @@ impl SlotTable {
             }
             None => None,
         };
-        let mut everybody = if self.returns { None } else { Foreign::all(switch) };
+        let united = !self.returns && switch.after.rings().len() > 1;
+        let mut everybody: Option<Foreign> = None;
         let between = Between::new(switch);
         let mut arc: Option<Arcs> = None;
         // Of all others this node had no part and gets none.
@@ -252,9 +255,9 @@ impl SlotTable {
             let held = self.states.get(&slot);
             let lacks = held.and_then(|s| s.catch_up.as_ref()).is_some_and(|c| !c.foreign.is_empty());
             let enters = !held.is_some_and(|s| s.listed);
-            let foreign = match (&mut everybody, &mut foreign) {
-                (Some(all), _) if enters => Some(all.list(slot, switch)),
-                (_, Some(some)) if some.first || lacks => Some(some.list(slot, switch)),
+            let foreign = match &mut foreign {
+                _ if united && enters => Some(everybody.get_or_insert_with(|| Foreign::all(switch)).list(slot, switch)),
+                Some(some) if some.first || lacks => Some(some.list(slot, switch)),
                 _ => None,
             };
             let Some(lists) = arc.as_ref().filter(|a| a.differs || a.listed && foreign.is_some()) else { continue };

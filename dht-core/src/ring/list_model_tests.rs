@@ -141,6 +141,7 @@ impl Peer {
         let switch = Switch {
             slots,
             me: &me,
+            ring: 0,
             before: &self.view,
             after: &after,
             replicas_before: REPLICAS,

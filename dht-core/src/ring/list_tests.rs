@@ -75,6 +75,7 @@ impl Seat {
         let switch = Switch {
             slots: space(),
             me: &NodeId::new("me"),
+            ring: 0,
             before: &self.view,
             after: &after,
             replicas_before: self.replicas,
@@ -527,6 +528,7 @@ fn slots_change_with_their_own_lists_only() {
     let switch = Switch {
         slots,
         me: &NodeId::new("me"),
+        ring: 0,
         before: &before,
         after: &after,
         replicas_before: 1,

@@ -317,8 +317,10 @@ impl RingView {
     /// True if every slot has the same list here and there, whatever the list's length.
     pub(crate) fn same_placement(&self, other: &Self) -> bool {
         // All that positions and zones are derived from.
-        let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at, m.record.placed_in);
-        self.has_places_of(&other.members) && self.members.iter().zip(&other.members).all(|(a, b)| of(a) == of(b))
+        let of = |m: &Arc<Member>| (m.record.boot, m.record.placed_at);
+        self.rings == other.rings
+            && self.has_places_of(&other.members)
+            && self.members.iter().zip(&other.members).all(|(a, b)| of(a) == of(b))
     }
 
     /// The members whose node_id is not in `other`, ascending.

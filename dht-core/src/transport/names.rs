@@ -17,11 +17,11 @@ const NAMES_MAX: usize = 16_384;
 const ADDRESSES_MAX: usize = 16;
 
 /// What a name stands for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) addresses: Vec<SocketAddr>,
-    /// The name service said so just now. Else who is not there may have moved.
-    pub(super) fresh: bool,
+    /// What the name service failed with, where these are what it said last: who is not there may have moved.
+    pub(super) outdated: Option<io::Error>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Names {
     /// What the name service failed with; `Other` if it has not answered. Neither says anything of the peer.
     pub(super) async fn addresses(&self, to: &Address, until: Instant) -> io::Result<Found> {
         if let Ok(address) = to.as_str().parse() {
-            return Ok(Found { addresses: vec![address], fresh: true });
+            return Ok(Found { addresses: vec![address], outdated: None });
         }
         self.looked_up(to, lookup_host(to.as_str()), until).await
     }
@@ -50,13 +50,18 @@ impl Names {
         let error = match timeout_at(until, lookup).await {
             Ok(Ok(found)) => {
                 let addresses: Vec<SocketAddr> = found.collect();
-                self.remember(to, &addresses);
-                return Ok(Found { addresses, fresh: true });
+                if !addresses.is_empty() {
+                    self.remember(to, &addresses);
+                }
+                return Ok(Found { addresses, outdated: None });
             }
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("the name service has not answered yet"),
         };
-        self.last().get(to).map(|last| Found { addresses: last.clone(), fresh: false }).ok_or(error)
+        match self.last().get(to) {
+            Some(last) => Ok(Found { addresses: last.clone(), outdated: Some(error) }),
+            None => Err(error),
+        }
     }
 
     fn remember(&self, to: &Address, found: &[SocketAddr]) {
@@ -105,10 +110,17 @@ mod tests {
         assert_eq!(names.looked_up(&peer, fails(), until()).await.expect_err("new").kind(), io::ErrorKind::NotFound);
         assert_eq!(names.looked_up(&peer, hangs(), until()).await.expect_err("new").kind(), io::ErrorKind::Other);
         for found in [vec![at(1), at(2)], vec![at(3)]] {
-            let told = |fresh| Found { addresses: found.clone(), fresh };
-            assert_eq!(names.looked_up(&peer, says(found.clone()), until()).await.expect("it says so"), told(true));
-            assert_eq!(names.looked_up(&peer, fails(), until()).await.expect("it was said"), told(false));
-            assert_eq!(names.looked_up(&peer, hangs(), until()).await.expect("it was said"), told(false));
+            let told = names.looked_up(&peer, says(found.clone()), until()).await.expect("it says so");
+            assert!(told.addresses == found && told.outdated.is_none());
+            // An answer without an address is none to remember.
+            assert!(names.looked_up(&peer, says(Vec::new()), until()).await.expect("it says so").addresses.is_empty());
+            let told = names.looked_up(&peer, fails(), until()).await.expect("it was said");
+            assert_eq!(
+                (told.addresses, told.outdated.map(|e| e.kind())),
+                (found.clone(), Some(io::ErrorKind::NotFound))
+            );
+            let told = names.looked_up(&peer, hangs(), until()).await.expect("it was said");
+            assert_eq!((told.addresses, told.outdated.map(|e| e.kind())), (found, Some(io::ErrorKind::Other)));
         }
         assert!(names.looked_up(&other, fails(), until()).await.is_err(), "another name");
     }
@@ -117,7 +129,7 @@ mod tests {
     async fn an_address_needs_no_name_service_and_many_names_no_more_room() {
         let names = Names::default();
         let numeric = names.addresses(&Address::new("[::1]:7"), Env::system().now()).await.expect("it is one");
-        assert_eq!(numeric, Found { addresses: vec!["[::1]:7".parse().expect("an address")], fresh: true });
+        assert_eq!(numeric.addresses, ["[::1]:7".parse().expect("an address")]);
         assert!(names.last().is_empty());
         for n in 0..NAMES_MAX + 10 {
             names.remember(&Address::new(&format!("{n}.test:7")), &[at(1); 100]);

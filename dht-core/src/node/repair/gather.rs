@@ -24,9 +24,12 @@ impl Node {
         let mut brought = false;
         for (peer, mut slots) in from {
             let source = (peer.node_id.clone(), peer.boot);
+            // What was gathered is asked for again: it may have had it from one who is gone since.
+            let fresh;
             {
                 let state = self.state();
-                slots.retain(|slot| stuck.contains(slot) && !state.table.has_of(*slot, &source));
+                slots.retain(|slot| stuck.contains(slot));
+                fresh = slots.iter().any(|slot| !state.table.has_of(*slot, &source));
             }
             if slots.is_empty() {
                 continue;
@@ -40,7 +43,7 @@ impl Node {
                     continue;
                 }
             };
-            brought |= self.is_past(until);
+            brought |= fresh && self.is_past(until);
             let mut state = self.state();
             for slot in here {
                 if let Some(needs) = needs.get(&slot).filter(|n| !self.switched_since(&state, slot, n)) {

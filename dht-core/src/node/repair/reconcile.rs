@@ -230,7 +230,7 @@ impl Node {
         self.pull_slots(peer, &empty, until, |slots| here.extend_from_slice(slots)).await?;
         let compared = self.compare(peer, &filled).await?;
         let (equal, differing): (Vec<Compared>, Vec<Compared>) =
-            compared.into_iter().partition(|c| c.ours == c.theirs.fingerprint);
+            compared.into_iter().partition(|c| [c.ours, Fingerprint::EMPTY].contains(&c.theirs.fingerprint));
         let differing: Vec<Differing> = differing.iter().map(|c| (c.slot, c.theirs.evicted_before_s)).collect();
         here.extend(equal.iter().map(|c| c.slot));
         here.extend(self.reconcile(peer, &differing, Direction::Here, until).await.0);

@@ -26,7 +26,15 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
-    /// This node enters, or what members of any ring had is judged by another rule: of these rings everything is here, or will be.
+    /// This node enters where there are these rings. Of several it may not know all members yet.
+    pub(super) fn enter(&mut self, rings: &[u32]) {
+        self.settle(rings);
+        if rings.len() > 1 {
+            self.uniting = std::mem::take(&mut self.settled).into_iter().map(|ring| (ring, false)).collect();
+        }
+    }
+
+    /// What members of any of these rings had is here, or judged by another rule.
     pub(super) fn settle(&mut self, rings: &[u32]) {
         self.uniting.clear();
         self.settled = rings.iter().copied().collect();
@@ -39,8 +47,9 @@ impl Lineage {
         if !self.uniting.is_empty() && !waits() {
             self.settled.extend(std::mem::take(&mut self.uniting).into_keys());
         }
-        // A part of a ring that split off, and comes when nobody is said to be of that ring any more, has what the others lack.
-        self.settled.retain(|ring| rings.contains(ring));
+        // A part of a ring that split off, and comes when nobody is said to be of that ring any more, has what the others lack. But who
+        // joins is of the ring whose id this one has, whether or not another one is.
+        self.settled.retain(|ring| rings.contains(ring) || *ring == switch.ring);
         let is_new = |m: &&Arc<Member>| {
             let known = switch.before.member_index(&m.record.node_id).map(|index| switch.before.member(index).boot);
             known != Some(m.record.boot)
@@ -95,9 +104,8 @@ pub(super) struct Foreign {
 
 impl Foreign {
     /// All rings of the view: who comes into a list of rings that have just become one may find nobody there who has what all had.
-    pub(super) fn all(switch: &Switch<'_>) -> Option<Self> {
-        let rings = switch.after.rings();
-        (rings.len() > 1).then(|| Self::new(switch, rings.iter().copied(), false))
+    pub(super) fn all(switch: &Switch<'_>) -> Self {
+        Self::new(switch, switch.after.rings().iter().copied(), false)
     }
 
     fn new(switch: &Switch<'_>, rings: impl Iterator<Item = u32>, first: bool) -> Self {

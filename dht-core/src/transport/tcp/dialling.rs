@@ -17,15 +17,17 @@ use crate::ring::record::Address;
 ///
 /// # Errors
 /// `TimedOut` if one was silent, else `ConnectionRefused` if one refused, else the last failure: the less it says of the
-/// peer, the sooner it is told. A name service that is silent says nothing of it, nor does who is not where it said last: `Other`.
+/// peer, the sooner it is told. A name service that is silent says nothing of it: `Other`; nor do addresses that it said
+/// before it failed: that is what it failed with.
 pub(super) async fn dial_any(names: &Names, to: &Address, within: Duration, env: &Env) -> io::Result<TcpStream> {
     let until = env.after(within);
     let found = names.addresses(to, env.halfway(until)).await?;
     let dialled = dial_each(&found.addresses, until, env).await;
-    let moved = |error| {
-        io::Error::other(format!("the name service does not answer, nor does anybody where the name led last: {error}"))
-    };
-    if found.fresh { dialled } else { dialled.map_err(moved) }
+    match found.outdated {
+        // What the peer did where it is no more says nothing of it.
+        Some(error) => dialled.map_err(|_| error),
+        None => dialled,
+    }
 }
 
 async fn dial_each(addresses: &[SocketAddr], until: Instant, env: &Env) -> io::Result<TcpStream> {

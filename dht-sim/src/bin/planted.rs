@@ -28,7 +28,7 @@ const SEEN: &[(&str, &str, u64)] = &[
     ("ack_early", "histories_calm", 22),
     ("no_line", "histories_calm", 98),
     ("retry_forgotten", "histories_calm", 75),
-    ("hand_over_blind", "histories_full", 1),
+    ("hand_over_blind", "histories_calm", 91),
     ("join_without_successor", "small_rings", 93),
     ("former_owner_decides", "histories_calm", 61),
 ];

@@ -47,19 +47,18 @@ pub(crate) fn from_json(py: Python<'_>, text: &[u8]) -> PyResult<Py<PyAny>> {
     let parse = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
     match parse.python_parse(py, text) {
         Ok(value) => Ok(value.unbind()),
-        Err(error) => from_odd_json(py, text, &error),
+        Err(_) => from_odd_json(py, text),
     }
 }
 
 /// What is odd is for Python's own parser: it goes deeper, and takes lone surrogates and numbers beyond all floats.
 #[cold]
-fn from_odd_json(py: Python<'_>, text: &[u8], error: &jiter::JsonError) -> PyResult<Py<PyAny>> {
+fn from_odd_json(py: Python<'_>, text: &[u8]) -> PyResult<Py<PyAny>> {
     let odd = String::from_utf8_lossy(text);
     match py.import("json")?.call_method1("loads", (odd,)) {
         Ok(value) => Ok(value.unbind()),
         Err(raised) if of_the_text(py, &raised) => {
-            let error = error.description(text);
-            Err(refused(py, ErrorKind::WrongFormat, &format!("the JSON value cannot be shown in Python: {error}")))
+            Err(refused(py, ErrorKind::WrongFormat, &format!("the JSON value cannot be shown in Python: {raised}")))
         }
         // Ctrl-C, or no memory: nothing is wrong with the value.
         Err(raised) => Err(raised),

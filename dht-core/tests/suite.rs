@@ -1,4 +1,6 @@
-//! The tests of the public interface, in one program: each more would be another copy of everything that it runs, to be compiled and linked. But for those that look at the whole process.
+//! The tests of the public interface, in one program: each more would be another copy of everything that it runs, to be
+//! compiled and linked. But for those that look at the whole
+//! process.
 
 mod cluster;
 mod common;

@@ -1,4 +1,5 @@
-//! The tests of the simulator, in one program: each more would be another copy of everything that it runs, to be compiled and linked.
+//! The tests of the simulator, in one program: each more would be another copy of everything that it runs, to be
+//! compiled and linked.
 
 mod common;
 mod held;

@@ -76,8 +76,8 @@ func (n *Node) putText(ctx context.Context, key, text string, options *string) (
 
 // Get reads the JSON of key into out, as json.Unmarshal does; a *json.RawMessage gets the text as it was stored.
 //
-// Errors: ErrInvalidArgument if out is no pointer, or nil; ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
-// ErrInvalidArgument, ErrTooLarge (the key), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout,
+// Errors: ErrNotFound if there is no value; ErrWrongFormat if it is bytes, or not of the type of out;
+// ErrInvalidArgument (also if out is no pointer, or nil), ErrTooLarge (the key), ErrNotStarted, ErrStopped, ErrNotJoined, ErrQuorum, ErrTimeout,
 // ErrOverloaded, ErrCancelled.
 func (n *Node) Get(ctx context.Context, key string, out any) error {
 	return n.GetWith(ctx, key, out, GetOptions{})

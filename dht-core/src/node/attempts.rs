@@ -251,7 +251,7 @@ impl Node {
     ) -> Vec<OpResult> {
         let count = operations.len();
         let bytes: usize = operations.iter().map(|o| o.key.len() + o.action.values_len()).sum();
-        let request = Request::Apply { operations, level, relay, rings: self.view().rings_digest() };
+        let request = Request::Apply { operations, level, relay, rings: self.view.load().rings_digest() };
         // The owner waits for its replicas, so round trips say nothing here: a fair part of what is left, and all of it
         // for the last try. A large batch takes its time on the way; only small ones are worth an early second try.
         let now = self.env.now();

@@ -17,7 +17,7 @@ use crate::data::hlc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::list::quorum;
 use crate::ring::params::RingConfig;
-use crate::ring::record::{NodeRecord, NodeState, RingId, Verdict};
+use crate::ring::record::{NodeRecord, NodeState, Verdict};
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 use crate::store::Ticket;
@@ -209,7 +209,7 @@ impl Node {
 
     /// What becomes of the own record when this node enters the lists of its ring.
     pub(super) fn enters_lists(&self) -> impl FnOnce(&mut NodeRecord) + use<> {
-        let placed_in = self.ring().id.map_or(0, RingId::digest);
+        let placed_in = self.ring().digest();
         move |me| (me.state, me.placed_in) = (NodeState::Active, placed_in)
     }
 

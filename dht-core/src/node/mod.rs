@@ -190,6 +190,13 @@ pub(crate) struct Ring {
     pub(crate) config: RingConfig,
 }
 
+impl Ring {
+    /// What stands for its id in node records; 0: it has none.
+    fn digest(&self) -> u32 {
+        self.id.map_or(0, RingId::digest)
+    }
+}
+
 /// What a node is made of besides its configuration.
 pub(crate) struct Parts {
     pub(crate) transport: Arc<dyn Transport>,
@@ -382,7 +389,7 @@ impl Node {
         let switch = Switch {
             slots: self.slots,
             me: &self.node_id,
-            ring: self.ring().id.map_or(0, RingId::digest),
+            ring: self.ring().digest(),
             before: &before,
             after: &after,
             replicas_before: replicas,

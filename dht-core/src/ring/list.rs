@@ -232,8 +232,7 @@ impl SlotTable {
             }
             Some(_) => {
                 let states = &self.states;
-                let lacks = |s: &SlotState| s.catch_up.as_ref().is_some_and(|c| !c.foreign.is_empty());
-                self.lineage.meet(switch, || states.values().any(lacks))
+                self.lineage.meet(switch, || states.values().any(SlotState::lacks_foreign))
             }
             None => None,
         };
@@ -253,7 +252,7 @@ impl SlotTable {
                 arc = Some(Arcs::new(switch, &between, slot, starts));
             }
             let held = self.states.get(&slot);
-            let lacks = held.and_then(|s| s.catch_up.as_ref()).is_some_and(|c| !c.foreign.is_empty());
+            let lacks = held.is_some_and(SlotState::lacks_foreign);
             let enters = !held.is_some_and(|s| s.listed);
             let foreign = match &mut foreign {
                 _ if united && enters => Some(everybody.get_or_insert_with(|| Foreign::all(switch)).list(slot, switch)),
@@ -397,6 +396,11 @@ impl SlotState {
     /// This node may answer reads of the slot.
     pub(crate) fn readable(&self) -> bool {
         self.listed && self.standing == Standing::CaughtUp
+    }
+
+    /// It lacks what rings had that have become one with this node's.
+    pub(crate) fn lacks_foreign(&self) -> bool {
+        self.catch_up.as_ref().is_some_and(|catch_up| !catch_up.foreign.is_empty())
     }
 
     fn promote(&mut self) {

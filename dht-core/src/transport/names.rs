@@ -41,7 +41,8 @@ impl Names {
         self.looked_up(to, lookup_host(to.as_str()), until).await
     }
 
-    async fn looked_up<A: Iterator<Item = SocketAddr>>(
+    /// The same with another name service.
+    pub(super) async fn looked_up<A: Iterator<Item = SocketAddr>>(
         &self,
         to: &Address,
         lookup: impl Future<Output = io::Result<A>>,

@@ -317,8 +317,8 @@ pub enum Request {
     /// believed to own it; if you do not, say who may before you.
     Lookup { target: Id, past: u32, claimed: bool },
     /// Coordinate these for me. `relay`: whoever owns them; else only what you own.
-    /// `rings`: which rings have become one, as the sender knows ([`RingView::rings_digest`](crate::ring::view::RingView)); an owner that
-    /// knows others carries out nothing.
+    /// `rings`: which rings have become one, as the sender knows ([`RingView::rings_digest`](crate::ring::view::RingView)); who knows
+    /// others carries out nothing.
     Apply { operations: Vec<Operation>, level: Consistency, relay: bool, rings: u64 },
     /// Keep these. `repair`: merge whatever lists we know, a higher version present is fine.
     Store { items: Vec<StoreItem>, repair: bool },

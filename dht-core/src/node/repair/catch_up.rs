@@ -85,10 +85,11 @@ impl Node {
         let view = self.view();
         let replicas = self.replicas();
         let state = self.state();
+        let unmet = state.table.rings_to_meet().next().is_some();
         for slot in self.to_catch_up(&state) {
             let Some(held) = state.table.get(slot) else { continue };
             let Some(catch_up) = &held.catch_up else { continue };
-            if !catch_up.foreign.is_empty() && state.table.rings_to_meet().next().is_some() {
+            if unmet && held.lacks_foreign() {
                 continue;
             }
             let beyond = view.list_and_heirs(slot, replicas);

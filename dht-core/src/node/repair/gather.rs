@@ -25,12 +25,11 @@ impl Node {
         for (peer, mut slots) in from {
             let source = (peer.node_id.clone(), peer.boot);
             // What was gathered is asked for again: it may have had it from one who is gone since.
-            let fresh;
-            {
+            slots.retain(|slot| stuck.contains(slot));
+            let fresh = {
                 let state = self.state();
-                slots.retain(|slot| stuck.contains(slot));
-                fresh = slots.iter().any(|slot| !state.table.has_of(*slot, &source));
-            }
+                slots.iter().any(|slot| !state.table.has_of(*slot, &source))
+            };
             if slots.is_empty() {
                 continue;
             }

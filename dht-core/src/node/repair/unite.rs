@@ -18,8 +18,8 @@ impl Node {
     pub(super) async fn meet_rings(self: &Arc<Self>) {
         let mut asked = Vec::new();
         loop {
-            let to_meet: Vec<u32> = self.state().table.rings_to_meet().filter(|ring| !asked.contains(ring)).collect();
-            let Some(ring) = to_meet.first().copied() else { return };
+            let to_meet = self.state().table.rings_to_meet().find(|ring| !asked.contains(ring));
+            let Some(ring) = to_meet else { return };
             asked.push(ring);
             let view = self.view();
             let of_it =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::names::Names;
+use super::super::names::{Found, Names};
 use crate::env::Env;
 use crate::ring::record::Address;
 
@@ -20,8 +20,16 @@ use crate::ring::record::Address;
 /// peer, the sooner it is told. A name service that is silent says nothing of it: `Other`; nor do addresses that it said
 /// before it failed: that is what it failed with.
 pub(super) async fn dial_any(names: &Names, to: &Address, within: Duration, env: &Env) -> io::Result<TcpStream> {
+    dial_found(|until| names.addresses(to, until), within, env).await
+}
+
+async fn dial_found<F: Future<Output = io::Result<Found>>>(
+    lookup: impl FnOnce(Instant) -> F,
+    within: Duration,
+    env: &Env,
+) -> io::Result<TcpStream> {
     let until = env.after(within);
-    let found = names.addresses(to, env.halfway(until)).await?;
+    let found = lookup(env.halfway(until)).await?;
     let dialled = dial_each(&found.addresses, until, env).await;
     match found.outdated {
         // What the peer did where it is no more says nothing of it.
@@ -86,6 +94,22 @@ mod tests {
         }
         let error = dial_each(&[refuses, refuses], env.after(Duration::from_secs(20)), &env).await.expect_err("nobody");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_name_service_is_not_taken_for_a_silent_peer() {
+        let second = Duration::from_secs(1);
+        let (names, peer) = (Names::default(), Address::new("peer.test:7"));
+        let dial = async |takes| {
+            let lookup = async {
+                tokio::time::sleep(takes).await;
+                Ok(std::iter::empty())
+            };
+            let looked_up = |until| names.looked_up(&peer, lookup, until);
+            dial_found(looked_up, second, &Env::system()).await.expect_err("no address").kind()
+        };
+        assert_eq!(dial(second * 2 / 5).await, io::ErrorKind::NotFound);
+        assert_eq!(dial(second * 3 / 5).await, io::ErrorKind::Other, "what is left would be little for the peer");
     }
 
     #[tokio::test]

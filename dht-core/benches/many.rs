@@ -27,6 +27,7 @@ struct Line {
     name: &'static str,
     nodes: usize,
     vnodes: u16,
+    slot_bits: u8,
     connections_max: usize,
     protocol: NetworkProtocol,
     shares: bool,
@@ -38,13 +39,14 @@ const PLAIN: Line = Line {
     name: "hundred",
     nodes: 100,
     vnodes: 16,
+    slot_bits: 14,
     connections_max: 1_024,
     protocol: NetworkProtocol::Tcp,
     shares: false,
     aim: "64 KiB a node and 512 B a known member",
 };
 
-const LINES: [Line; 7] = [
+const LINES: [Line; 10] = [
     Line { name: "fifty", nodes: 50, aim: "", ..PLAIN },
     PLAIN,
     // Beside the one above: what a connection takes.
@@ -68,6 +70,10 @@ const LINES: [Line; 7] = [
         aim: "",
         ..PLAIN
     },
+    // What a ring that is to grow costs while it is small.
+    Line { name: "slots-16", nodes: 3, slot_bits: 16, aim: "", ..PLAIN },
+    Line { name: "slots-18", nodes: 3, slot_bits: 18, aim: "", ..PLAIN },
+    Line { name: "slots-20", nodes: 3, slot_bits: 20, aim: "", ..PLAIN },
 ];
 
 fn main() {
@@ -163,6 +169,7 @@ async fn start(line: Line, number: usize, seeds: Vec<String>, shared: Option<Arc
     let config = Config {
         node_id: format!("node-{number}"),
         virtual_nodes: Some(line.vnodes),
+        slot_bits: line.slot_bits,
         max_connections: line.connections_max,
         network_protocol: line.protocol,
         seeds,

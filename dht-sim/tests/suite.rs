@@ -19,6 +19,7 @@ mod leaving;
 mod liars;
 mod links;
 mod lookup_trace;
+mod many_slots;
 mod many_small;
 mod mass_loss;
 mod network;

@@ -121,7 +121,7 @@ impl Node {
             let state = self.state();
             let unlisted = |slot: &crate::ring::slot::Slot| state.table.get(*slot).is_none_or(|s| !s.listed);
             let foreign: Vec<_> = occupied.into_iter().filter(unlisted).collect();
-            (state.table.slots_where(|s| s.catch_up.is_some()).len(), foreign)
+            (state.table.behind_len(), foreign)
         };
         let bytes_to_go = foreign.iter().map(|slot| self.store.bytes_in(*slot)).sum();
         Health {

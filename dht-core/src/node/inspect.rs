@@ -93,7 +93,7 @@ impl Node {
                 ("probing", state.probing.len(), nodes),
                 ("gone", state.members.gone().count(), crate::ring::members::GRAVEYARD_LEN_MAX),
                 ("dirty", state.dirty.len(), self.slots.count() as usize),
-                ("slots", state.table.slots_where(|_| true).len(), self.slots.count() as usize),
+                ("slots", state.table.len(), self.slots.count() as usize),
                 ("vnodes", state.vnodes.len(), usize::from(self.config.vnode_count())),
             ],
         }

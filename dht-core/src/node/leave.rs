@@ -10,6 +10,7 @@ use super::peers::Peer;
 use super::{Node, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ring::record::{NodeRecord, NodeState};
+use crate::ring::slot::Slot;
 
 /// A goodbye takes that much longer than was allowed: without one, others would have to find out.
 const GOODBYE_MIN: Duration = Duration::from_millis(200);
@@ -90,7 +91,7 @@ impl Node {
     async fn caught_up(&self) {
         loop {
             let seen = self.progress.seen();
-            if self.to_catch_up(&self.state()).is_empty() || self.life.phase().ended() {
+            if self.to_catch_up(&self.state(), Slot(0)).next().is_none() || self.life.phase().ended() {
                 return;
             }
             self.progress.since(seen, self.env.now() + Duration::from_millis(100)).await;
@@ -120,8 +121,7 @@ impl Node {
             let seen = self.progress.seen();
             self.repair_wanted.notify_one();
             // An empty slot counts too: those who take it over catch up from us.
-            let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty())
-                && self.state().table.slots_where(|_| true).is_empty();
+            let empty = self.store.occupied().is_ok_and(|slots| slots.is_empty()) && self.state().table.len() == 0;
             let nobody = || self.view().members().is_empty() && !self.somebody_joins();
             if empty || nobody() {
                 return true;

@@ -92,7 +92,7 @@ impl Node {
     /// Why this node is not joined and caught up, if it is not.
     fn lacks(&self) -> Option<Lacks> {
         match self.life.phase() {
-            Phase::Active => match self.state().table.slots_where(|s| s.catch_up.is_some()).len() {
+            Phase::Active => match self.state().table.behind_len() {
                 0 => None,
                 behind => Some(Lacks::Slots(behind)),
             },

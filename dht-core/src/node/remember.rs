@@ -138,7 +138,7 @@ impl Node {
             own: Some(state.members.own().clone()),
             others: others.filter(|record| record.node_id != self.node_id).cloned().collect(),
             buried: self.buried(&state.members),
-            lagging: state.table.slots_where(|slot| slot.catch_up.is_some()),
+            lagging: state.table.behind().map(|(slot, _)| slot).collect(),
             ahead_ms: self.hlc.ahead_ms() / AHEAD_STEP_MS * AHEAD_STEP_MS,
         })
     }

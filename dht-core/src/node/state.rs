@@ -11,7 +11,7 @@ use super::mass_loss::MassLoss;
 use super::news::News;
 use super::peers::Peer;
 use super::probe::LocalHealth;
-use super::repair::{Graves, Offer};
+use super::repair::{Graves, Offer, Round};
 use crate::ring::id::IdSpace;
 use crate::ring::list::SlotTable;
 use crate::ring::members::Members;
@@ -39,6 +39,9 @@ pub(super) struct State {
     pub(super) no_room_for: BTreeSet<(Slot, u64)>,
     /// Slots that differ by nothing else.
     pub(super) only_room: BTreeSet<Slot>,
+    /// Where the next pass of the repair goes on with the slots that are not caught up, and with those that may differ.
+    pub(super) catching_up: Round,
+    pub(super) comparing: Round,
     /// In this pass of the repair some store had no room.
     pub(super) no_room: bool,
     pub(super) local_health: LocalHealth,
@@ -78,6 +81,8 @@ impl State {
             checking: BTreeSet::new(),
             no_room_for: BTreeSet::new(),
             only_room: BTreeSet::new(),
+            catching_up: Round::default(),
+            comparing: Round::default(),
             no_room: false,
             local_health: LocalHealth::default(),
             mass_loss: MassLoss::default(),

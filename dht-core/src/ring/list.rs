@@ -16,6 +16,7 @@ mod change;
 mod former_owners;
 mod lineage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -95,6 +96,12 @@ pub(crate) enum Agreement {
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
     states: FixedMap<Slot, SlotState>,
+    /// Those of them with a `catch_up`, in order.
+    behind: BTreeSet<Slot>,
+    /// Those that this node is listed for and that are not `in_sync`, in order.
+    differing: BTreeSet<Slot>,
+    /// Until then none of the owners before this node has been waited for long enough; `None`: there is none.
+    owners_until: Option<Instant>,
     /// What this node kept of the ring's last life, if that counts.
     reunion: Option<Reunion>,
     /// The ring comes back as a whole, whether or not this node was in it: the rule of `reunion.rs` holds. Else this node only
@@ -145,6 +152,8 @@ impl SlotTable {
             let (catch_up, changed_at) = (None, None);
             let state = SlotState { list, listed: true, standing, catch_up, in_sync: true, switches: 0, changed_at };
             self.states.insert(slot, state);
+            self.behind.remove(&slot);
+            self.differing.remove(&slot);
         }
     }
 
@@ -159,6 +168,8 @@ impl SlotTable {
     ) {
         self.found(slots, view, replicas);
         let present: Arc<[Incarnate]> = present.into();
+        self.behind = slots.iter().collect();
+        self.differing.clone_from(&self.behind);
         for state in self.states.values_mut() {
             state.standing = Standing::Newcomer;
             state.catch_up = Some(Box::new(CatchUp::new(present.clone(), replicas, true, now)));
@@ -204,6 +215,8 @@ impl SlotTable {
     /// Forgets all: this node enters another ring. Its data stays in the store.
     pub(crate) fn clear(&mut self) {
         self.states.clear();
+        self.behind.clear();
+        self.differing.clear();
     }
 
     /// A node that was one of the first of its ring held most of its slots once.
@@ -231,8 +244,9 @@ impl SlotTable {
                 None
             }
             Some(_) => {
-                let states = &self.states;
-                self.lineage.meet(switch, || states.values().any(SlotState::lacks_foreign))
+                let (states, behind) = (&self.states, &self.behind);
+                let lacks = |slot| states.get(slot).is_some_and(SlotState::lacks_foreign);
+                self.lineage.meet(switch, || behind.iter().any(lacks))
             }
             None => None,
         };
@@ -310,6 +324,7 @@ impl SlotTable {
                     switch.after.member_index(&node.0).is_some_and(|index| switch.after.member(index).boot == node.1)
                 };
                 catch_up.succeeds(before, lives, switch.now);
+                self.owners_until.get_or_insert(switch.now);
             } else {
                 catch_up.follows();
             }
@@ -321,6 +336,16 @@ impl SlotTable {
             (Standing::Outsider, None)
         };
         let (listed, changed_at) = (lists.listed, Some(switch.now));
+        if catch_up.is_some() {
+            self.behind.insert(slot)
+        } else {
+            self.behind.remove(&slot)
+        };
+        if listed {
+            self.differing.insert(slot)
+        } else {
+            self.differing.remove(&slot)
+        };
         let state = SlotState { list, listed, standing, catch_up, in_sync: false, switches, changed_at };
         self.states.insert(slot, state);
         self.states.get(&slot)
@@ -335,6 +360,41 @@ impl SlotTable {
         let mut slots: Vec<Slot> = self.states.iter().filter(|(_, s)| keep(s)).map(|(slot, _)| *slot).collect();
         slots.sort_unstable();
         slots
+    }
+
+    /// How many slots this node holds, or has lately held.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Slots that this node is a newcomer of, in ascending order.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = (Slot, &SlotState)> {
+        self.behind_from(Slot(0))
+    }
+
+    /// The same from that one on.
+    pub(crate) fn behind_from(&self, first: Slot) -> impl Iterator<Item = (Slot, &SlotState)> {
+        self.behind.range(first..).filter_map(|slot| Some((*slot, self.states.get(slot)?)))
+    }
+
+    /// Slots that this node is listed for and that are not known to be in sync, in ascending order from that one on.
+    pub(crate) fn differing_from(&self, first: Slot) -> impl Iterator<Item = Slot> {
+        self.differing.range(first..).copied()
+    }
+
+    /// How many these are.
+    pub(crate) fn behind_len(&self) -> usize {
+        self.behind.len()
+    }
+
+    /// The slot is caught up.
+    fn promote(&mut self, slot: Slot) {
+        self.behind.remove(&slot);
+        if let Some(state) = self.states.get_mut(&slot) {
+            state.standing = Standing::CaughtUp;
+            state.catch_up = None;
+            state.list.counter = state.list.counter.max(1);
+        }
     }
 
     /// The list that a data message for `slot` goes by, as this node sees it; `None` if it has no part in it.
@@ -380,6 +440,11 @@ impl SlotTable {
     pub(crate) fn set_in_sync(&mut self, slot: Slot, list: ListId, in_sync: bool) {
         if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list == list) {
             state.in_sync = in_sync;
+            if in_sync || !state.listed {
+                self.differing.remove(&slot)
+            } else {
+                self.differing.insert(slot)
+            };
         }
     }
 
@@ -401,12 +466,6 @@ impl SlotState {
     /// It lacks what rings had that have become one with this node's.
     pub(crate) fn lacks_foreign(&self) -> bool {
         self.catch_up.as_ref().is_some_and(|catch_up| !catch_up.foreign.is_empty())
-    }
-
-    fn promote(&mut self) {
-        self.standing = Standing::CaughtUp;
-        self.catch_up = None;
-        self.list.counter = self.list.counter.max(1);
     }
 }
 

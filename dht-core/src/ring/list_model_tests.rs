@@ -151,7 +151,7 @@ impl Peer {
         };
         self.table.switch(&switch, |_, _| {});
         if flaw == Flaw::NobodyIsNew {
-            self.table.give_up_waiting(|_| true);
+            self.table.give_up_waiting(&[SLOT], |_| true);
         }
         self.view = after;
     }
@@ -451,7 +451,7 @@ impl Check {
         table.gathered_all(SLOT, ours, lives);
         let weak = flaw == Flaw::ShortListIsWeak && peer.view.members().len() == REPLICAS;
         if flaw == Flaw::OneSourceIsEnough || weak {
-            peer.table.give_up_waiting(|_| true);
+            peer.table.give_up_waiting(&[SLOT], |_| true);
         }
     }
 
@@ -538,7 +538,7 @@ impl Check {
             list(&mut words, state.list);
             words.extend([state.listed.into(), state.standing as u64]);
             if let Some(catch_up) = &state.catch_up {
-                for merged in [&catch_up.merged, &catch_up.gathered] {
+                for merged in [catch_up.merged.as_slice(), &catch_up.gathered] {
                     let mut merged: Vec<u64> = merged.iter().map(|(_, boot)| *boot).collect();
                     merged.sort_unstable();
                     words.push(u64::MAX);

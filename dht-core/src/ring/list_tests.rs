@@ -459,12 +459,12 @@ fn a_hopeless_newcomer_goes_on_with_what_is_left() {
     let (me, a, b, c) = (node("me", 20), node("a", 10), node("b", 30), node("c", 40));
     let mut seat = Seat::outside(&[&a, &b, &c], 3);
     seat.see(&[&me, &a, &b, &c]);
-    assert!(seat.table.give_up_waiting(|_| false).is_empty());
+    assert!(seat.table.give_up_waiting(&[SLOT], |_| false).is_empty());
     assert!(!seat.state().readable());
-    assert_eq!(seat.table.give_up_waiting(|s| s.catch_up.is_some()), [SLOT]);
+    assert_eq!(seat.table.give_up_waiting(&[SLOT], |s| s.catch_up.is_some()), [SLOT]);
     assert!(seat.state().readable() && seat.state().catch_up.is_none());
     assert_eq!(seat.list().counter, 1, "a list that counts has a counter");
-    assert!(seat.table.give_up_waiting(|_| true).is_empty(), "nobody waits any more");
+    assert!(seat.table.give_up_waiting(&[SLOT], |_| true).is_empty(), "nobody waits any more");
 }
 
 #[test]
@@ -490,7 +490,7 @@ fn what_cannot_be_kept_is_waited_for() {
     seat.table.hold_up(&[SLOT], late);
     let catch_up = seat.state().catch_up.as_ref().expect("still a newcomer");
     assert_eq!((catch_up.since, catch_up.held_up, catch_up.source_seen), (late, Some(late), None));
-    let given_up = seat.table.give_up_waiting(|s| s.catch_up.as_ref().is_some_and(|c| c.since <= begun));
+    let given_up = seat.table.give_up_waiting(&[SLOT], |s| s.catch_up.as_ref().is_some_and(|c| c.since <= begun));
     assert!(given_up.is_empty() && !seat.state().readable(), "it is as if it had just begun");
 }
 

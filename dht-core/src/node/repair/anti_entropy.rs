@@ -7,53 +7,94 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::pace::SLICE;
 use super::reconcile::{Compared, Direction};
-use crate::node::Node;
+use super::round::Left;
 use crate::node::peers::Peer;
+use crate::node::{Node, State};
 use crate::ring::list::{ListId, SlotState, Standing};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
 
-/// A slot being compared: its list, who else is in it, and who is known to be equal.
+/// A slot being compared: its list, who else is in it, and who of them, by boot, is known to be equal.
 struct Check {
     list: ListId,
-    others: BTreeSet<Peer>,
-    equal: BTreeSet<Peer>,
+    others: Arc<[Peer]>,
+    equal: SmallVec<[u64; 2]>,
     /// It was found equal since its list last changed, and no write is known to have missed a replica since.
     settled: bool,
 }
 
+/// The list of one slot after the other: slots next to each other mostly share it.
+struct ListOf<'a> {
+    view: &'a RingView,
+    replicas: usize,
+    boot: u64,
+    arc: Option<Option<usize>>,
+    last: Listed,
+}
+
+/// Whether this node is first in a list, and who else is in it.
+struct Listed {
+    first: bool,
+    others: Arc<[Peer]>,
+}
+
+impl<'a> ListOf<'a> {
+    fn new(node: &Node, view: &'a RingView) -> Self {
+        let last = Listed { first: false, others: Arc::default() };
+        Self { view, replicas: node.replicas(), boot: node.boot, arc: None, last }
+    }
+
+    fn of(&mut self, slot: Slot) -> &Listed {
+        let arc = self.view.arc(slot);
+        if self.arc != Some(arc) {
+            self.arc = Some(arc);
+            let members = self.view.replica_list(slot, self.replicas);
+            let first = members.first().is_some_and(|m| self.view.member(*m).boot == self.boot);
+            let peers = members.iter().map(|m| Peer::from(self.view.member(*m)));
+            self.last = Listed { first, others: peers.filter(|peer| peer.boot != self.boot).collect() };
+        }
+        &self.last
+    }
+}
+
 impl Node {
-    /// One pass over what may differ (`full`: over everything this node is first for); true if something is left.
-    pub(super) async fn compare_replicas(self: &Arc<Self>, full: bool) -> bool {
-        let mut checks = self.checks(full);
+    /// One pass over what may differ (`full`: over everything this node is first for).
+    pub(super) async fn compare_replicas(self: &Arc<Self>, full: bool) -> Left {
+        let (mut checks, others) = self.checks(full);
         let mut by_peer: BTreeMap<Peer, Vec<Slot>> = BTreeMap::new();
         for (slot, check) in &checks {
-            for peer in &check.others {
-                by_peer.entry(peer.clone()).or_default().push(*slot);
-            }
-        }
-        let settled: BTreeSet<Slot> = checks.iter().filter(|(_, check)| check.settled).map(|(slot, _)| *slot).collect();
-        let settled = &settled;
-        let work = by_peer.into_iter().map(|(peer, slots)| async move {
-            let equal = self.compare_with(&peer, &slots, settled, full).await;
-            (peer, equal)
-        });
-        for (peer, equal) in futures_util::future::join_all(work).await {
-            for slot in equal {
-                if let Some(check) = checks.get_mut(&slot) {
-                    check.equal.insert(peer.clone());
+            for peer in &*check.others {
+                match by_peer.get_mut(peer) {
+                    Some(slots) => slots.push(*slot),
+                    None => drop(by_peer.insert(peer.clone(), vec![*slot])),
                 }
             }
         }
-        let mut left = false;
+        let (mut left, mut in_vain) = (false, !by_peer.is_empty());
+        let settled: BTreeSet<Slot> = checks.iter().filter(|(_, check)| check.settled).map(|(slot, _)| *slot).collect();
+        let settled = &settled;
+        let work = by_peer.into_iter().map(|(peer, slots)| async move {
+            let (equal, differed) = self.compare_with(&peer, &slots, settled, full).await;
+            (peer, equal, differed)
+        });
+        for (peer, equal, differed) in futures_util::future::join_all(work).await {
+            in_vain &= equal.is_empty() && !differed;
+            for slot in equal {
+                if let Some(check) = checks.get_mut(&slot) {
+                    check.equal.push(peer.boot);
+                }
+            }
+        }
         let mut state = self.state();
         for (slot, check) in checks {
-            let in_sync = check.equal == check.others;
+            let mut lacking = check.others.iter().filter(|peer| !check.equal.contains(&peer.boot)).peekable();
+            let in_sync = lacking.peek().is_none();
             state.table.set_in_sync(slot, check.list, in_sync);
-            let mut lacking = check.others.difference(&check.equal);
             // What was missed during the pass may be a deletion.
             let missed = state.dirty.contains(&slot);
             if !in_sync && !missed && lacking.all(|peer| state.no_room_for.contains(&(slot, peer.boot))) {
@@ -67,54 +108,69 @@ impl Node {
             left |= !in_sync || missed;
         }
         state.checking.clear();
-        left
+        match others.max(Left::some(left)) {
+            Left::Nothing => Left::Nothing,
+            // Where nobody has caught up yet, other slots would be looked at in vain too.
+            _ if in_vain => Left::InVain,
+            left => left,
+        }
     }
 
-    fn checks(&self, full: bool) -> BTreeMap<Slot, Check> {
+    /// What this pass looks at, and which slots are left.
+    fn checks(&self, full: bool) -> (BTreeMap<Slot, Check>, Left) {
         let view = self.view();
-        let replicas = self.replicas();
+        let mut list = ListOf::new(self, &view);
         let mut state = self.state();
-        let dirty = std::mem::take(&mut state.dirty);
-        state.checking.clone_from(&dirty);
-        state.no_room_for.clear();
-        let due = |s: &SlotState| s.readable() && (full || !s.in_sync);
-        let mut slots: BTreeSet<Slot> = state.table.slots_where(due).into_iter().collect();
-        slots.retain(|slot| self.is_first(&view, *slot));
-        let (now, later): (Vec<Slot>, Vec<Slot>) =
-            dirty.iter().copied().partition(|slot| state.table.get(*slot).is_some_and(SlotState::readable));
-        slots.extend(now);
-        // What this node has not caught up with is looked at when it has; what it does not hold is for others.
-        let listed = |slot: &Slot| state.table.get(*slot).is_some_and(|s| s.listed);
-        let later: Vec<Slot> = later.into_iter().filter(listed).collect();
-        state.dirty.extend(later);
-        let check = |slot: Slot| {
-            let (list, in_sync) = state.table.get(slot).map(|s| (s.list, s.in_sync))?;
-            let settled = in_sync && !dirty.contains(&slot);
-            let members = view.replica_list(slot, replicas);
-            let others = members.iter().map(|m| Peer::from(view.member(*m))).filter(|p| p.boot != self.boot).collect();
-            Some((slot, Check { list, others, equal: BTreeSet::new(), settled }))
+        let State { table, dirty, comparing, checking, no_room_for, .. } = &mut *state;
+        no_room_for.clear();
+        // What this node does not hold is for others.
+        dirty.retain(|slot| table.get(*slot).is_some_and(|s| s.listed));
+        let readable = |slot: &Slot| table.get(*slot).is_some_and(SlotState::readable);
+        let (slots, others) = if full {
+            let mut slots: BTreeSet<Slot> = table.slots_where(SlotState::readable).into_iter().collect();
+            slots.retain(|slot| list.of(*slot).first);
+            slots.extend(dirty.iter().copied().filter(readable));
+            (slots.into_iter().collect(), Left::Nothing)
+        } else {
+            // What this node has not caught up with is looked at when it has.
+            comparing.turn(|first, most| {
+                let differing = table.differing_from(first).filter(|slot| list.of(*slot).first && readable(slot));
+                let mut slots: Vec<Slot> = differing.take(most).collect();
+                slots.extend(dirty.range(first..).copied().filter(readable).take(most));
+                slots.sort_unstable();
+                slots.dedup();
+                slots.truncate(most);
+                slots
+            })
         };
-        slots.into_iter().filter_map(check).collect()
+        *checking = slots.iter().copied().filter(|slot| dirty.remove(slot)).collect();
+        let check = |slot: &Slot| {
+            let (id, in_sync) = table.get(*slot).map(|s| (s.list, s.in_sync))?;
+            let settled = in_sync && !checking.contains(slot);
+            let others = list.of(*slot).others.clone();
+            Some((*slot, Check { list: id, others, equal: SmallVec::new(), settled }))
+        };
+        (slots.iter().filter_map(check).collect(), others)
     }
 
-    /// Makes the slots equal here and at `peer`; returns those that were.
+    /// Makes the slots equal here and at `peer`; returns those that are, and whether it had something to do for that.
     async fn compare_with(
         self: &Arc<Self>,
         peer: &Peer,
         slots: &[Slot],
         settled: &BTreeSet<Slot>,
         full: bool,
-    ) -> Vec<Slot> {
+    ) -> (Vec<Slot>, bool) {
         let suspect = self.state().members.get(&peer.node_id).is_none_or(|k| k.record().verdict != Verdict::Alive);
         if suspect {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         // Sums say nothing of slots in which records were evicted here.
         let unsettled = |slot: &Slot| !settled.contains(slot) && self.store.evicted_before_s(*slot) > 0;
         let (unsettled, slots): (Vec<Slot>, Vec<Slot>) = slots.iter().partition(|slot| unsettled(slot));
-        let Ok((mut equal, mut rest)) = self.sift(peer, &slots, full).await else { return Vec::new() };
+        let Ok((mut equal, mut rest)) = self.sift(peer, &slots, full).await else { return (Vec::new(), false) };
         rest.extend(unsettled);
-        let Ok(compared) = self.compare(peer, &rest).await else { return equal };
+        let Ok(compared) = self.compare(peer, &rest).await else { return (equal, false) };
         let (mut differing, mut evicting, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
         for Compared { slot, ours, theirs } in compared {
             let list = self.state().table.list(slot);
@@ -135,22 +191,24 @@ impl Node {
         if !strangers.is_empty() {
             let _ = self.sync(peer, &strangers).await;
         }
+        let differed = !(differing.is_empty() && evicting.is_empty());
         let until = Some(self.env.now() + SLICE);
         self.reconcile(peer, &differing, Direction::Both, until).await;
         equal.extend(self.reconcile(peer, &evicting, Direction::Both, until).await.0);
-        equal
+        (equal, differed)
     }
 
     /// Slots of which this node knows that a replica lacks something that the others have.
     pub(super) fn lacking(&self) -> BTreeSet<Slot> {
         let (differing, missed, only_room) = {
             let state = self.state();
-            let differing = state.table.slots_where(|s| s.listed && !s.in_sync);
+            let differing: Vec<Slot> = state.table.differing_from(Slot(0)).collect();
             let missed: Vec<Slot> = state.dirty.iter().chain(&state.checking).copied().collect();
             (differing, missed, state.only_room.clone())
         };
         let view = self.view();
-        let differing = differing.into_iter().filter(|slot| self.is_first(&view, *slot));
+        let mut list = ListOf::new(self, &view);
+        let differing = differing.into_iter().filter(|slot| list.of(*slot).first);
         differing.chain(missed).filter(|slot| !only_room.contains(slot)).collect()
     }
 
@@ -161,15 +219,15 @@ impl Node {
         members.into_iter().map(|m| Peer::from(view.member(m))).filter(|p| p.boot != self.boot).collect()
     }
 
-    fn is_first(&self, view: &RingView, slot: Slot) -> bool {
-        view.replica_list(slot, self.replicas()).first().is_some_and(|m| view.member(*m).boot == self.boot)
-    }
-
     /// Slots that this node is first for and that do not have all their replicas, caught up and equal.
     pub(crate) fn under_replicated_slots(&self) -> u64 {
         let view = self.view();
         let lacks = |s: &SlotState| s.listed && !(s.in_sync && s.standing == Standing::CaughtUp);
         let lacking = self.state().table.slots_where(lacks);
-        lacking.iter().filter(|slot| self.is_first(&view, **slot) && view.members().len() > 1).count() as u64
+        if view.members().len() < 2 {
+            return 0;
+        }
+        let mut list = ListOf::new(self, &view);
+        lacking.iter().filter(|slot| list.of(**slot).first).count() as u64
     }
 }

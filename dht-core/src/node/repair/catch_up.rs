@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::bring::Offers;
 use super::reconcile::Compared;
+use super::round::Left;
 use crate::data::fingerprint::Fingerprint;
 use crate::node::peers::Peer;
 use crate::node::{Node, Phase, State};
-use crate::ring::list::{Incarnate, ListId, SlotState, Standing};
+use crate::ring::list::{CatchUp, Incarnate, ListId, SlotState, Standing};
 use crate::ring::record::Verdict;
 use crate::ring::slot::Slot;
 
@@ -30,8 +31,8 @@ pub(super) struct Needs {
 }
 
 impl Node {
-    /// One pass over all newcomer slots; true if some are left.
-    pub(super) async fn catch_up(self: &Arc<Self>) -> bool {
+    /// One pass over newcomer slots.
+    pub(super) async fn catch_up(self: &Arc<Self>) -> Left {
         let returns = {
             let mut state = self.state();
             self.postpone_waiting(&mut state);
@@ -40,7 +41,8 @@ impl Node {
         };
         let silent = if returns { self.compare_last_lives().await } else { BTreeSet::new() };
         self.meet_rings().await;
-        let (mut plan, mut needs) = self.catch_up_plan();
+        let (slots, others) = self.whose_turn();
+        let (mut plan, mut needs) = self.catch_up_plan(&slots);
         // They count as not heard.
         plan.retain(|peer, _| !silent.contains(&peer.boot));
         needs.values_mut().for_each(|needs| needs.unheard.extend(&silent));
@@ -65,8 +67,8 @@ impl Node {
         self.bring(&offers, &mut needs).await;
         self.go_on_with_what_is_kept(&needs);
         self.gather(uncounted, &needs).await;
-        self.give_up_on_the_dead();
-        let left = !self.state().table.slots_where(|s| s.catch_up.is_some()).is_empty();
+        self.give_up_on_the_dead(&slots);
+        let left = self.state().table.behind_len() > 0;
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
         if !left && matches!(self.life.phase(), Phase::Active | Phase::Leaving) {
             let mut state = self.state();
@@ -76,17 +78,28 @@ impl Node {
         if !left && self.was_joining() {
             self.release_admissions();
         }
-        left
+        if others == Left::Turns { others } else { Left::some(left) }
     }
 
-    /// Whom to ask about which slots: members of the lists before and of the present one, and who would enter it next.
-    fn catch_up_plan(&self) -> (BTreeMap<Peer, Vec<Slot>>, BTreeMap<Slot, Needs>) {
+    /// The newcomer slots of this pass, and which are left. They begin to wait for their sources now.
+    fn whose_turn(&self) -> (Vec<Slot>, Left) {
+        let mut state = self.state();
+        let mut round = std::mem::take(&mut state.catching_up);
+        let due = |first, most| self.to_catch_up(&state, first).take(most).map(|(slot, _)| slot).collect();
+        let (slots, left) = round.turn(due);
+        state.catching_up = round;
+        state.table.begin_to_ask(&slots, self.env.now());
+        (slots, left)
+    }
+
+    /// Whom to ask about which of these slots: members of the lists before and of the present one, and who would enter it next.
+    fn catch_up_plan(&self, slots: &[Slot]) -> (BTreeMap<Peer, Vec<Slot>>, BTreeMap<Slot, Needs>) {
         let (mut plan, mut needs) = (BTreeMap::<Peer, Vec<Slot>>::new(), BTreeMap::new());
         let view = self.view();
         let replicas = self.replicas();
         let state = self.state();
         let unmet = state.table.rings_to_meet().next().is_some();
-        for slot in self.to_catch_up(&state) {
+        for &slot in slots {
             let Some(held) = state.table.get(slot) else { continue };
             let Some(catch_up) = &held.catch_up else { continue };
             if unmet && held.lacks_foreign() {
@@ -134,7 +147,23 @@ impl Node {
 
     /// Whom this node catches up from.
     pub(super) fn sources(&self) -> Vec<Peer> {
-        self.catch_up_plan().0.into_keys().collect()
+        let slots: Vec<Slot> = {
+            let view = self.view();
+            let state = self.state();
+            let mut last = None;
+            let mut slots = Vec::new();
+            for (slot, held) in self.to_catch_up(&state, Slot(0)) {
+                // Slots next to each other mostly have the same, but for what each node kept of the ring's last life.
+                let Some(CatchUp { sources, foreign, .. }) = held.catch_up.as_deref() else { continue };
+                let lists = Some((view.arc(slot), sources, foreign));
+                if lists != last || state.table.reunites() {
+                    slots.push(slot);
+                    last = lists;
+                }
+            }
+            slots
+        };
+        self.catch_up_plan(&slots).0.into_keys().collect()
     }
 
     /// Sorts what a peer answered; brings it to our records where it goes by another list.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::node::{Node, State};
 use crate::ring::list::{Incarnate, SlotState};
 use crate::ring::members::Members;
+use crate::ring::slot::Slot;
 
 /// A newcomer whose sources are dead goes on without them after this, marked degraded.
 const HOPELESS_MAX: Duration = Duration::from_secs(1);
@@ -17,12 +18,12 @@ const STUCK_MAX: Duration = Duration::from_secs(15);
 const SOURCE_MAX: Duration = Duration::from_secs(60);
 
 impl Node {
-    /// Newcomers that nobody is left for go on with what there is.
-    pub(super) fn give_up_on_the_dead(&self) {
+    /// Of these newcomers, in ascending order, those that nobody is left for go on with what there is.
+    pub(super) fn give_up_on_the_dead(&self, slots: &[Slot]) {
         let mut state = self.state();
         self.postpone_waiting(&mut state);
         let State { table, members, .. } = &mut *state;
-        let given_up = table.give_up_waiting(|slot| self.hopeless(slot, members));
+        let given_up = table.give_up_waiting(slots, |slot| self.hopeless(slot, members));
         for &slot in &given_up {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }

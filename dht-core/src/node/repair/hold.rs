@@ -56,21 +56,23 @@ impl Node {
         }
     }
 
-    /// Newcomer slots that may be copied now.
-    pub(in crate::node) fn to_catch_up(&self, state: &State) -> Vec<Slot> {
+    /// Newcomer slots that may be copied now, in ascending order from that one on.
+    pub(in crate::node) fn to_catch_up<'a>(
+        &self,
+        state: &'a State,
+        first: Slot,
+    ) -> impl Iterator<Item = (Slot, &'a SlotState)> {
         let waits = self.waits(state, self.held_until(state).is_some());
-        state.table.slots_where(|s| s.catch_up.is_some() && !waits(s))
+        state.table.behind_from(first).filter(move |(_, slot)| !waits(slot))
     }
 
     /// This node is no newcomer, but to slots that it cannot keep now, or whose sources are too busy, and that are copied later:
     /// who joins meanwhile, or brings room, does not wait for these.
     pub(in crate::node) fn is_settled(&self, state: &State) -> bool {
         let now = self.env.now();
-        let kept = |slot: &Slot| {
-            let catch_up = state.table.get(*slot).and_then(|held| held.catch_up.as_ref());
-            catch_up.and_then(|c| c.held_up).is_none_or(|at| now >= at + HELD_UP_FOR)
-        };
-        !self.to_catch_up(state).iter().any(kept)
+        let held_up = |slot: &SlotState| slot.catch_up.as_ref().and_then(|catch_up| catch_up.held_up);
+        let kept = |slot: &SlotState| held_up(slot).is_none_or(|at| now >= at + HELD_UP_FOR);
+        !self.to_catch_up(state, Slot(0)).any(|(_, slot)| kept(slot))
     }
 
     /// What waits begins to be impatient with its sources only when it may be copied.
@@ -80,7 +82,13 @@ impl Node {
             self.log_later(|node| log!(node, info, "nodes did not come back: lost copies are replaced now"));
         }
         let held = state.mass_loss.held_since_last_asked(now) && !state.admitted;
-        let waiting = state.table.slots_where(self.waits(state, held));
+        if !held {
+            return;
+        }
+        let waiting: Vec<Slot> = {
+            let waits = self.waits(state, held);
+            state.table.behind().filter(|(_, s)| waits(s)).map(|(slot, _)| slot).collect()
+        };
         state.table.postpone(&waiting, now);
     }
 

@@ -14,6 +14,7 @@ mod lacking;
 mod pace;
 mod read_repair;
 mod reconcile;
+mod round;
 mod share;
 mod sift;
 mod sweep;
@@ -25,6 +26,7 @@ pub(in crate::node) use graves::{Graves, forgot};
 pub(in crate::node) use hand_over::Offer;
 pub(in crate::node) use pace::{Pace, carried_len};
 pub(in crate::node) use read_repair::Mended;
+pub(in crate::node) use round::Round;
 pub(crate) use sweep::sweep;
 pub(crate) use without_disk::stop_without_disk;
 
@@ -32,6 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::round::Left;
 use super::Node;
 use crate::wire::message::Request;
 
@@ -58,15 +61,23 @@ pub(crate) async fn repair(node: Arc<Node>) {
         let left = node.repair_pass(full).await;
         let held_until = node.held_until(&node.state());
         let no_room = std::mem::take(&mut node.state().no_room);
-        if node.env.now() - begun > PAUSE_MAX && held_until.is_none() && !no_room {
-            // It had much to do, and did not wait in vain.
+        if node.env.now() - begun > PAUSE_MAX && held_until.is_none() && !no_room && left != Left::InVain {
+            // It had much to do.
             pause = PAUSE_MIN;
         }
-        let until = if left { node.env.now() + node.env.jittered(pause) } else { full_at };
+        let until = match left {
+            Left::Nothing => full_at,
+            Left::InVain | Left::Some => node.env.now() + node.env.jittered(pause),
+            Left::Turns => node.env.now(),
+        };
         // The moment at which it goes on is not slept through.
         let until = held_until.map_or(until, |end| until.min(end));
         let pause_max = if held_until.is_some() || no_room { PAUSE_HELD_MAX } else { PAUSE_MAX };
-        pause = if left { (pause * 2).min(pause_max) } else { PAUSE_MIN };
+        pause = match left {
+            Left::Nothing => PAUSE_MIN,
+            Left::InVain | Left::Some => (pause * 2).min(pause_max),
+            Left::Turns => pause,
+        };
         if tokio::time::timeout_at(until, node.repair_wanted.notified()).await.is_ok() {
             pause = PAUSE_MIN;
             // News comes in bunches; one breath makes one pass of them.
@@ -97,17 +108,17 @@ pub(crate) async fn tell_sources(node: Arc<Node>) {
 }
 
 impl Node {
-    /// One look at everything; true if something is left that another pass may finish.
-    async fn repair_pass(self: &Arc<Self>, full: bool) -> bool {
+    /// One look at everything, but for slots that have their turn later.
+    async fn repair_pass(self: &Arc<Self>, full: bool) -> Left {
         if self.is_client() || self.life.phase().ended() {
-            return false;
+            return Left::Nothing;
         }
         if full {
             self.become_one();
         }
-        let catching_up = !planted!("no_catch_up") && self.catch_up().await;
+        let catching_up = if planted!("no_catch_up") { Left::Nothing } else { self.catch_up().await };
         let comparing = self.compare_replicas(full && self.config.backup_replicas).await;
         let handing_over = self.hand_over().await;
-        catching_up || comparing || handing_over
+        catching_up.max(comparing).max(Left::some(handing_over))
     }
 }

@@ -37,9 +37,12 @@ impl Node {
         let fan_out = FAN_OUT.min(count);
         let (mut part_len, mut parts) = match whole {
             true => (count, vec![0]),
-            false => (count / fan_out, (0..fan_out).collect::<Vec<u32>>()),
+            false => {
+                let part_len = count / fan_out;
+                (part_len, slots.iter().map(|slot| slot.0 / part_len).collect::<BTreeSet<u32>>().into_iter().collect())
+            }
         };
-        let ours = self.shared_terms(self.boot, peer.boot)?;
+        let ours = self.shared_terms(self.boot, peer.boot, part_len, &parts)?;
         loop {
             let mut differing = Vec::new();
             for parts in parts.chunks(SUMS_MAX) {
@@ -77,14 +80,14 @@ impl Node {
         sums: &[Fingerprint],
     ) -> Response {
         // Without our side of it everything differs, and is looked at slot by slot.
-        let ours = self.shared_terms(sender, self.boot).unwrap_or_default();
+        let ours = self.shared_terms(sender, self.boot, part_len, parts).unwrap_or_default();
         let differs = |(part, theirs): &(&u32, &Fingerprint)| sum(&ours, **part, part_len) != **theirs;
         Response::ComparedSums { differing: parts.iter().zip(sums).filter(differs).map(|(part, _)| *part).collect() }
     }
 
-    /// A term for each slot that the node of boot `first` is first for, that the node of boot `other` holds, and that this
-    /// node, one of the two, has caught up with; ascending.
-    fn shared_terms(&self, first: u64, other: u64) -> Result<Vec<(Slot, Fingerprint)>> {
+    /// A term for each slot of these parts that the node of boot `first` is first for, that the node of boot `other` holds, and
+    /// that this node, one of the two, has caught up with; ascending.
+    fn shared_terms(&self, first: u64, other: u64, part_len: u32, parts: &[u32]) -> Result<Vec<(Slot, Fingerprint)>> {
         let view = self.view();
         let replicas = self.replicas();
         let shared: Vec<(Slot, ListId)> = {
@@ -92,7 +95,7 @@ impl Node {
             let mut arc = None;
             let mut within = false;
             let mut shared = Vec::new();
-            for slot in self.slots.iter() {
+            for slot in slots_of(parts, part_len, self.slots.count()) {
                 if arc != Some(view.arc(slot)) {
                     arc = Some(view.arc(slot));
                     let list = view.replica_list(slot, replicas);
@@ -124,6 +127,15 @@ fn smaller(part_len: u32, asked: usize, differing: &BTreeSet<u32>, whole: bool) 
     let next_len = (part_len / FAN_OUT).max(1);
     let pieces = part_len / next_len;
     Some((next_len, differing.iter().flat_map(|part| (0..pieces).map(move |n| part * pieces + n)).collect()))
+}
+
+/// The slots of those parts, each once, in ascending order: a stranger may name any parts, in any order.
+fn slots_of(parts: &[u32], part_len: u32, count: u32) -> impl Iterator<Item = Slot> {
+    let mut parts: Vec<u32> = parts.to_vec();
+    parts.sort_unstable();
+    parts.dedup();
+    let begin = move |part: u32| part.saturating_mul(part_len).min(count);
+    parts.into_iter().flat_map(move |part| (begin(part)..begin(part.saturating_add(1))).map(Slot))
 }
 
 fn sum(terms: &[(Slot, Fingerprint)], part: u32, part_len: u32) -> Fingerprint {
@@ -161,6 +173,16 @@ mod tests {
         assert_eq!(whole, parts);
         assert_eq!(sum(&terms, 2, 4), Fingerprint::EMPTY, "nothing from 8 to 11");
         assert_eq!(sum(&terms, u32::MAX, u32::MAX), Fingerprint::EMPTY, "far outside");
+    }
+
+    #[test]
+    fn parts_are_their_slots_whatever_a_stranger_names() {
+        let of = |parts: &[u32], part_len| slots_of(parts, part_len, 16).map(|slot| slot.0).collect::<Vec<_>>();
+        assert_eq!(of(&[3, 1, 3], 2), [2, 3, 6, 7]);
+        assert_eq!(of(&[0], 16), (0..16).collect::<Vec<_>>());
+        assert_eq!(of(&[0], u32::MAX), (0..16).collect::<Vec<_>>());
+        assert_eq!(of(&[u32::MAX, 9], 2), [0; 0]);
+        assert_eq!(of(&[0, 1, 2], 0), [0; 0]);
     }
 
     /// Sums and slots that one side asks for until it knows these slots of 16,384 apart from the others.

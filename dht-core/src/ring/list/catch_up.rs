@@ -25,6 +25,8 @@ const BUSY_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
+    /// Its sources were asked since.
+    asked: bool,
     /// When a caught-up source last answered.
     pub(crate) source_seen: Option<Instant>,
     /// When it last was held up by what is no fault of its sources, and may last: no room here, or too much to do there.
@@ -44,21 +46,22 @@ pub(crate) struct CatchUp {
     /// Caught-up members that the slot was merged from.
     pub(crate) merged: SmallVec<[Incarnate; 2]>,
     /// Members, by their boots, with which that was begun and broke off.
-    pub(crate) broke_off: SmallVec<[u64; 2]>,
+    pub(crate) broke_off: Vec<u64>,
     /// Others that it was merged from, or that have none of it.
-    pub(in crate::ring) gathered: SmallVec<[Incarnate; 2]>,
+    pub(in crate::ring) gathered: Vec<Incarnate>,
     /// Members of the former list, which returned, that it was merged from: see `reunion.rs`.
-    pub(crate) reunited: SmallVec<[NodeId; 2]>,
+    pub(crate) reunited: Vec<NodeId>,
     /// The whole ring returns: who is not there yet may still come.
     pub(crate) returns: bool,
     /// Owners before this node that have not said yet that they go by the present list, or that the slot was not merged from since.
-    pub(super) owners: SmallVec<[FormerOwner; 1]>,
+    pub(super) owners: Vec<FormerOwner>,
 }
 
 impl CatchUp {
     pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
         Self {
             since: now,
+            asked: false,
             source_seen: None,
             held_up: None,
             busy_since: None,
@@ -68,11 +71,11 @@ impl CatchUp {
             foreign: Arc::default(),
             may_lack: may_lack(replicas),
             merged: SmallVec::new(),
-            broke_off: SmallVec::new(),
-            gathered: SmallVec::new(),
-            reunited: SmallVec::new(),
+            broke_off: Vec::new(),
+            gathered: Vec::new(),
+            reunited: Vec::new(),
             returns,
-            owners: SmallVec::new(),
+            owners: Vec::new(),
         }
     }
 
@@ -84,7 +87,7 @@ impl CatchUp {
         self.broke_off.clear();
         self.gathered.clear();
         self.reunited.clear();
-        (self.since, self.source_seen) = (now, None);
+        (self.since, self.asked, self.source_seen) = (now, false, None);
         if !self.sources.contains(former) && !former.is_empty() {
             if self.sources.len() == SOURCES_MAX {
                 self.sources.remove(0);
@@ -118,6 +121,17 @@ impl CatchUp {
 }
 
 impl SlotTable {
+    /// The sources of these newcomers are about to be asked: those that had no turn yet have waited for nobody.
+    pub(crate) fn begin_to_ask(&mut self, slots: &[Slot], now: Instant) {
+        for slot in slots {
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut())
+                && !std::mem::replace(&mut catch_up.asked, true)
+            {
+                catch_up.since = now;
+            }
+        }
+    }
+
     /// Notes that a caught-up source of the slot answered.
     pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
         if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
@@ -180,7 +194,7 @@ impl SlotTable {
         catch_up.hears_out(source);
         let enough = catch_up.has_own() && catch_up.foreign.iter().all(|m| catch_up.has_of(m));
         if enough {
-            state.promote();
+            self.promote(slot);
         }
         enough
     }
@@ -221,7 +235,7 @@ impl SlotTable {
         let all_foreign = catch_up.has_own() && catch_up.foreign.iter().all(|m| catch_up.has_of(m));
         let all = (all_left || all_foreign) && catch_up.foreign.iter().all(has_all_left);
         if all {
-            state.promote();
+            self.promote(slot);
         }
         all
     }
@@ -255,7 +269,7 @@ impl SlotTable {
         }
         let whole = reunion.is_whole(slot, catch_up.reunited.len());
         if whole {
-            state.promote();
+            self.promote(slot);
         }
         whole
     }
@@ -268,7 +282,7 @@ impl SlotTable {
         let Some(state) = self.states.get_mut(&slot).filter(|s| s.list.members == list.members) else { return false };
         let enough = state.catch_up.as_ref().is_some_and(|c| reunion.is_whole(slot, c.reunited.len()));
         if enough {
-            state.promote();
+            self.promote(slot);
         }
         enough
     }
@@ -281,20 +295,19 @@ impl SlotTable {
         let merged = |boot: &u64| catch_up.merged.iter().any(|(_, merged)| merged == boot);
         let all = !caught_up.is_empty() && caught_up.iter().all(merged) && catch_up.owners.is_empty();
         if all {
-            state.promote();
+            self.promote(slot);
         }
         all
     }
 
-    /// Ends the catch-up of newcomers for whom nothing can be waited for. Returns them; what they may have missed is no
-    /// longer promised.
-    pub(crate) fn give_up_waiting(&mut self, hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
-        let slots = self.slots_where(|s| s.catch_up.is_some() && hopeless(s));
-        for slot in &slots {
-            if let Some(state) = self.states.get_mut(slot) {
-                state.promote();
-            }
+    /// Ends the catch-up of those of these newcomers for whom nothing can be waited for. Returns them; what they may have missed
+    /// is no longer promised.
+    pub(crate) fn give_up_waiting(&mut self, slots: &[Slot], hopeless: impl Fn(&SlotState) -> bool) -> Vec<Slot> {
+        let behind = |slot: &&Slot| self.states.get(*slot).is_some_and(|s| s.catch_up.is_some() && hopeless(s));
+        let given_up: Vec<Slot> = slots.iter().filter(behind).copied().collect();
+        for &slot in &given_up {
+            self.promote(slot);
         }
-        slots
+        given_up
     }
 }

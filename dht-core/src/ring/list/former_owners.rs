@@ -83,8 +83,15 @@ impl SlotTable {
 
     /// Former owners that were waited for long enough may be dead, and hold up nothing any more.
     pub(crate) fn stop_waiting_for_owners(&mut self, now: Instant) {
-        for catch_up in self.states.values_mut().filter_map(|state| state.catch_up.as_mut()) {
+        if self.owners_until.is_none_or(|until| now < until) {
+            return;
+        }
+        self.owners_until = None;
+        for slot in &self.behind {
+            let Some(catch_up) = self.states.get_mut(slot).and_then(|state| state.catch_up.as_mut()) else { continue };
             catch_up.owners.retain(|owner| now < owner.until);
+            let until = catch_up.owners.iter().map(|owner| owner.until).min();
+            self.owners_until = self.owners_until.into_iter().chain(until).min();
         }
     }
 

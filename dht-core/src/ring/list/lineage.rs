@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::change::identity;
-use super::{Incarnate, SlotState, SlotTable, Switch};
+use super::{Incarnate, SlotTable, Switch};
 use crate::ring::record::Member;
 use crate::ring::slot::Slot;
 use crate::ring::view::RingView;
@@ -88,7 +88,7 @@ impl SlotTable {
 
     /// Some slot lacks what another ring had.
     pub(crate) fn lacks_foreign(&self) -> bool {
-        self.states.values().any(SlotState::lacks_foreign)
+        self.behind().any(|(_, state)| state.lacks_foreign())
     }
 }
 

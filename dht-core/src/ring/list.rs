@@ -15,8 +15,8 @@ mod catch_up;
 mod change;
 mod former_owners;
 mod lineage;
+mod outstanding;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ pub(crate) use self::catch_up::CatchUp;
 use self::change::{Arcs, Between};
 pub(crate) use self::former_owners::Waits;
 use self::lineage::{Foreign, Lineage};
+use self::outstanding::Outstanding;
 use super::record::{Member, NodeId};
 use super::reunion::Reunion;
 use super::slot::{Slot, SlotSpace};
@@ -96,10 +97,7 @@ pub(crate) enum Agreement {
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
     states: FixedMap<Slot, SlotState>,
-    /// Those of them with a `catch_up`, in order.
-    behind: BTreeSet<Slot>,
-    /// Those that this node is listed for and that are not `in_sync`, in order.
-    differing: BTreeSet<Slot>,
+    outstanding: Outstanding,
     /// Until then none of the owners before this node has been waited for long enough; `None`: there is none.
     owners_until: Option<Instant>,
     /// What this node kept of the ring's last life, if that counts.
@@ -151,9 +149,8 @@ impl SlotTable {
             let standing = Standing::CaughtUp;
             let (catch_up, changed_at) = (None, None);
             let state = SlotState { list, listed: true, standing, catch_up, in_sync: true, switches: 0, changed_at };
+            self.outstanding.note(slot, &state);
             self.states.insert(slot, state);
-            self.behind.remove(&slot);
-            self.differing.remove(&slot);
         }
     }
 
@@ -168,13 +165,12 @@ impl SlotTable {
     ) {
         self.found(slots, view, replicas);
         let present: Arc<[Incarnate]> = present.into();
-        self.behind = slots.iter().collect();
-        self.differing.clone_from(&self.behind);
-        for state in self.states.values_mut() {
+        for (&slot, state) in &mut self.states {
             state.standing = Standing::Newcomer;
             state.catch_up = Some(Box::new(CatchUp::new(present.clone(), replicas, true, now)));
             state.in_sync = false;
             state.changed_at = Some(now);
+            self.outstanding.note(slot, state);
         }
     }
 
@@ -215,8 +211,7 @@ impl SlotTable {
     /// Forgets all: this node enters another ring. Its data stays in the store.
     pub(crate) fn clear(&mut self) {
         self.states.clear();
-        self.behind.clear();
-        self.differing.clear();
+        self.outstanding.clear();
     }
 
     /// A node that was one of the first of its ring held most of its slots once.
@@ -244,7 +239,7 @@ impl SlotTable {
                 None
             }
             Some(_) => {
-                let (states, behind) = (&self.states, &self.behind);
+                let (states, behind) = (&self.states, self.outstanding.behind());
                 let lacks = |slot| states.get(slot).is_some_and(SlotState::lacks_foreign);
                 self.lineage.meet(switch, || behind.iter().any(lacks))
             }
@@ -336,17 +331,8 @@ impl SlotTable {
             (Standing::Outsider, None)
         };
         let (listed, changed_at) = (lists.listed, Some(switch.now));
-        if catch_up.is_some() {
-            self.behind.insert(slot)
-        } else {
-            self.behind.remove(&slot)
-        };
-        if listed {
-            self.differing.insert(slot)
-        } else {
-            self.differing.remove(&slot)
-        };
         let state = SlotState { list, listed, standing, catch_up, in_sync: false, switches, changed_at };
+        self.outstanding.note(slot, &state);
         self.states.insert(slot, state);
         self.states.get(&slot)
     }
@@ -365,36 +351,6 @@ impl SlotTable {
     /// How many slots this node holds, or has lately held.
     pub(crate) fn len(&self) -> usize {
         self.states.len()
-    }
-
-    /// Slots that this node is a newcomer of, in ascending order.
-    pub(crate) fn behind(&self) -> impl Iterator<Item = (Slot, &SlotState)> {
-        self.behind_from(Slot(0))
-    }
-
-    /// The same from that one on.
-    pub(crate) fn behind_from(&self, first: Slot) -> impl Iterator<Item = (Slot, &SlotState)> {
-        self.behind.range(first..).filter_map(|slot| Some((*slot, self.states.get(slot)?)))
-    }
-
-    /// Slots that this node is listed for and that are not known to be in sync, in ascending order from that one on.
-    pub(crate) fn differing_from(&self, first: Slot) -> impl Iterator<Item = Slot> {
-        self.differing.range(first..).copied()
-    }
-
-    /// How many these are.
-    pub(crate) fn behind_len(&self) -> usize {
-        self.behind.len()
-    }
-
-    /// The slot is caught up.
-    fn promote(&mut self, slot: Slot) {
-        self.behind.remove(&slot);
-        if let Some(state) = self.states.get_mut(&slot) {
-            state.standing = Standing::CaughtUp;
-            state.catch_up = None;
-            state.list.counter = state.list.counter.max(1);
-        }
     }
 
     /// The list that a data message for `slot` goes by, as this node sees it; `None` if it has no part in it.
@@ -435,17 +391,6 @@ impl SlotTable {
             return true;
         }
         false
-    }
-
-    pub(crate) fn set_in_sync(&mut self, slot: Slot, list: ListId, in_sync: bool) {
-        if let Some(state) = self.states.get_mut(&slot).filter(|s| s.list == list) {
-            state.in_sync = in_sync;
-            if in_sync || !state.listed {
-                self.differing.remove(&slot)
-            } else {
-                self.differing.insert(slot)
-            };
-        }
     }
 
     /// Forgets a slot that this node is not listed for.

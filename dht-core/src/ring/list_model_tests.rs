@@ -149,7 +149,9 @@ impl Peer {
             missed: &missed,
             now,
         };
+        self.table.assert_outstanding();
         self.table.switch(&switch, |_, _| {});
+        self.table.assert_outstanding();
         if flaw == Flaw::NobodyIsNew {
             self.table.give_up_waiting(&[SLOT], |_| true);
         }

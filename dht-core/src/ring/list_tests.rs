@@ -88,6 +88,7 @@ impl Seat {
             assert_eq!(slot, SLOT);
             told = Some(state.standing);
         });
+        self.table.assert_outstanding();
         self.view = after;
         told
     }
@@ -549,4 +550,27 @@ fn slots_change_with_their_own_lists_only() {
     assert!(told.iter().any(|t| t.1 == Standing::Newcomer) && told.iter().any(|t| !t.2));
     let untouched = table.slots_where(|s| s.list.counter == 1);
     assert!(!untouched.is_empty() && untouched.iter().all(|s| mine(&before, *s) && mine(&after, *s)));
+}
+
+#[test]
+fn a_source_is_asked_more_than_once_before_it_is_given_up_however_late_a_slots_turn_comes() {
+    let (me, a, b, c) = (node("me", 20), node("a", 10), node("b", 30), node("c", 40));
+    let mut seat = Seat::outside(&[&a, &b, &c], 3);
+    seat.see(&[&me, &a, &b, &c]);
+    let catch_up = |seat: &Seat| seat.state().catch_up.clone().expect("still a newcomer");
+    let begun = catch_up(&seat).since;
+    let later = |minutes: u64| begun + Duration::from_secs(60 * minutes);
+    seat.table.begin_to_ask(&[SLOT], later(1));
+    assert_eq!(catch_up(&seat).since, later(1), "it had no turn before");
+    seat.table.begin_to_ask(&[SLOT], later(2));
+    assert_eq!(catch_up(&seat).since, later(1));
+    assert!(!catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain());
+    seat.table.saw_source(SLOT, later(2));
+    seat.table.begin_to_ask(&[SLOT], later(3));
+    assert!(catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain(), "one has just answered");
+    seat.table.begin_to_ask(&[SLOT], later(4));
+    seat.table.begin_to_ask(&[SLOT], later(5));
+    assert!(catch_up(&seat).asked_in_vain());
+    seat.table.postpone(&[SLOT], later(5));
+    assert!(!catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain(), "as if it had just begun");
 }

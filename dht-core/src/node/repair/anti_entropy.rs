@@ -75,15 +75,15 @@ impl Node {
                 }
             }
         }
-        let (mut left, mut in_vain) = (false, !by_peer.is_empty());
+        let (mut left, mut differed, mut progress) = (false, false, by_peer.is_empty());
         let settled: BTreeSet<Slot> = checks.iter().filter(|(_, check)| check.settled).map(|(slot, _)| *slot).collect();
         let settled = &settled;
         let work = by_peer.into_iter().map(|(peer, slots)| async move {
             let (equal, differed) = self.compare_with(&peer, &slots, settled, full).await;
             (peer, equal, differed)
         });
-        for (peer, equal, differed) in futures_util::future::join_all(work).await {
-            in_vain &= equal.is_empty() && !differed;
+        for (peer, equal, differed_there) in futures_util::future::join_all(work).await {
+            differed |= differed_there;
             for slot in equal {
                 if let Some(check) = checks.get_mut(&slot) {
                     check.equal.push(peer.boot);
@@ -94,6 +94,7 @@ impl Node {
         for (slot, check) in checks {
             let mut lacking = check.others.iter().filter(|peer| !check.equal.contains(&peer.boot)).peekable();
             let in_sync = lacking.peek().is_none();
+            progress |= in_sync;
             state.table.set_in_sync(slot, check.list, in_sync);
             // What was missed during the pass may be a deletion.
             let missed = state.dirty.contains(&slot);
@@ -110,8 +111,9 @@ impl Node {
         state.checking.clear();
         match others.max(Left::some(left)) {
             Left::Nothing => Left::Nothing,
-            // Where nobody has caught up yet, other slots would be looked at in vain too.
-            _ if in_vain => Left::InVain,
+            // Where others have to do something first, other slots would be looked at in vain too.
+            _ if !progress && !differed => Left::InVain,
+            Left::Turns if !progress => Left::Some,
             left => left,
         }
     }

@@ -41,12 +41,13 @@ impl Node {
         // What is left of the copies comes first, else the slot would seem to be empty.
         let mut copies = waiting.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
         let dead = waiting.bereft(&lives) && copies.all(|m| waiting.merged.contains(m));
-        let late = now >= waiting.since + SOURCE_MAX;
+        let late = now >= waiting.since + SOURCE_MAX && waiting.asked_often();
+        let silent_for = |most| now >= waiting.source_seen.unwrap_or(waiting.since) + most && waiting.asked_in_vain();
         match waiting.source_seen {
-            seen if waiting.returns => now >= seen.unwrap_or(waiting.since) + RETURN_MAX || late,
+            _ if waiting.returns => silent_for(RETURN_MAX) || late,
             _ if dead => now >= waiting.since + HOPELESS_MAX,
-            Some(seen) => now >= seen + STUCK_MAX || late,
-            None => now >= waiting.since + STUCK_MAX,
+            Some(_) => silent_for(STUCK_MAX) || late,
+            None => silent_for(STUCK_MAX),
         }
     }
 

@@ -60,7 +60,11 @@ pub(crate) async fn repair(node: Arc<Node>) {
         let begun = node.env.now();
         let left = node.repair_pass(full).await;
         let held_until = node.held_until(&node.state());
-        let no_room = std::mem::take(&mut node.state().no_room);
+        let no_room = {
+            let mut state = node.state();
+            // It is known of the whole round only when that is over.
+            if left == Left::Turns { state.no_room } else { std::mem::take(&mut state.no_room) }
+        };
         if node.env.now() - begun > PAUSE_MAX && held_until.is_none() && !no_room && left != Left::InVain {
             // It had much to do.
             pause = PAUSE_MIN;
@@ -108,7 +112,7 @@ pub(crate) async fn tell_sources(node: Arc<Node>) {
 }
 
 impl Node {
-    /// One look at everything, but for slots that have their turn later.
+    /// One look at everything, but for slots that have their turn later, and for what others should hold until those had theirs.
     async fn repair_pass(self: &Arc<Self>, full: bool) -> Left {
         if self.is_client() || self.life.phase().ended() {
             return Left::Nothing;
@@ -118,7 +122,9 @@ impl Node {
         }
         let catching_up = if planted!("no_catch_up") { Left::Nothing } else { self.catch_up().await };
         let comparing = self.compare_replicas(full && self.config.backup_replicas).await;
-        let handing_over = self.hand_over().await;
-        catching_up.max(comparing).max(Left::some(handing_over))
+        match catching_up.max(comparing) {
+            Left::Turns => Left::Turns,
+            left => left.max(Left::some(self.hand_over().await)),
+        }
     }
 }

@@ -10,7 +10,7 @@ const SLOTS_A_PASS: usize = 16_384;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Left {
     Nothing,
-    /// Slots that others have to catch up with first.
+    /// Slots for which others have to do something first: to catch up, to hear of a list, or to answer.
     InVain,
     /// Some of what was looked at: another pass may finish it.
     Some,

@@ -17,6 +17,9 @@ use crate::ring::slot::Slot;
 /// is dropped, which can only make the catch-up slower.
 pub(super) const SOURCES_MAX: usize = 8;
 
+/// A source is asked so often before it is given up: one message may be lost, and it may be suspected for a moment.
+const PASSES_MIN: u32 = 3;
+
 /// After so long with busy sources only, a newcomer holds up no joins: whoever joins may be the help that is needed.
 const BUSY_MAX: Duration = Duration::from_secs(60);
 
@@ -25,8 +28,9 @@ const BUSY_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
-    /// Its sources were asked since.
-    asked: bool,
+    /// In how many passes its sources were asked since, and in how many since one that is caught up answered.
+    asked: u32,
+    unanswered: u32,
     /// When a caught-up source last answered.
     pub(crate) source_seen: Option<Instant>,
     /// When it last was held up by what is no fault of its sources, and may last: no room here, or too much to do there.
@@ -61,7 +65,8 @@ impl CatchUp {
     pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
         Self {
             since: now,
-            asked: false,
+            asked: 0,
+            unanswered: 0,
             source_seen: None,
             held_up: None,
             busy_since: None,
@@ -87,13 +92,29 @@ impl CatchUp {
         self.broke_off.clear();
         self.gathered.clear();
         self.reunited.clear();
-        (self.since, self.asked, self.source_seen) = (now, false, None);
+        self.wait_from(now);
         if !self.sources.contains(former) && !former.is_empty() {
             if self.sources.len() == SOURCES_MAX {
                 self.sources.remove(0);
             }
             self.sources.push(former.clone());
         }
+    }
+
+    /// It begins to wait for its sources.
+    fn wait_from(&mut self, now: Instant) {
+        (self.since, self.source_seen) = (now, None);
+        (self.asked, self.unanswered) = (0, 0);
+    }
+
+    /// They were asked in so many passes that it may be impatient: where there are many slots, each has its turn once in a while.
+    pub(crate) const fn asked_often(&self) -> bool {
+        self.asked >= PASSES_MIN
+    }
+
+    /// The same, since one that is caught up answered.
+    pub(crate) const fn asked_in_vain(&self) -> bool {
+        self.unanswered >= PASSES_MIN
     }
 
     /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
@@ -124,10 +145,12 @@ impl SlotTable {
     /// The sources of these newcomers are about to be asked: those that had no turn yet have waited for nobody.
     pub(crate) fn begin_to_ask(&mut self, slots: &[Slot], now: Instant) {
         for slot in slots {
-            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut())
-                && !std::mem::replace(&mut catch_up.asked, true)
-            {
-                catch_up.since = now;
+            if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
+                if catch_up.asked == 0 {
+                    catch_up.since = now;
+                }
+                catch_up.asked = catch_up.asked.saturating_add(1);
+                catch_up.unanswered = catch_up.unanswered.saturating_add(1);
             }
         }
     }
@@ -136,6 +159,7 @@ impl SlotTable {
     pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
         if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
             catch_up.source_seen = Some(now);
+            catch_up.unanswered = 0;
             catch_up.busy_since = None;
         }
     }
@@ -179,7 +203,7 @@ impl SlotTable {
     pub(crate) fn postpone(&mut self, slots: &[Slot], now: Instant) {
         for slot in slots {
             if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
-                (catch_up.since, catch_up.source_seen) = (now, None);
+                catch_up.wait_from(now);
             }
         }
     }

@@ -87,7 +87,7 @@ impl SlotTable {
             return;
         }
         self.owners_until = None;
-        for slot in &self.behind {
+        for slot in self.outstanding.behind() {
             let Some(catch_up) = self.states.get_mut(slot).and_then(|state| state.catch_up.as_mut()) else { continue };
             catch_up.owners.retain(|owner| now < owner.until);
             let until = catch_up.owners.iter().map(|owner| owner.until).min();

@@ -75,7 +75,9 @@ async fn a_second_signal_does_not_wait_for_the_leave() {
     common::signal("STOP", first.pid()).await;
     common::signal("TERM", second.pid()).await;
     common::signal("INT", second.pid()).await;
-    assert_eq!(second.status().await.code(), Some(130));
+    // Of signals that are pending at once the system may tell the later one first.
+    let status = second.status().await.code();
+    assert!(matches!(status, Some(130 | 143)), "{status:?}");
 }
 
 #[tokio::test]

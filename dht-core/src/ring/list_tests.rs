@@ -553,24 +553,26 @@ fn slots_change_with_their_own_lists_only() {
 }
 
 #[test]
-fn a_source_is_asked_more_than_once_before_it_is_given_up_however_late_a_slots_turn_comes() {
+fn one_of_many_is_given_up_after_some_turns_only() {
     let (me, a, b, c) = (node("me", 20), node("a", 10), node("b", 30), node("c", 40));
     let mut seat = Seat::outside(&[&a, &b, &c], 3);
     seat.see(&[&me, &a, &b, &c]);
     let catch_up = |seat: &Seat| seat.state().catch_up.clone().expect("still a newcomer");
+    let impatient = |seat: &Seat| (catch_up(seat).had_its_turns(), catch_up(seat).asked_in_vain());
     let begun = catch_up(&seat).since;
     let later = |minutes: u64| begun + Duration::from_secs(60 * minutes);
-    seat.table.begin_to_ask(&[SLOT], later(1));
-    assert_eq!(catch_up(&seat).since, later(1), "it had no turn before");
-    seat.table.begin_to_ask(&[SLOT], later(2));
-    assert_eq!(catch_up(&seat).since, later(1));
-    assert!(!catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain());
-    seat.table.saw_source(SLOT, later(2));
-    seat.table.begin_to_ask(&[SLOT], later(3));
-    assert!(catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain(), "one has just answered");
-    seat.table.begin_to_ask(&[SLOT], later(4));
-    seat.table.begin_to_ask(&[SLOT], later(5));
-    assert!(catch_up(&seat).asked_in_vain());
-    seat.table.postpone(&[SLOT], later(5));
-    assert!(!catch_up(&seat).asked_often() && !catch_up(&seat).asked_in_vain(), "as if it had just begun");
+    seat.table.take_turn(&[SLOT], false, later(1));
+    assert_eq!((catch_up(&seat).since, impatient(&seat)), (begun, (true, true)), "of few, only time counts");
+    seat.table.postpone(&[SLOT], later(2));
+    seat.table.take_turn(&[SLOT], true, later(3));
+    assert_eq!((catch_up(&seat).since, impatient(&seat)), (later(3), (false, false)), "it had no turn before");
+    seat.table.take_turn(&[SLOT], true, later(4));
+    seat.table.saw_source(SLOT, later(4));
+    seat.table.take_turn(&[SLOT], true, later(5));
+    assert_eq!((catch_up(&seat).since, impatient(&seat)), (later(3), (true, false)), "one has just answered");
+    seat.table.take_turn(&[SLOT], true, later(6));
+    seat.table.take_turn(&[SLOT], false, later(7));
+    assert_eq!(impatient(&seat), (true, true));
+    seat.table.postpone(&[SLOT], later(7));
+    assert_eq!(impatient(&seat), (false, false), "as if it had just begun, but still of many");
 }

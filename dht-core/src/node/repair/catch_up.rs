@@ -50,10 +50,13 @@ impl Node {
             let compared = self.compare(&peer, &slots).await;
             (peer, slots, compared)
         };
-        let mut offers = Vec::new();
+        let (mut offers, mut answered) = (Vec::new(), false);
         for (peer, slots, compared) in futures_util::future::join_all(plan.into_iter().map(ask)).await {
             match compared {
-                Ok(compared) => offers.push((self.weigh(&peer, compared, &mut needs).await, peer)),
+                Ok(compared) => {
+                    answered = true;
+                    offers.push((self.weigh(&peer, compared, &mut needs).await, peer));
+                }
                 Err(error) => {
                     self.note_busy(&error, &slots);
                     log!(self, debug, peer = %peer.node_id, %error, "cannot catch up from it yet");
@@ -67,7 +70,7 @@ impl Node {
         self.bring(&offers, &mut needs).await;
         self.go_on_with_what_is_kept(&needs);
         self.gather(uncounted, &needs).await;
-        self.give_up_on_the_dead(&slots);
+        self.give_up_on_the_dead(&slots, others != Left::Nothing);
         let left = self.state().table.behind_len() > 0;
         // Before it is in its lists it has nothing to catch up with, and that means nothing.
         if !left && matches!(self.life.phase(), Phase::Active | Phase::Leaving) {
@@ -78,17 +81,19 @@ impl Node {
         if !left && self.was_joining() {
             self.release_admissions();
         }
-        if others == Left::Turns { others } else { Left::some(left) }
+        // Whoever has no room, or has too much to do, is not asked again at once.
+        let goes_on = answered && !self.state().no_room;
+        if others == Left::Turns && goes_on { others } else { Left::some(left) }
     }
 
-    /// The newcomer slots of this pass, and which are left. They begin to wait for their sources now.
+    /// The newcomer slots of this pass, and which are left. Of many, those that had no turn yet begin to wait for their sources now.
     fn whose_turn(&self) -> (Vec<Slot>, Left) {
         let mut state = self.state();
         let mut round = std::mem::take(&mut state.catching_up);
         let due = |first, most| self.to_catch_up(&state, first).take(most).map(|(slot, _)| slot).collect();
         let (slots, left) = round.turn(due);
         state.catching_up = round;
-        state.table.begin_to_ask(&slots, self.env.now());
+        state.table.take_turn(&slots, left != Left::Nothing, self.env.now());
         (slots, left)
     }
 

@@ -16,14 +16,14 @@ const STUCK_MAX: Duration = Duration::from_secs(15);
 /// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
 /// longer than this.
 const SOURCE_MAX: Duration = Duration::from_secs(60);
-
 impl Node {
-    /// Of these newcomers, in ascending order, those that nobody is left for go on with what there is.
-    pub(super) fn give_up_on_the_dead(&self, slots: &[Slot]) {
+    /// Newcomers that nobody is left for go on with what there is. Of `many`, only those whose turn it was.
+    pub(super) fn give_up_on_the_dead(&self, mine: &[Slot], many: bool) {
         let mut state = self.state();
         self.postpone_waiting(&mut state);
         let State { table, members, .. } = &mut *state;
-        let given_up = table.give_up_waiting(slots, |slot| self.hopeless(slot, members));
+        let all: Vec<Slot> = if many { Vec::new() } else { table.behind().map(|(slot, _)| slot).collect() };
+        let given_up = table.give_up_waiting(if many { mine } else { &all }, |slot| self.hopeless(slot, members));
         for &slot in &given_up {
             self.readable.set(slot, table.get(slot).is_some_and(SlotState::readable));
         }
@@ -41,8 +41,11 @@ impl Node {
         // What is left of the copies comes first, else the slot would seem to be empty.
         let mut copies = waiting.sources.iter().flat_map(|list| list.iter()).filter(|m| lives(m));
         let dead = waiting.bereft(&lives) && copies.all(|m| waiting.merged.contains(m));
-        let late = now >= waiting.since + SOURCE_MAX && waiting.asked_often();
-        let silent_for = |most| now >= waiting.source_seen.unwrap_or(waiting.since) + most && waiting.asked_in_vain();
+        let late = now >= waiting.since + SOURCE_MAX && waiting.had_its_turns();
+        let silent_for = |most| {
+            let seen = waiting.source_seen.unwrap_or(waiting.since);
+            now >= seen + most && waiting.asked_in_vain()
+        };
         match waiting.source_seen {
             _ if waiting.returns => silent_for(RETURN_MAX) || late,
             _ if dead => now >= waiting.since + HOPELESS_MAX,

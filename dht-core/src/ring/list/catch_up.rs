@@ -17,8 +17,8 @@ use crate::ring::slot::Slot;
 /// is dropped, which can only make the catch-up slower.
 pub(super) const SOURCES_MAX: usize = 8;
 
-/// A source is asked so often before it is given up: one message may be lost, and it may be suspected for a moment.
-const PASSES_MIN: u32 = 3;
+/// Turns of a newcomer of many before it is given up: one message may be lost, and a source be suspected for a moment.
+const TURNS_MIN: u32 = 3;
 
 /// After so long with busy sources only, a newcomer holds up no joins: whoever joins may be the help that is needed.
 const BUSY_MAX: Duration = Duration::from_secs(60);
@@ -28,9 +28,11 @@ const BUSY_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct CatchUp {
     /// Since when it is a newcomer.
     pub(crate) since: Instant,
-    /// In how many passes its sources were asked since, and in how many since one that is caught up answered.
-    asked: u32,
-    unanswered: u32,
+    /// How often it has had its turn since, and since a caught-up source last answered.
+    turns: u32,
+    turns_unanswered: u32,
+    /// It was one of so many that each has its turn once in a while.
+    of_many: bool,
     /// When a caught-up source last answered.
     pub(crate) source_seen: Option<Instant>,
     /// When it last was held up by what is no fault of its sources, and may last: no room here, or too much to do there.
@@ -65,8 +67,9 @@ impl CatchUp {
     pub(crate) fn new(present: Arc<[Incarnate]>, replicas: usize, returns: bool, now: Instant) -> Self {
         Self {
             since: now,
-            asked: 0,
-            unanswered: 0,
+            turns: 0,
+            turns_unanswered: 0,
+            of_many: false,
             source_seen: None,
             held_up: None,
             busy_since: None,
@@ -104,17 +107,17 @@ impl CatchUp {
     /// It begins to wait for its sources.
     fn wait_from(&mut self, now: Instant) {
         (self.since, self.source_seen) = (now, None);
-        (self.asked, self.unanswered) = (0, 0);
+        (self.turns, self.turns_unanswered) = (0, 0);
     }
 
-    /// They were asked in so many passes that it may be impatient: where there are many slots, each has its turn once in a while.
-    pub(crate) const fn asked_often(&self) -> bool {
-        self.asked >= PASSES_MIN
+    /// It has had turns enough since it began to wait to be impatient.
+    pub(crate) const fn had_its_turns(&self) -> bool {
+        !self.of_many || self.turns >= TURNS_MIN
     }
 
-    /// The same, since one that is caught up answered.
+    /// The same, since a caught-up source last answered.
     pub(crate) const fn asked_in_vain(&self) -> bool {
-        self.unanswered >= PASSES_MIN
+        !self.of_many || self.turns_unanswered >= TURNS_MIN
     }
 
     /// Fewer than enough members of each list before live, and of those who do too few are in the present one: who came with
@@ -142,15 +145,16 @@ impl CatchUp {
 }
 
 impl SlotTable {
-    /// The sources of these newcomers are about to be asked: those that had no turn yet have waited for nobody.
-    pub(crate) fn begin_to_ask(&mut self, slots: &[Slot], now: Instant) {
+    /// It is the turn of these newcomers. Of `many`, those that had none yet have waited for nobody.
+    pub(crate) fn take_turn(&mut self, slots: &[Slot], many: bool, now: Instant) {
         for slot in slots {
             if let Some(catch_up) = self.states.get_mut(slot).and_then(|s| s.catch_up.as_mut()) {
-                if catch_up.asked == 0 {
+                catch_up.of_many |= many;
+                if many && catch_up.turns == 0 {
                     catch_up.since = now;
                 }
-                catch_up.asked = catch_up.asked.saturating_add(1);
-                catch_up.unanswered = catch_up.unanswered.saturating_add(1);
+                catch_up.turns = catch_up.turns.saturating_add(1);
+                catch_up.turns_unanswered = catch_up.turns_unanswered.saturating_add(1);
             }
         }
     }
@@ -159,7 +163,7 @@ impl SlotTable {
     pub(crate) fn saw_source(&mut self, slot: Slot, now: Instant) {
         if let Some(catch_up) = self.states.get_mut(&slot).and_then(|s| s.catch_up.as_mut()) {
             catch_up.source_seen = Some(now);
-            catch_up.unanswered = 0;
+            catch_up.turns_unanswered = 0;
             catch_up.busy_since = None;
         }
     }

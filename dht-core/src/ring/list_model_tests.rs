@@ -109,7 +109,9 @@ struct Peer {
 
 impl Clone for Peer {
     fn clone(&self) -> Self {
-        let table = SlotTable { states: self.table.states.clone(), ..SlotTable::default() };
+        let SlotTable { states, outstanding, owners_until, .. } = &self.table;
+        let (states, outstanding, owners_until) = (states.clone(), outstanding.clone(), *owners_until);
+        let table = SlotTable { states, outstanding, owners_until, ..SlotTable::default() };
         let members = self.members.copy();
         Self { alive: self.alive, view: members.view(), members, table, has: self.has }
     }

@@ -6,7 +6,7 @@ use super::{SlotState, SlotTable, Standing};
 use crate::ring::slot::Slot;
 
 /// Follows the states of the slots: whoever changes one notes it here.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outstanding {
     /// Slots with a `catch_up`.
     behind: BTreeSet<Slot>,

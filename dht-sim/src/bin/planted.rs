@@ -23,7 +23,7 @@ const HISTORIES: &[&str] = &["histories_calm", "histories_full"];
 const SEEN: &[(&str, &str, u64)] = &[
     ("drop_silent_successor", "small_rings", 18),
     ("forget_graveyard", "small_rings", 137),
-    ("no_exchange", "small_rings", 119),
+    ("no_exchange", "small_rings", 100),
     ("joiner_forgotten", "histories_full", 4),
     ("ack_early", "histories_calm", 22),
     ("no_line", "histories_calm", 98),

@@ -42,7 +42,7 @@ pub(super) struct State {
     /// Where the next pass of the repair goes on with the slots that are not caught up, and with those that may differ.
     pub(super) catching_up: Round,
     pub(super) comparing: Round,
-    /// In this pass of the repair some store had no room.
+    /// Since the repair last paused some store had no room.
     pub(super) no_room: bool,
     pub(super) local_health: LocalHealth,
     pub(super) mass_loss: MassLoss,

@@ -75,13 +75,13 @@ impl Node {
                 }
             }
         }
-        let (mut left, mut differed, mut progress) = (false, false, by_peer.is_empty());
         let settled: BTreeSet<Slot> = checks.iter().filter(|(_, check)| check.settled).map(|(slot, _)| *slot).collect();
         let settled = &settled;
         let work = by_peer.into_iter().map(|(peer, slots)| async move {
             let (equal, differed) = self.compare_with(&peer, &slots, settled, full).await;
             (peer, equal, differed)
         });
+        let (mut left, mut differed, mut progress) = (false, false, false);
         for (peer, equal, differed_there) in futures_util::future::join_all(work).await {
             differed |= differed_there;
             for slot in equal {

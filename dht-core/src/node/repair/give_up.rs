@@ -16,6 +16,7 @@ const STUCK_MAX: Duration = Duration::from_secs(15);
 /// While a caught-up source answers, the copy, or the nodes that the list pushed out, may be slow to come: but not for
 /// longer than this.
 const SOURCE_MAX: Duration = Duration::from_secs(60);
+
 impl Node {
     /// Newcomers that nobody is left for go on with what there is. Of `many`, only those whose turn it was.
     pub(super) fn give_up_on_the_dead(&self, mine: &[Slot], many: bool) {

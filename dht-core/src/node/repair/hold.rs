@@ -86,7 +86,7 @@ impl Node {
             return;
         }
         let waiting: Vec<Slot> = {
-            let waits = self.waits(state, held);
+            let waits = self.waits(state, true);
             state.table.behind().filter(|(_, s)| waits(s)).map(|(slot, _)| slot).collect()
         };
         state.table.postpone(&waiting, now);

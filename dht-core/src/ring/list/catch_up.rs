@@ -26,7 +26,7 @@ const BUSY_MAX: Duration = Duration::from_secs(60);
 /// What a node that is not caught up still needs.
 #[derive(Clone, Debug)]
 pub(crate) struct CatchUp {
-    /// Since when it is a newcomer.
+    /// Since when it waits for its sources.
     pub(crate) since: Instant,
     /// How often it has had its turn since, and since a caught-up source last answered.
     turns: u32,
